@@ -1,0 +1,1 @@
+"""How the policy learns: algorithms, trainer, history, evaluation, reports."""

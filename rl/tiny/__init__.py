@@ -1,0 +1,1 @@
+"""The embedded default: a tokenizer, a model and problems small enough for two CPU cores."""

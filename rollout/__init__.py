@@ -1,0 +1,1 @@
+"""What the model says: problems, plans, engines, parsed rollouts."""

@@ -1,0 +1,131 @@
+"""What the model was asked and what it said: `Problem`, `Rollout`, `RolloutGroup`.
+
+`Rollout` is the one carrier between rooms: plain Python and token ids, no tensors, frozen; later stages
+complete it with `dataclasses.replace`. Reward plug-ins see the same object, so its field names are a public contract.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Mode = Literal["think", "no_think"]
+MODES: tuple[Mode, Mode] = ("think", "no_think")
+
+Status = Literal[
+    "ok",
+    "no_switch",
+    "two_switches",
+    "unclosed_think",
+    "unclosed_answer",
+    "empty_answer",
+    "malformed",
+    "truncated",
+]
+STATUSES: tuple[Status, ...] = (
+    "ok",
+    "no_switch",
+    "two_switches",
+    "unclosed_think",
+    "unclosed_answer",
+    "empty_answer",
+    "malformed",
+    "truncated",
+)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One task. `answer` or `tests` is what the rewards judge by; `difficulty` and `necessity` are optional
+    annotations that only reports (and the judge target `label`) read."""
+
+    id: str
+    prompt: str
+    domain: str = ""
+    source: str = ""
+    answer: str | None = None
+    tests: tuple[Mapping[str, Any], ...] = ()
+    difficulty: str | None = None
+    necessity: Mode | None = None
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """One response, `completion_ids = judge_ids + answer step`.
+
+    `judge_ids` ends with the switch, the token that fixes the mode, at `switch_index` of `completion_ids`.
+    `think_ids` and `answer_ids` are the texts between the tags, without the tags. `logprobs` has one float per
+    completion token, under the sampling policy. `switch_probs` are the policy's probabilities of the two switches at
+    the decision, before any forcing. `sampled` marks with 1 the tokens the policy chose and with 0 those that were
+    forced on it (the switch of a forced rollout, and the template text written along with it).
+    """
+
+    problem: Problem
+    mode: Mode | None
+    forced: bool
+    status: Status
+    prompt_ids: tuple[int, ...]
+    completion_ids: tuple[int, ...]
+    judge_ids: tuple[int, ...] = ()
+    think_ids: tuple[int, ...] = ()
+    answer_ids: tuple[int, ...] = ()
+    switch_index: int | None = None
+    judge_text: str = ""
+    think_text: str = ""
+    answer_text: str = ""
+    logprobs: tuple[float, ...] = ()
+    sampled: tuple[int, ...] = ()
+    switch_probs: Mapping[str, float] = field(default_factory=dict)
+    truncated: bool = False
+    scores: Mapping[str, float] = field(default_factory=dict)
+
+    def with_scores(self, **scores: float) -> Rollout:
+        """A copy with these scores added; a score that is already there keeps its name once, with the new value."""
+        return dataclasses.replace(self, scores={**self.scores, **scores})
+
+
+@dataclass(frozen=True)
+class RolloutGroup:
+    """All rollouts of one problem in one step: the unit that advantages are computed over."""
+
+    problem: Problem
+    rollouts: tuple[Rollout, ...]
+
+    def by_mode(self, mode: Mode) -> tuple[Rollout, ...]:
+        """The rollouts that answered in this mode."""
+        return tuple(r for r in self.rollouts if r.mode == mode)
+
+
+def rollout_to_json(rollout: Rollout) -> dict[str, Any]:
+    """A plain dict of every field, ready for `json.dumps`; `rollout_from_json` is its inverse."""
+    record = {f.name: getattr(rollout, f.name) for f in dataclasses.fields(rollout)}
+    record["problem"] = dataclasses.asdict(rollout.problem)
+    record["switch_probs"] = dict(rollout.switch_probs)
+    record["scores"] = dict(rollout.scores)
+    return record
+
+
+_TUPLES = ("prompt_ids", "completion_ids", "judge_ids", "think_ids", "answer_ids", "logprobs", "sampled")
+
+
+def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
+    """The rollout that `rollout_to_json` wrote. Raises `TypeError` on unknown or missing fields."""
+    values = dict(record)
+    problem = dict(values.pop("problem"))
+    problem["tests"] = tuple(problem.get("tests") or ())
+    for name in _TUPLES:
+        values[name] = tuple(values.get(name) or ())
+    return Rollout(problem=Problem(**problem), **values)
+
+
+def group_rollouts(rollouts: Sequence[Rollout]) -> list[RolloutGroup]:
+    """Consecutive rollouts of the same problem as groups, order kept."""
+    groups: list[RolloutGroup] = []
+    start = 0
+    for end in range(1, len(rollouts) + 1):
+        if end == len(rollouts) or rollouts[end].problem.id != rollouts[start].problem.id:
+            groups.append(RolloutGroup(rollouts[start].problem, tuple(rollouts[start:end])))
+            start = end
+    return groups
