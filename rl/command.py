@@ -1,0 +1,56 @@
+"""What every script shares: arguments, environment, and one-line errors.
+
+A script is `CONFIG [section.key=value …]` plus its own options. Light checks (configuration, rewards, algorithm, data
+files) run before torch is imported, so a mistake is told in a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from rl.config import Config, load_config
+from rollout.errors import UserError
+
+ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads yield: a busy neighbour then costs its share, not ten times that
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """An argument parser with the arguments that all scripts take."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("config", help="a YAML file, such as configs/demo.yaml")
+    made.add_argument("overrides", nargs="*", metavar="section.key=value", help="override a value of the file")
+    return made
+
+
+def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    options = arguments.parse_args()
+    try:
+        main(options, load_config(options.config, options.overrides))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def check_light(config: Config, split: str = "train") -> None:
+    """Rewards, algorithm and data of a run, without torch. Raises `UserError`."""
+    from rewards.registry import build_rewards
+    from rl.algorithms import build_algorithm
+    from rl.data import load_problems
+
+    build_rewards(config.rewards)
+    build_algorithm(config.algorithm)
+    if not config.rollout.replay:
+        load_problems(config, split)

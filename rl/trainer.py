@@ -1,0 +1,216 @@
+"""`StepSRPOTrainer`: TRL's GRPOTrainer, and the difference only.
+
+What is different, in the order it happens in a step:
+  1. `_get_train_sampler`  our prompt order, exact to resume
+  2. `rollout_func`        plan -> engine -> parse -> rewards; TRL gets ids and the mask of trained tokens
+  3. `_generate_and_score_completions`  super(), then TRL's scalar advantages are replaced by the (B, T) tensor that
+     carries a judge and an answer advantage, each on its own tokens
+  4. `log`, `_save_checkpoint`  our metrics, our history in the checkpoint
+Loss, clipping, optimizer, distribution and checkpoints are TRL's, accelerate's and transformers' own.
+
+Groups never cross ranks, so advantages are local; only token counts, history and metrics are gathered.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from datasets import Dataset
+from torch.utils.data import Sampler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from trl import GRPOConfig, GRPOTrainer
+from trl.models.utils import unwrap_model_for_generation
+
+from rewards.registry import Reward
+from rewards.score import score_groups
+from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
+from rl.algorithms.base import Algorithm, group_arrays
+from rl.checkpoints import COMPLETE, HISTORY
+from rl.config import Config
+from rl.history import PassHistory
+from rl.metrics import step_line, step_metrics
+from rl.run_log import RunLog, write_atomically
+from rl.sampler import RoundSampler
+from rollout.collect import collect
+from rollout.engine import Sampling
+from rollout.hf_engine import HFEngine
+from rollout.plan import ForcedShare, make_plan
+from rollout.protocol import DecisionProtocol
+from rollout.types import Problem, RolloutGroup
+
+FROM_TRL = {
+    "loss": "loss",
+    "grad_norm": "grad_norm",
+    "learning_rate": "learning_rate",
+    "entropy": "token_entropy",
+    "kl": "kl",
+    "clip_ratio/region_mean": "clip_ratio",
+}
+
+
+def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
+    """The reward that TRL is shown; ours are computed before, with the whole rollout in hand."""
+    return answer_reward
+
+
+class StepSRPOTrainer(GRPOTrainer):
+    """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
+
+    def __init__(
+        self,
+        *,
+        config: Config,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        args: GRPOConfig,
+        problems: list[Problem],
+        protocol: DecisionProtocol,
+        rewards: list[Reward],
+        algorithm: Algorithm,
+        recorded: dict[str, RolloutGroup] | None = None,
+        peft_config: Any = None,
+    ) -> None:
+        self.config, self.protocol, self.rewards, self.algorithm = config, protocol, rewards, algorithm
+        self.problems = {problem.id: problem for problem in problems}
+        self.recorded = recorded
+        self.history = PassHistory(config.history.decay)
+        self.forced: ForcedShare = algorithm.plan or config.rollout.forced
+        self.run_log: RunLog | None = None
+        self.show_line = print
+        self._groups: list[RolloutGroup] = []
+        self._pending: dict[str, float] = {}
+        super().__init__(
+            model=model,
+            reward_funcs=[answer_reward],
+            args=args,
+            train_dataset=Dataset.from_dict({"prompt": [problem.id for problem in problems]}),
+            processing_class=tokenizer,
+            rollout_func=_rollout_func,
+            peft_config=peft_config,
+        )
+
+    def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
+        args = self.args
+        return RoundSampler(
+            len(self.problems),
+            prompts=args.generation_batch_size // self.num_generations,
+            group_size=self.num_generations,
+            repeats=args.steps_per_generation * self.num_iterations,
+            rounds=-(-args.max_steps // self.num_iterations),
+            seed=self.config.seed,
+        )
+
+    def roll_out(self, prompts: list[str]) -> dict[str, list[Any]]:
+        """Collect and score one group a distinct prompt; what TRL's `rollout_func` returns."""
+        started = time.perf_counter()
+        problems = [self.problems[prompt] for prompt in prompts[:: self.num_generations]]
+        groups = self._collect(problems)
+        generated = time.perf_counter()
+        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts))
+        self._pending["time/rollout"] = generated - started
+        self._pending["time/reward"] = time.perf_counter() - generated
+        rollouts = [r for group in self._groups for r in group.rollouts]
+        return {
+            "prompt_ids": [list(r.prompt_ids) for r in rollouts],
+            "completion_ids": [list(r.completion_ids) for r in rollouts],
+            "logprobs": None,
+            "env_mask": [trained_mask(r, self.algorithm.loss.forced_switch) for r in rollouts],
+            "answer_reward": [r.scores["answer_reward"] for r in rollouts],
+        }
+
+    def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
+        if self.recorded is not None:
+            return [self.recorded[problem.id] for problem in problems]
+        settings, step = self.config.rollout, self.state.global_step
+        plan = make_plan(self.num_generations, self.forced.at(step), self.forced.minimum)
+        sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
+        seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
+        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
+            engine = HFEngine(model, self.protocol, self._tokenizer.pad_token_id)
+            return collect(problems, plan, engine, self.protocol, sampling, seed)
+
+    def _permuted(self, groups: list[RolloutGroup]) -> list[RolloutGroup]:
+        """The control run: judge rewards dealt out at random within the batch."""
+        if not self.config.control.permute_judge:
+            return groups
+        rollouts = [r for group in groups for r in group.rollouts]
+        values = [r.scores["judge_reward"] for r in rollouts]
+        random.Random(f"permute-{self.config.seed}-{self.state.global_step}").shuffle(values)
+        dealt = iter(values)
+        return [
+            RolloutGroup(g.problem, tuple(r.with_scores(judge_reward=next(dealt)) for r in g.rollouts)) for g in groups
+        ]
+
+    def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+        output = super()._generate_and_score_completions(inputs)
+        rollouts = [r for group in self._groups for r in group.rollouts]
+        pairs = [self.algorithm(group_arrays(group, self._progress())) for group in self._groups]
+        judge_B = np.concatenate([judge for judge, _ in pairs])
+        answer_B = np.concatenate([answer for _, answer in pairs])
+        counts = self._global_counts(count_tokens(rollouts, self.algorithm.loss.forced_switch))
+        advantages_BT = token_advantages(rollouts, judge_B, answer_B, self.algorithm.loss, counts)
+        output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
+        self._observe(judge_B.tolist(), answer_B.tolist())
+        return output
+
+    def _progress(self) -> float:
+        return self.state.global_step / max(self.args.max_steps, 1)
+
+    def _global_counts(self, local: Counts) -> Counts:
+        """Counts over all ranks."""
+        values = torch.tensor([local.rollouts, local.tokens, local.answer_tokens], device=self.accelerator.device)
+        return Counts(*self.accelerator.reduce(values, reduction="sum").tolist())
+
+    def _observe(self, judge_B: list[float], answer_B: list[float]) -> None:
+        """Everything that looks at the groups of all ranks."""
+        groups = gather_object(self._groups)
+        judge, answer = gather_object(judge_B), gather_object(answer_B)
+        self.history.observe(groups)
+        share = self.forced.at(self.state.global_step)
+        self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
+        step = self.state.global_step + 1
+        if self.run_log is None:
+            return
+        if step == 1 or step % self.config.rollout.save_every == 0:
+            self.run_log.save_rollouts(step, groups)
+        if step == 1 or step % self.config.wandb.table_every == 0:
+            self.run_log.table(step, groups)
+
+    def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
+        super().log(logs, start_time)
+        if self.run_log is None or "loss" not in logs or not self._pending:
+            return
+        metrics = dict(self._pending)
+        for theirs, ours in FROM_TRL.items():
+            value = logs.get(theirs)
+            if value is not None and np.isfinite(value):
+                metrics[ours] = float(value)
+        metrics["time/step"] = float(logs.get("step_time") or 0.0)
+        self._pending = {}
+        self.run_log.log(self.state.global_step, metrics)
+        self.show_line(step_line(self.state.global_step, self.args.max_steps, metrics))
+
+    def _save_checkpoint(self, model: Any, trial: Any) -> None:
+        folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        if self.accelerator.is_main_process:
+            write_atomically(folder / HISTORY, json.dumps(self.history.state_dict()))
+        super()._save_checkpoint(model, trial)
+        # Written last, when every rank is done: a checkpoint without it was interrupted.
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            write_atomically(folder / COMPLETE, json.dumps({"step": self.state.global_step}))
+
+    def load_history(self, checkpoint: Path) -> None:
+        """Take the pass history back from a checkpoint."""
+        self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
+
+
+def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, list[Any]]:
+    return trainer.roll_out(prompts)

@@ -1,0 +1,62 @@
+"""Problems in, groups of parsed rollouts out: plan -> engine -> parse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rollout.engine import Completion, Engine, Request, Sampling
+from rollout.plan import Plan
+from rollout.protocol import DecisionProtocol
+from rollout.types import Mode, Problem, Rollout, RolloutGroup
+
+
+def collect(
+    problems: Sequence[Problem],
+    plan: Plan,
+    engine: Engine,
+    protocol: DecisionProtocol,
+    sampling: Sampling,
+    seed: int,
+) -> list[RolloutGroup]:
+    """One group a problem, each with one rollout an entry of `plan`, decoded in one batch."""
+    prompts = [protocol.render(problem.prompt) for problem in problems]
+    requests = [Request(prompt, forced) for prompt in prompts for forced in plan]
+    completions = engine.generate(requests, sampling, seed)
+    groups = []
+    for i, problem in enumerate(problems):
+        rows = range(i * len(plan), (i + 1) * len(plan))
+        rollouts = tuple(
+            make_rollout(problem, requests[k].prompt_ids, completions[k], requests[k].forced, protocol) for k in rows
+        )
+        groups.append(RolloutGroup(problem, rollouts))
+    return groups
+
+
+def make_rollout(
+    problem: Problem,
+    prompt_ids: tuple[int, ...],
+    completion: Completion,
+    forced: Mode | None,
+    protocol: DecisionProtocol,
+) -> Rollout:
+    """The parsed rollout of one completion."""
+    parsed = protocol.parse(completion.ids)
+    return Rollout(
+        problem=problem,
+        mode=parsed.mode,
+        forced=forced is not None,
+        status=parsed.status,
+        prompt_ids=prompt_ids,
+        completion_ids=completion.ids,
+        judge_ids=parsed.judge_ids,
+        think_ids=parsed.think_ids,
+        answer_ids=parsed.answer_ids,
+        switch_index=parsed.switch_index,
+        judge_text=parsed.judge_text,
+        think_text=parsed.think_text,
+        answer_text=parsed.answer_text,
+        logprobs=completion.logprobs,
+        sampled=completion.sampled,
+        switch_probs=completion.switch_probs,
+        truncated=parsed.truncated,
+    )

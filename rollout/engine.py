@@ -1,0 +1,56 @@
+"""What generates: the one-method `Engine` protocol, its request and its answer.
+
+Every engine decodes a whole plan at once: rows with their own prompts, each free or forced into a mode. Answers come
+back in the order of the requests and carry the log-probability of every token under the sampling policy, forced ones
+included, and the probabilities of the two switches at the decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from rollout.types import Mode
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off, as in transformers."""
+
+    temperature: float = 1.0
+    top_p: float = 1.0
+    top_k: int = 0
+    max_new_tokens: int = 256
+
+    def __post_init__(self) -> None:
+        if self.temperature < 0:
+            raise ValueError(f"rollout.temperature is {self.temperature}; allowed: 0 (greedy) or more")
+        if not 0 < self.top_p <= 1:
+            raise ValueError(f"rollout.top_p is {self.top_p}; allowed: above 0, up to 1")
+        if self.max_new_tokens < 1:
+            raise ValueError(f"rollout.max_new_tokens is {self.max_new_tokens}; allowed: 1 or more")
+
+
+@dataclass(frozen=True)
+class Request:
+    """One row: the rendered prompt and the mode it is forced into (None: the policy chooses)."""
+
+    prompt_ids: tuple[int, ...]
+    forced: Mode | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """One decoded row; `sampled` is 1 for tokens that the policy drew and 0 for forced ones."""
+
+    ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    sampled: tuple[int, ...]
+    switch_probs: Mapping[str, float]
+
+
+class Engine(Protocol):
+    """Decodes requests. The same `seed` and weights give the same completions."""
+
+    def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]: ...

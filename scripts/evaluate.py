@@ -1,0 +1,39 @@
+"""Greedy evaluation in three modes (forced think, forced direct, the model's own choice) on the test problems.
+
+python scripts/evaluate.py configs/demo.yaml --model runs/demo/model --out runs/demo/eval.json
+"""
+
+import json
+from argparse import Namespace
+from pathlib import Path
+
+from rl.command import check_light, parser, run
+from rl.config import Config
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Evaluate, write the JSON, print the table."""
+    check_light(config, "test")
+    from rewards.registry import build_rewards
+    from rl.data import load_problems
+    from rl.evaluation import evaluate
+    from rl.policy import build_protocol, load_model, load_tokenizer
+    from rl.run_log import write_atomically
+    from rl.tables import mode_lines
+    from rollout.hf_engine import HFEngine
+
+    tokenizer = load_tokenizer(config, options.model)
+    protocol = build_protocol(config, tokenizer)
+    engine = HFEngine(load_model(config, tokenizer, options.model), protocol, tokenizer.pad_token_id)
+    problems = load_problems(config, "test")[: config.evaluation.problems]
+    result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
+    print("\n".join(mode_lines(result)))
+    print(f"written: {options.out}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--model", required=True, metavar="DIR", help="a model folder, such as runs/demo/model")
+    arguments.add_argument("--out", required=True, metavar="FILE", help="where the JSON goes")
+    run(main, arguments)

@@ -1,0 +1,32 @@
+"""Step-SRPO training. Goes on from the last complete checkpoint of the run folder.
+
+python scripts/train.py configs/demo.yaml seed=3
+torchrun --nproc_per_node=2 scripts/train.py configs/demo.yaml trainer.deepspeed=configs/deepspeed/zero2.json
+python scripts/train.py configs/demo.yaml --dry-run
+"""
+
+from argparse import Namespace
+
+from rl.command import check_light, parser, run
+from rl.config import Config
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Check everything, then train; the model goes to run_dir/model."""
+    check_light(config)
+    from rl.training import batch_shape, is_main, set_up, train, world_size
+
+    batch_shape(config, world_size())
+    setup = set_up(config, show=print if is_main() else lambda line: None)
+    if options.dry_run:
+        print("dry run: everything a run needs is in place")
+        return
+    folder = train(setup)
+    if is_main():
+        print(f"model: {folder}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    run(main, arguments)
