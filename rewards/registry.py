@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
@@ -61,7 +61,7 @@ class Reward:
         return (not self.domains or domain in self.domains) and (not self.sources or source in self.sources)
 
 
-def build_rewards(configured: list[Mapping[str, Any]]) -> list[Reward]:
+def build_rewards(configured: Sequence[Mapping[str, Any]]) -> list[Reward]:
     """Rewards of a config section. When none is marked `correct`, the first of step `answer` is."""
     rewards = [_build(dict(entry), index) for index, entry in enumerate(configured)]
     answers = [i for i, reward in enumerate(rewards) if reward.step == "answer"]

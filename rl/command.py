@@ -9,9 +9,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import warnings
 from collections.abc import Callable
 
-from rl.config import Config, load_config
+from rl.config import Config
+from rl.config_file import load_config
 from rollout.errors import UserError
 
 ENVIRONMENT = {
@@ -36,7 +38,9 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
     """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-    options = arguments.parse_args()
+    # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    options = arguments.parse_intermixed_args()
     try:
         main(options, load_config(options.config, options.overrides))
     except UserError as error:

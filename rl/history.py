@@ -35,7 +35,7 @@ class PassHistory:
         """Add what scored groups showed."""
         for group in groups:
             before = self.counts(group.problem)
-            after = {}
+            after: dict[str, PassCounts] = {}
             for mode in MODES:
                 rollouts = group.by_mode(mode)
                 old = before.get(mode, PassCounts())

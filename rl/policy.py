@@ -8,9 +8,13 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
 
 from rl.config import Config, ConfigError
 from rollout.protocol import DecisionProtocol, layout, required_tokens
+
+# Bars for writing a file of a second; the bars of the run are our own.
+transformers_logging.disable_progress_bar()
 
 
 def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
@@ -60,7 +64,7 @@ def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> Decisi
     )
 
 
-def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: PreTrainedModel) -> list[str]:
+def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
     """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
     spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
     missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
@@ -69,12 +73,12 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if missing:
-        _mean_rows(model, tokenizer.convert_tokens_to_ids(missing))
+        _mean_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
     return missing
 
 
 @torch.no_grad()
-def _mean_rows(model: PreTrainedModel, new_ids: list[int]) -> None:
+def _mean_rows(model: Any, new_ids: list[int]) -> None:
     """New tokens start as the mean of the old ones."""
     for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
         if layer is not None:

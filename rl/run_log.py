@@ -13,7 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.config import Config, to_dict
+from rl.config import Config
+from rl.config_file import to_dict
 from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)

@@ -16,6 +16,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,8 @@ def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
 class StepSRPOTrainer(GRPOTrainer):
     """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
+    args: GRPOConfig
+
     def __init__(
         self,
         *,
@@ -83,34 +86,34 @@ class StepSRPOTrainer(GRPOTrainer):
         self.history = PassHistory(config.history.decay)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.run_log: RunLog | None = None
-        self.show_line = print
+        self.show_line: Callable[[str], Any] = print
         self._groups: list[RolloutGroup] = []
         self._pending: dict[str, float] = {}
         super().__init__(
             model=model,
-            reward_funcs=[answer_reward],
+            reward_funcs=[answer_reward],  # type: ignore[list-item]
             args=args,
             train_dataset=Dataset.from_dict({"prompt": [problem.id for problem in problems]}),
             processing_class=tokenizer,
-            rollout_func=_rollout_func,
+            rollout_func=_rollout_func,  # type: ignore[arg-type]
             peft_config=peft_config,
         )
 
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
-        args = self.args
+        settings = self.config.trainer
         return RoundSampler(
             len(self.problems),
-            prompts=args.generation_batch_size // self.num_generations,
-            group_size=self.num_generations,
-            repeats=args.steps_per_generation * self.num_iterations,
-            rounds=-(-args.max_steps // self.num_iterations),
+            prompts=settings.prompts_per_step,
+            group_size=self.config.rollout.group_size,
+            repeats=self.args.gradient_accumulation_steps * settings.iterations,
+            rounds=-(-settings.steps // settings.iterations),
             seed=self.config.seed,
         )
 
-    def roll_out(self, prompts: list[str]) -> dict[str, list[Any]]:
+    def roll_out(self, prompts: list[str]) -> dict[str, Any]:
         """Collect and score one group a distinct prompt; what TRL's `rollout_func` returns."""
         started = time.perf_counter()
-        problems = [self.problems[prompt] for prompt in prompts[:: self.num_generations]]
+        problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
         groups = self._collect(problems)
         generated = time.perf_counter()
         self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts))
@@ -129,7 +132,7 @@ class StepSRPOTrainer(GRPOTrainer):
         if self.recorded is not None:
             return [self.recorded[problem.id] for problem in problems]
         settings, step = self.config.rollout, self.state.global_step
-        plan = make_plan(self.num_generations, self.forced.at(step), self.forced.minimum)
+        plan = make_plan(settings.group_size, self.forced.at(step), self.forced.minimum)
         sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
@@ -155,7 +158,7 @@ class StepSRPOTrainer(GRPOTrainer):
         judge_B = np.concatenate([judge for judge, _ in pairs])
         answer_B = np.concatenate([answer for _, answer in pairs])
         counts = self._global_counts(count_tokens(rollouts, self.algorithm.loss.forced_switch))
-        advantages_BT = token_advantages(rollouts, judge_B, answer_B, self.algorithm.loss, counts)
+        advantages_BT = token_advantages(rollouts, judge_B.tolist(), answer_B.tolist(), self.algorithm.loss, counts)
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
         self._observe(judge_B.tolist(), answer_B.tolist())
         return output
@@ -212,5 +215,5 @@ class StepSRPOTrainer(GRPOTrainer):
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
 
 
-def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, list[Any]]:
+def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:
     return trainer.roll_out(prompts)

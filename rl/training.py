@@ -19,9 +19,10 @@ from trl import GRPOConfig
 from rewards.registry import Reward, build_rewards
 from rl.algorithms import build_algorithm
 from rl.checkpoints import last_complete, remove_incomplete, step_of
-from rl.config import Config, ConfigError, save_config
+from rl.config import Config, ConfigError
+from rl.config_file import save_config
 from rl.data import load_problems
-from rl.policy import build_protocol, load_model, load_tokenizer, trained_path
+from rl.policy import add_decision_tokens, build_protocol, load_model, load_tokenizer, trained_path
 from rl.preflight import preflight
 from rl.run_log import RunLog
 from rl.trainer import StepSRPOTrainer
@@ -54,8 +55,10 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
-    protocol = build_protocol(config, tokenizer)
     model = load_model(config, tokenizer, path)
+    if config.protocol.add_tokens:
+        add_decision_tokens(config, tokenizer, model)
+    protocol = build_protocol(config, tokenizer)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
     preflight(config, problems, protocol, rewards, engine, show)
     return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
@@ -213,7 +216,7 @@ def train(setup: Setup) -> Path:
     if start < config.trainer.steps:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     folder = Path(config.run_dir) / "model"
-    save_final(trainer, folder)
+    save_final(trainer, setup.tokenizer, folder)
     if trainer.run_log:
         trainer.run_log.finish()
     if progress:
@@ -229,13 +232,13 @@ def _line_writer(progress: Any) -> Callable[[str], None]:
     return write
 
 
-def save_final(trainer: StepSRPOTrainer, folder: Path) -> None:
+def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
     """The plain model (adapters merged) and its tokenizer, loadable by `AutoModelForCausalLM`."""
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         if trainer.accelerator.is_main_process:
             model.merge_and_unload().save_pretrained(folder)
-            trainer.processing_class.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
         trainer.accelerator.wait_for_everyone()
         return
     trainer.save_model(str(folder))

@@ -8,10 +8,11 @@ the batch and of the cache, so the cost of a step follows the rows that still ru
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from transformers import DynamicCache, PreTrainedModel
-from transformers.generation import LogitsProcessorList, TopKLogitsWarper, TopPLogitsWarper
+from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
 from rollout.engine import Completion, Request, Sampling
 from rollout.protocol import DecisionProtocol, Forcing, switch_share
@@ -130,7 +131,8 @@ class HFEngine:
         if sampling.temperature == 0:
             drawn_B = scores_BV.argmax(-1)
         else:
-            scores_BV = _warpers(sampling)(None, scores_BV)
+            for warper in _warpers(sampling):
+                scores_BV = warper(None, scores_BV)
             drawn_B = torch.multinomial(scores_BV.softmax(-1), 1, generator=generator).squeeze(1)
         tokens = drawn_B.tolist()
         forced = [row.forced_token() for row in rows]
@@ -157,8 +159,8 @@ class HFEngine:
         return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
 
 
-def _warpers(sampling: Sampling) -> LogitsProcessorList:
-    warpers = LogitsProcessorList()
+def _warpers(sampling: Sampling) -> list[Any]:
+    warpers: list[Any] = []
     if sampling.top_k:
         warpers.append(TopKLogitsWarper(sampling.top_k))
     if sampling.top_p < 1:

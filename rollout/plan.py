@@ -45,5 +45,6 @@ def make_plan(group_size: int, share: float, minimum: int) -> Plan:
     ('think', 'think', 'no_think', 'no_think', None, None, None, None)
     """
     per_mode = min(max(round(group_size * share / 2), minimum), group_size // 2)
-    free = group_size - 2 * per_mode
-    return ("think",) * per_mode + ("no_think",) * per_mode + (None,) * free
+    think: list[Mode | None] = ["think"] * per_mode
+    direct: list[Mode | None] = ["no_think"] * per_mode
+    return (*think, *direct, *[None] * (group_size - 2 * per_mode))

@@ -4,12 +4,14 @@ A response has two steps, `response = J + A`: the judge step J ends with the swi
 the answer step A is all after it. Three layouts (KAT-V1 report, arXiv 2507.08297; Qwen3's chat template; Thinkless,
 arXiv 2505.13379, for one-token decisions):
 
-    kat        <judge>\\n | text\\n</judge>\\n\\n<think_on>   \\n<think>\\n…\\n</think>\\n\\n<answer>\\n…\\n</answer><eos>
-               <judge>\\n | text\\n</judge>\\n\\n<think_off>                         \\n<answer>\\n…\\n</answer><eos>
-    qwen3                | <think>"\\n"                       …\\n</think>\\n\\n…<eos>
-                         | <think>"\\n\\n"                    </think>\\n\\n…<eos>
-    one_token            | <think>                           …</think>…<eos>
-                         | <no_think>                        …<eos>
+    kat        <judge> | text </judge> <think_on>    <think> … </think> <answer> … </answer> <eos>
+               <judge> | text </judge> <think_off>   <answer> … </answer> <eos>
+    qwen3              | <think> "\\n"                … </think> … <eos>
+                       | <think> "\\n\\n"              </think> … <eos>
+    one_token          | <think>                     … </think> … <eos>
+                       | <no_think>                  … <eos>
+
+with the line breaks of the originals, see `DecisionProtocol.response_text`.
 
 Left of the bar is the prompt. Everything is read from token ids: decoding may hide special tokens. A response that
 does not fit is classified (`rollout.types.Status`), never an exception: the policy can write anything.

@@ -4,7 +4,7 @@ parameters, both built by code, nothing downloaded."""
 from __future__ import annotations
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
-from transformers import PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
+from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from rl.tiny.world import MAX_REPEAT
 
@@ -45,7 +45,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerFast, seed: int, hidden: int = 128, layers: int = 3) -> Qwen3ForCausalLM:
+def build_model(tokenizer: PreTrainedTokenizerBase, seed: int, hidden: int = 128, layers: int = 3) -> Qwen3ForCausalLM:
     """A randomly initialised Qwen3 of `layers` layers and width `hidden`."""
     set_seed(seed)
     config = Qwen3Config(

@@ -11,8 +11,8 @@ which is the minimal steps and one final check, the last step undone.
 
 Prompt length does not give the difficulty away: every level draws its length from the same range; redundant
 terms (``+ 00``, brackets, ``r1``) stretch the easy prompts and repeats shorten the hard ones. Two digits make a blind
-guess right once in a hundred, so luck does not look like skill. No difficulty reaches the policy: it is an annotation
-for reports.
+guess right once in a hundred, so luck does not look like skill; repeats stop at 3, because four times a digit is one of
+only five values, which makes guessing pay. No difficulty reaches the policy: it is an annotation for reports.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from dataclasses import dataclass
 from rollout.types import Problem
 
 LEVELS = ("1", "2", "3", "4", "5")
-SHORTEST, LONGEST = 6, 13
-MAX_REPEAT = 4
+SHORTEST, LONGEST = 9, 13
+MAX_REPEAT = 3
 Term = tuple[str, str, int]
 
 

@@ -1,0 +1,50 @@
+"""The reward `code`: the share of a problem's tests that the program in the answer passes.
+
+The program is the last fenced Python block of the answer, else the last fenced block without a language, else the whole
+answer. It runs in `rewards.sandbox`, which judges it from outside. An answer without a program, a program that is
+broken and one that hangs are worth 0.0; a problem without tests is a `ValueError`; broken machinery raises. Not
+covered: completing a function header that only the prompt has.
+"""
+
+from __future__ import annotations
+
+import re
+
+from rewards.sandbox import Limits, run_tests
+from rollout.types import Rollout
+
+_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+_PYTHON = ("python", "python3", "py")
+
+
+def extract_program(text: str) -> str:
+    """The program in an answer; "" if there is none. A block that was cut off counts as far as it goes."""
+    blocks = _FENCE.findall(text)
+    for languages in (_PYTHON, ("",)):
+        programs = [body for language, body in blocks if language.lower() in languages]
+        if programs:
+            return programs[-1].strip("\n")
+    return text.strip("\n") if text.strip() else ""
+
+
+def code_tests(
+    rollout: Rollout,
+    *,
+    cpu_s: float = Limits.cpu_s,
+    wall_s: float = Limits.wall_s,
+    memory_mb: int = Limits.memory_mb,
+    output_kb: int = Limits.output_kb,
+) -> float:
+    """The fraction of `rollout.problem.tests` passed, within these limits for all tests together."""
+    problem = rollout.problem
+    if not problem.tests:
+        raise ValueError(f"problem {problem.id!r} has no tests: the code reward needs at least one")
+    program = extract_program(rollout.answer_text)
+    if not program:
+        return 0.0
+    limits = Limits(cpu_s=cpu_s, wall_s=wall_s, memory_mb=memory_mb, output_kb=output_kb)
+    try:
+        result = run_tests(program, problem.tests, limits)
+    except ValueError as error:
+        raise ValueError(f"problem {problem.id!r}: {error}") from error
+    return sum(result.passed) / len(result.passed)

@@ -1,0 +1,339 @@
+"""The innermost part of the answer parser: powers, functions, brackets, matrices and big operators.
+
+`rewards.math_parse.Parser` builds the outer levels (sums, relations, lists) on this class and documents the nodes.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from rewards.math_cursor import END, MINUS_ONE, Cursor, Node
+from rewards.math_lexer import MathTextError, tokenize
+from rewards.math_tables import ENGLISH, FUNCTIONS, SHORT_UNITS
+
+_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "vmatrix", "Vmatrix"})
+_CONSTANTS = {"pi": "pi", "infty": "inf", "varnothing": "empty"}
+_SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
+_BIG = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim"}
+_INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
+_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "arsinh": "arcsinh", "arcosh": "arccosh"}
+_ACCENTS = frozenset({"bar", "vec", "hat", "overrightarrow", "tilde"})
+_FIGURES = frozenset({"angle", "triangle", "partial", "nabla"})
+_PREFIX_COMMANDS = (
+    FUNCTIONS
+    | {"frac", "binom", "lbar", "lfloor", "lceil", "langle", "ldots", "arcsinh", "arccosh", "cis"}
+    | _ACCENTS
+    | _FIGURES
+    | _CONSTANTS.keys()
+    | _BIG.keys()
+)
+
+
+class AtomParser(Cursor):
+    """Everything that binds tighter than a product."""
+
+    def atom(self) -> Node:
+        self.enter()
+        kind, value, _ = self.next()
+        if kind == "num":
+            node = self.number(value)
+        elif kind == "sym":
+            node = self.symbol(value)
+        elif kind == "cmd":
+            node = self.command(value)
+        elif kind == "op":
+            node = self.bracket(value)
+        elif kind == "word" and _is_product(value):
+            self.tokens[self.position - 1 : self.position] = [("sym", letter, False) for letter in value]
+            node = self.symbol(value[0])
+        elif kind == "text" and _number_text(value):
+            node = self.number(value)
+        elif kind == "begin":
+            node = self.matrix(value)
+        elif kind == "mathbb" and value in _SETS:
+            node = ("const", _SETS[value])
+        else:
+            raise MathTextError(f"unexpected {value or 'end'!r}")
+        self.depth -= 1
+        return node
+
+    def term(self) -> Node:
+        raise NotImplementedError
+
+    def starts_factor(self) -> bool:
+        """Whether the next token can begin a factor written right after another one."""
+        kind, value, _ = self.peek()
+        if self.integrals and self.differential():
+            return False
+        if kind == "op":
+            return value in ("(", "[", "{", "\\{") or (value == "|" and not self.bars)
+        if kind == "word":
+            return _is_product(value) and self.letters_ahead(value)
+        if kind == "text":
+            return _number_text(value)
+        return kind in ("num", "sym", "begin", "mathbb") or (kind == "cmd" and value in _PREFIX_COMMANDS)
+
+    def letters_ahead(self, word: str) -> bool:
+        """Whether a short run of letters is a product (`2xy`) and not a unit after a value (`5 cm`)."""
+        previous = self.tokens[self.position - 1] if self.position else END
+        return word not in SHORT_UNITS or previous[0] not in ("num", "op") or previous[1] == "("
+
+    def differential(self) -> bool:
+        """Whether `dx` comes next."""
+        kind, value, _ = self.peek()
+        return (kind == "word" and len(value) == 2 and value[0] == "d") or (
+            (kind, value) == ("sym", "d") and self.peek(1)[0] == "sym"
+        )
+
+    def power(self) -> Node:
+        base = self.postfix(self.atom())
+        if self.peek()[1] != "^" or self.at_end():
+            return base
+        self.position += 1
+        if self.degree_sign():
+            return self.postfix(("fn", "degree", (base,)))
+        node: Node = ("pow", base, self.exponent())
+        return self.postfix(node)
+
+    def degree_sign(self) -> bool:
+        """Skips `\\circ` or `{\\circ}` after `^`; says whether it was there."""
+        braced = self.peek()[1] == "{" and self.peek(1)[1] == "circ" and self.peek(2)[1] == "}"
+        if not braced and self.peek()[1] != "circ":
+            return False
+        self.position += 3 if braced else 1
+        return True
+
+    def postfix(self, node: Node) -> Node:
+        while not self.at_end():
+            kind, value, _ = self.peek()
+            if kind == "op" and value == "!":
+                double = self.peek(1)[:2] == ("op", "!")
+                self.position += 2 if double else 1
+                node = ("fn", "factorial2" if double else "factorial", (node,))
+            elif kind == "op" and value == "%":
+                self.position += 1
+                node = ("fn", "percent", (node,))
+            elif (kind, value) == ("cmd", "circ"):
+                self.position += 1
+                node = ("fn", "degree", (node,))
+            else:
+                break
+        return node
+
+    def exponent(self) -> Node:
+        """What follows `^`: a signed power, right-associative; a brace group is one atom."""
+        self.enter()
+        sign = 1
+        while self.peek()[:2] in (("op", "-"), ("op", "+")):
+            sign = -sign if self.next()[1] == "-" else sign
+        node = self.power()
+        self.depth -= 1
+        return node if sign > 0 else ("mul", (MINUS_ONE, node))
+
+    def command(self, name: str) -> Node:
+        if name in _CONSTANTS:
+            return ("const", _CONSTANTS[name])
+        if name == "frac":
+            top, bottom = self.short_argument(), self.short_argument()
+            return ("mul", (top, ("pow", bottom, MINUS_ONE)))
+        if name == "binom":
+            return ("fn", "binom", (self.short_argument(), self.short_argument()))
+        if name == "sqrt":
+            return self.root()
+        if name in _BIG:
+            return self.big_operator(_BIG[name])
+        if name == "ldots":
+            return ("sym", "...")
+        if name in ("lbar", "lfloor", "lceil"):
+            return self.enclosed(name)
+        if name == "langle":
+            return self.bracket_items("(", ("rangle",))
+        if name in _ACCENTS:
+            return ("fn", "call " + name, (self.short_argument(),))
+        if name in _FIGURES:
+            return self.figure(name)
+        if name == "cis":
+            angle = self.arguments()
+            return ("add", (("fn", "cos", angle), ("mul", (("const", "i"), ("fn", "sin", angle)))))
+        if name in FUNCTIONS or name in _ALIASES.values():
+            return self.function(_ALIASES.get(name, name))
+        raise MathTextError(f"command '\\{name}' is not known in an answer")
+
+    def figure(self, name: str) -> Node:
+        """`\\angle ABC` and `\\triangle ABC`: one name, whose letters do not commute."""
+        letters = ""
+        while self.peek()[0] in ("sym", "word"):
+            letters += self.next()[1]
+        return ("sym", f"{name} {letters}")
+
+    def enclosed(self, name: str) -> Node:
+        close, function = {"lbar": ("rbar", "abs"), "lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}[name]
+        inner = self.sum()
+        self.expect(close)
+        return ("fn", function, (inner,))
+
+    def root(self) -> Node:
+        index: Node = ("num", Fraction(2), None)
+        if self.peek()[:2] == ("op", "["):
+            self.position += 1
+            index = self.sum()
+            self.expect("]")
+        argument = self.atom() if self.peek()[:2] == ("op", "(") else self.short_argument()
+        if index[0] == "num" and index[1].denominator == 1 and index[1] % 2 and index[1] > 0:
+            return ("fn", "oddroot", (argument, index))
+        return ("pow", argument, ("pow", index, MINUS_ONE))
+
+    def function(self, name: str) -> Node:
+        """A named function with its base, its power (`\\sin^2 x`) and its argument, bracketed or not."""
+        base: tuple[Node, ...] = ()
+        exponent: Node | None = None
+        while self.peek()[1] in ("_", "^") and self.peek()[0] == "op":
+            if self.next()[1] == "_":
+                base = (self.short_argument(),)
+            else:
+                exponent = self.exponent()
+        if exponent == ("num", Fraction(-1), None) or exponent == ("mul", (MINUS_ONE, ("num", Fraction(1), None))):
+            name, exponent = _INVERSE.get(name, name), None
+        if name == "cbrt":
+            return ("fn", "oddroot", (self.atom(), ("num", Fraction(3), None)))
+        node: Node = ("fn", name, self.arguments() + base)
+        return node if exponent is None else ("pow", node, exponent)
+
+    def arguments(self) -> tuple[Node, ...]:
+        """`(a, b)`, `{a}`, or an unbracketed run of factors: `\\sin 2x` reads `\\sin(2x)`."""
+        if self.peek()[0] == "op" and self.peek()[1] in ("(", "[", "{"):
+            open_bracket = self.next()[1]
+            inner = self.comma_list()
+            self.expect({"(": ")", "[": "]", "{": "}"}[open_bracket])
+            return inner[1] if inner[0] == "list" else (inner,)
+        factors = [self.power()]
+        while self.starts_factor():
+            kind, value, _ = self.peek()
+            if (kind == "op" and value in ("(", "[")) or (kind == "cmd" and value in FUNCTIONS and value != "sqrt"):
+                break
+            factors.append(self.power())
+        return (factors[0] if len(factors) == 1 else ("mul", tuple(factors)),)
+
+    def bracket(self, value: str) -> Node:
+        if value == "{":
+            inner = self.comma_list()
+            if self.peek()[:2] == ("cmd", "choose"):
+                self.position += 1
+                inner = ("fn", "binom", (inner, self.sum()))
+            self.expect("}")
+            return inner
+        if value == "|":
+            self.bars += 1
+            inner = self.sum()
+            self.bars -= 1
+            self.expect("|")
+            return ("fn", "abs", (inner,))
+        closers = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "]": ("[", "]", ")")}.get(value)
+        if closers is None:
+            raise MathTextError(f"unexpected {value!r}")
+        return self.bracket_items("(" if value == "]" else value.lstrip("\\"), closers)
+
+    def bracket_items(self, opener: str, closers: tuple[str, ...]) -> Node:
+        """A group, an interval, a tuple or a set, by its brackets and the number of its items."""
+        if opener == "{" and self.peek()[1] == "\\}":
+            self.position += 1
+            return ("const", "empty")
+        bars, self.bars = self.bars, int(opener == "{")
+        inner = self.comma_list()
+        if opener == "{" and self.peek()[1] in ("|", ":"):
+            self.position += 1
+            condition = self.comma_list()
+            self.bars = bars
+            self.expect("\\}")
+            return condition
+        self.bars = bars
+        closer = self.next()[1]
+        if closer not in closers:
+            raise MathTextError(f"bracket {opener!r} is closed by {closer or 'nothing'!r}")
+        if inner[0] != "list" and opener != "{":
+            if {"(": ")", "[": "]"}[opener] != closer and closer != "rangle":
+                raise MathTextError(f"bracket {opener!r} is closed by {closer!r} around one value")
+            return inner
+        items = inner[1] if inner[0] == "list" else (inner,)
+        return ("seq", opener, {"rangle": ")", "\\}": "}", "[": ")"}.get(closer, closer), items)
+
+    def matrix(self, name: str) -> Node:
+        """`\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}` and relatives."""
+        if name == "cases":
+            return self.cases()
+        if name.rstrip("*") not in _MATRICES:
+            raise MathTextError(f"environment {name!r} is not known in an answer")
+        if name == "array" and self.peek()[1] == "{":
+            while not self.at_end() and self.next()[1] != "}":
+                continue
+        rows: list[list[Node]] = [[]]
+        while self.peek()[0] != "end" or self.at_end():
+            if self.at_end():
+                raise MathTextError(f"environment {name!r} is never closed")
+            value = self.peek()[1]
+            if value in ("&", "\\\\", "hline"):
+                self.position += 1
+                if value == "\\\\":
+                    rows.append([])
+                continue
+            rows[-1].append(self.sum())
+        self.position += 1
+        rows = [row for row in rows if row]
+        if not rows or len({len(row) for row in rows}) != 1:
+            raise MathTextError("a matrix has rows of unequal length")
+        node: Node = ("matrix", tuple(tuple(row) for row in rows))
+        return ("fn", "det", (node,)) if name.lower() == "vmatrix" else node
+
+    def cases(self) -> Node:
+        """A system of equations in a brace, as the list of its rows."""
+        rows = [self.comma_list()]
+        while self.peek()[1] in ("\\\\", "&"):
+            self.position += 1
+            if self.peek()[0] != "end":
+                rows.append(self.comma_list())
+        if self.next()[:2] != ("end", "cases"):
+            raise MathTextError("environment 'cases' is no list of statements")
+        return rows[0] if len(rows) == 1 else ("list", tuple(rows))
+
+    def big_operator(self, name: str) -> Node:
+        """`\\sum_{k=1}^{n} …`, `\\prod`, `\\int_a^b … dx`, `\\lim_{x \\to a} …`."""
+        low: Node | None = None
+        high: Node | None = None
+        variable = ""
+        while self.peek()[0] == "op" and self.peek()[1] in ("_", "^"):
+            if self.next()[1] == "^":
+                high = self.short_argument()
+            elif name == "int":
+                low = self.short_argument()
+            else:
+                variable, low = self.binding()
+                self.bound.add(variable)
+        if name != "int":
+            return ("big", name, variable, low, high, self.term())
+        self.integrals += 1
+        body = ("num", Fraction(1), None) if self.differential() else self.sum()
+        self.integrals -= 1
+        kind, value, _ = self.next()
+        variable = value[1] if kind == "word" else self.next()[1]
+        return ("big", "int", variable, low, high, body)
+
+    def binding(self) -> tuple[str, Node]:
+        """`{k=1}` or `{x \\to a}`."""
+        self.expect("{")
+        kind, variable, _ = self.next()
+        link = self.next()[1]
+        if kind != "sym" or link not in ("=", "rightarrow"):
+            raise MathTextError("a big operator needs `variable = start` below it")
+        low = self.sum()
+        self.expect("}")
+        return variable, low
+
+
+def _is_product(word: str) -> bool:
+    """Whether a run of letters reads as a product of variables."""
+    return len(word) <= 3 and word.lower() not in ENGLISH
+
+
+def _number_text(value: str) -> bool:
+    tokens = tokenize(value) if value[:1].isdigit() and len(value) < 40 else []
+    return len(tokens) == 1 and tokens[0][0] == "num"

@@ -1,0 +1,160 @@
+"""The symbolic check, run inside a worker process: answer trees become sympy expressions, built node by node.
+
+Method: the difference of both expressions is expanded, then evaluated by sympy's evalf, whose significance arithmetic
+raises the precision until a non-zero value is certain. A constant without a significant digit up to 600 is zero; a
+function is zero when it is at several rational points; those with negative coordinates count where both sides are real.
+Left out: differential equations and everything the parser leaves out.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sympy
+from sympy.core.evalf import PrecisionExhausted
+
+from rewards.math_build import TooLarge, build
+from rewards.math_compare import Options, same
+from rewards.math_fast import fast_leaf
+from rewards.math_lexer import MathTextError, TooLargeError
+from rewards.math_poly import Undecided
+from rewards.math_read import pairings, readings
+
+Node = tuple[Any, ...]
+
+_POINTS = ((3, 7), (11, 13), (17, 5))
+_DIGITS = 60
+_UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
+
+
+def handle(job: dict[str, Any]) -> dict[str, Any]:
+    """The worker's entry: `{"answer", "gold", "options"}` to `{"equal"}` or `{"reason"}`."""
+    options = Options(**job["options"])
+    try:
+        verdicts = [
+            same(answer, gold, _leaf(options), options)
+            for answer, gold in pairings(readings(job["answer"]), readings(job["gold"]))
+        ]
+    except (TooLarge, TooLargeError, MemoryError, OverflowError):
+        return {"reason": "too_large"}
+    except (MathTextError, Undecided):
+        return {"equal": False}
+    except (ArithmeticError, TypeError, ValueError, AttributeError, NotImplementedError, RecursionError):
+        return {"equal": False}
+    return {"equal": any(verdicts)}
+
+
+def _leaf(options: Options) -> Any:
+    quick = fast_leaf(options)
+
+    def leaf(answer: Node, gold: Node) -> bool:
+        try:
+            return quick(answer, gold)
+        except Undecided:
+            return _same_symbolic(answer, gold, options)
+
+    return leaf
+
+
+def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
+    if answer[0] == "rel" or gold[0] == "rel":
+        return _same_relation(answer, gold)
+    x, y = build(answer), build(gold)
+    if isinstance(x, sympy.MatrixBase) or isinstance(y, sympy.MatrixBase):
+        return isinstance(x, sympy.MatrixBase) and isinstance(y, sympy.MatrixBase) and _same_matrices(x, y)
+    if options.rel_tol and not (x.free_symbols or y.free_symbols):
+        return bool(abs(sympy.N(x - y, 30)) <= options.rel_tol * max(abs(sympy.N(x, 30)), abs(sympy.N(y, 30))))
+    return is_zero(x - y, x, y)
+
+
+def _same_matrices(x: Any, y: Any) -> bool:
+    return x.shape == y.shape and all(is_zero(a - b, a, b) for a, b in zip(x, y, strict=True))
+
+
+def _same_relation(answer: Node, gold: Node) -> bool:
+    """Equations or inequalities whose differences of sides have a constant quotient."""
+    if answer[0] != gold[0] or len(answer[1]) != 1 or len(gold[1]) != 1:
+        return False
+    (a, b), (c, d) = answer[2], gold[2]
+    left, right = build(a) - build(b), build(c) - build(d)
+    if left == 0 or right == 0:
+        return bool(left == right)
+    quotient = sympy.simplify(left / right)
+    if quotient.free_symbols or quotient == 0:
+        return False
+    flip = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+    if answer[1] == gold[1]:
+        return answer[1][0] not in flip or bool(quotient > 0)
+    return flip.get(answer[1][0]) == gold[1][0] and bool(quotient < 0)
+
+
+def is_zero(difference: Any, x: Any, y: Any) -> bool:
+    """Whether `difference = x - y` is zero."""
+    if any(side.has(sympy.nan, sympy.zoo) or side in (sympy.oo, -sympy.oo) for side in (x, y)):
+        return False
+    difference = _evaluated(difference)
+    if difference.is_Number:
+        return bool(difference == 0)
+    symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
+    if not symbols:
+        return _vanishes(difference)
+    verdicts = [_zero_at(difference, symbols, point) for point in _POINTS]
+    if False in verdicts or verdicts.count(True) < 2:
+        return False
+    return all(_zero_where_real(x, y, symbols, point) for point in _POINTS[:2])
+
+
+def _evaluated(difference: Any) -> Any:
+    if difference.has(sympy.Integral, sympy.Sum, sympy.Product, sympy.Limit):
+        difference = difference.doit()
+    if difference.has(sympy.factorial, sympy.binomial):
+        difference = sympy.combsimp(difference)
+    return sympy.expand(difference)
+
+
+def _vanishes(constant: Any) -> bool:
+    """Whether a closed expression is zero: no significant digit up to 600, and tiny. `Undecided` if it has no value."""
+    for most in (200, 600):
+        try:
+            return bool(constant.evalf(_DIGITS, maxn=most, strict=True) == 0)
+        except PrecisionExhausted:
+            continue
+    value = constant.evalf(20, maxn=600)
+    if not value.is_number or value.has(*_UNDEFINED):
+        raise Undecided("no value")
+    return bool(abs(value) < sympy.Float("1e-100"))
+
+
+def _place(symbols: list[Any], point: tuple[int, int], sign: int) -> dict[Any, Any]:
+    start, step = point
+    places = [sympy.Rational(sign * (start + step * index), start + 2 + index) for index in range(len(symbols))]
+    return dict(zip(symbols, places, strict=True))
+
+
+def _zero_at(difference: Any, symbols: list[Any], point: tuple[int, int]) -> bool | None:
+    """Whether the difference vanishes at a point; None where it has no value there."""
+    value = sympy.expand(difference.subs(_place(symbols, point, 1)))
+    if value.has(*_UNDEFINED):
+        return None
+    return bool(value == 0) if value.is_Number else _vanishes(value)
+
+
+def _stays_real(expression: Any, place: dict[Any, Any]) -> bool:
+    """Whether no root and no logarithm inside leaves the real numbers at a point."""
+    for part in sympy.preorder_traversal(expression):
+        if isinstance(part, sympy.log) or (isinstance(part, sympy.Pow) and not part.exp.is_integer):
+            value = sympy.N(part.subs(place), 15)
+            if not (value.is_Number and value.is_real):
+                return False
+    return True
+
+
+def _zero_where_real(x: Any, y: Any, symbols: list[Any], point: tuple[int, int]) -> bool:
+    """Agreement at points with negative coordinates, where both sides are real there."""
+    place = _place(symbols, point, -1)
+    if not (_stays_real(x, place) and _stays_real(y, place)):
+        return True
+    values = [sympy.N(side.subs(place), 30) for side in (x, y)]
+    if any(value.has(*_UNDEFINED) or not value.is_Number or not value.is_real for value in values):
+        return True
+    return bool(abs(values[0] - values[1]) <= sympy.Float("1e-20") * max(1, abs(values[0])))

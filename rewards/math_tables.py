@@ -1,0 +1,57 @@
+"""What the answer lexer knows by name: functions, letters, layout commands, synonyms, Unicode signs."""
+
+from __future__ import annotations
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+FUNCTIONS = _words(
+    "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc asin acos atan ln log lg "
+    "exp sqrt cbrt abs floor ceil gcd lcm max min arsinh arcosh artanh cis"
+)
+GREEK = _words(
+    "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
+    "upsilon phi varphi chi psi omega Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega ell hbar"
+)
+ENGLISH = _words(
+    "the is are was an of to in at on by for no yes not all any odd one two six ten red we so it its be he she her his "
+    "him our you if as my me us am pm day off ago per but can has had did do get got let may now old own say see too "
+    "use via way who why yet thus then than that with from this"
+)
+SHORT_UNITS = _words("cm mm km in ft yd mi kg mg lb oz ml mL hr min sec kWh mph kph pct km gal deg rad Hz kHz nm")
+CONNECTIVES = frozenset({"and", "or"})
+NAMED = {"pi": "pi", "infty": "infty", "infinity": "infty", "inf": "infty", "oo": "infty", "Infinity": "infty"}
+TEXT_COMMANDS = _words(
+    "text textbf textit textrm textnormal textup textsf texttt mbox hbox mathrm mathbf mathit mathsf rm"
+)
+LAYOUT = _words(
+    "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
+    "limits nolimits quad qquad thinspace medspace thickspace negthinspace hfill hline boldsymbol bm mathop middle rm "
+    "bf it enspace space nonumber"
+)
+SAME = {
+    "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "le": "leq", "ge": "geq",
+    "leqslant": "leq", "geqslant": "geq", "ne": "neq", "lt": "<", "gt": ">", "times": "*", "cdot": "*", "ast": "*",
+    "div": "/", "lbrace": "{", "rbrace": "}", "lbrack": "[", "rbrack": "]", "land": "and", "wedge": "and", "lor": "or",
+    "vee": "or", "degree": "circ", "emptyset": "varnothing", "to": "rightarrow", "dots": "ldots", "cdots": "ldots",
+    "dotsc": "ldots", "dotsb": "ldots", "overline": "bar", "dot": "bar", "vert": "|", "mid": "|", "lvert": "lbar",
+    "rvert": "rbar", "colon": ":", "backslash": "setminus", "approxeq": "approx", "simeq": "approx",
+    "implies": "Rightarrow", "bigcup": "cup", "bigcap": "cap", "varPi": "pi", "lang": "langle", "rang": "rangle",
+}  # fmt: skip
+UNICODE = {
+    "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
+    "÷": "/", "∕": "/", "⁄": "/", "π": r"\pi ", "∞": r"\infty ", "≤": r"\leq ", "≥": r"\geq ", "⩽": r"\leq ",
+    "⩾": r"\geq ", "≠": r"\neq ", "≈": r"\approx ", "±": r"\pm ", "∓": r"\mp ", "∪": r"\cup ", "∩": r"\cap ",
+    "∈": r"\in ", "∖": r"\setminus ", "∅": r"\varnothing ", "°": r"^{\circ}", "º": r"^{\circ}", "ℝ": r"\mathbb{R}",
+    "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∧": " and ", "∨": " or ", "⟨": r"\langle ",
+    "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "…": r"\ldots ",
+    "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
+    "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "√": r"\sqrt", "∛": r"\sqrt[3]", "θ": r"\theta ", "α": r"\alpha ",
+    "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ",
+    "δ": r"\delta ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "ψ": r"\psi ", "Δ": r"\Delta ", "Ω": r"\Omega ",
+    "\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08inom": r"\binom", "\u200b": "", "\ufeff": "", "“": '"', "”": '"',
+    "’": "'", "‘": "'", "′": "'", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "∑": r"\sum ", "∫": r"\int ",
+    "€": r"\text{euro}", "£": r"\text{pound sterling}", "¥": r"\text{yen}", "₹": r"\text{rupee}", "¢": r"\text{cent}",
+}  # fmt: skip

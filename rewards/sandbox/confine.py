@@ -1,0 +1,92 @@
+"""What a freshly forked child does to itself before it touches untrusted code, by tier.
+
+Tier 1: own mount namespace with a small scratch file system. Tier 2: a uid of its own where the worker is root, and the
+worker's scratch directory. Both: rlimits, no new privileges, Landlock, empty capabilities, seccomp, death with the
+worker. Tier 3 (weak, only on request): whichever of these the machine has. Not covered: shared CPU caches and other
+side channels.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import resource
+import signal
+from typing import Any
+
+from rewards.sandbox import landlock, namespaces, seccomp
+from rewards.sandbox import syscalls as sc
+
+_SAME_FOR_ALL = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_STACK: 8 << 20,
+    resource.RLIMIT_MEMLOCK: 0,
+    resource.RLIMIT_MSGQUEUE: 0,
+}
+_OTHERS = 4  # processes of the worker that count against the program's process limit
+
+
+class Confinement:
+    """Prepared once per worker, applied in each child. `tier` 1, 2 or 3; `scratch` is the worker's directory (tier 2
+    and 3); `own_uid` the identity it has taken (None: the caller's); `base_memory` what the interpreter occupies."""
+
+    def __init__(self, tier: int, scratch: str, own_uid: int | None, base_memory: int) -> None:
+        self.tier = tier
+        self._scratch = namespaces.SCRATCH if tier == 1 else scratch
+        self._writable = namespaces.ABOVE_SCRATCH if tier == 1 else scratch
+        self._count_processes = tier == 1 or own_uid is not None  # else the user's other processes would count
+        self._base_memory = base_memory
+        self.landlock_version = landlock.version()
+        self._reads = ["/"] if tier == 1 else namespaces.interpreter_paths()
+        self._rulesets = {own: self._ruleset(own) for own in (False, True) if self.landlock_version}
+        for which, value in _SAME_FOR_ALL.items():
+            _bound(which, value)
+        self._filters = {forks: seccomp.Filter(forks, own_pid_space=tier == 1) for forks in (False, True)}
+
+    def _ruleset(self, scratch: bool) -> int:
+        writes = [*namespaces.devices(), *([self._writable] if scratch else [])]
+        return landlock.ruleset(self.landlock_version, self._reads, writes)
+
+    def apply(self, limits: dict[str, Any], scratch: bool) -> None:
+        """Confine this process; `scratch` says whether it may write files at all."""
+        os.setsid()
+        if self.tier == 1 and scratch:
+            options = f"size={limits['files_mb']}m,nr_inodes={limits['files'] + 1},mode=700"
+            sc.mount("scratch", self._scratch, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, options)
+        sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
+        os.chdir(self._scratch if scratch else "/")
+        self._set_rlimits(limits)
+        sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
+        if self.landlock_version:
+            landlock.enforce(self._rulesets[scratch])
+        sc.drop_capabilities()
+        try:
+            self._filters[limits["processes"] > 1].install(1 if self.tier == 1 else os.getpid())
+        except OSError:
+            if self.tier != 3:
+                raise
+
+    def _set_rlimits(self, limits: dict[str, Any]) -> None:
+        cpu = math.ceil(limits["cpu_s"]) + 1  # the worker kills on the exact value; this is the backstop
+        bounds = {
+            resource.RLIMIT_AS: self._base_memory + (limits["memory_mb"] << 20),
+            resource.RLIMIT_CPU: cpu,
+            resource.RLIMIT_FSIZE: limits["files_mb"] << 20,
+            resource.RLIMIT_NOFILE: limits["files"],
+        }
+        if self._count_processes:
+            bounds[resource.RLIMIT_NPROC] = limits["processes"] + limits["threads"] + _OTHERS
+        for which, value in bounds.items():
+            _bound(which, value)
+
+
+def _bound(which: int, value: int) -> None:
+    hard = resource.getrlimit(which)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(which, (value, value))
+
+
+def address_space() -> int:
+    """Bytes of address space of this process; needs /proc, which the private root lacks."""
+    with open("/proc/self/statm") as statm:
+        return int(statm.read().split()[0]) * resource.getpagesize()

@@ -1,0 +1,171 @@
+"""`run_tests`: run a program on tests, judged in this process.
+
+Call tests: one child, one request and one frame per test, compared here. Stdin tests: one child per test, its standard
+output compared here. Assert tests: two children, the program and a checker that runs the test text and reaches the
+program through proxies. Nothing the program controls, its exit code included, is a verdict. Not covered: a program
+whose tests need packages beyond the standard library.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rewards.sandbox import compare, forms
+from rewards.sandbox.limits import Limits, Result
+from rewards.sandbox.pool import Pool, default_pool
+from rewards.sandbox.session import Child, Session
+
+Tests = Sequence[Mapping[str, Any]]
+
+_MAX_CODE = 1 << 20
+_TAIL = 2000
+_REASONS = {"wall": "timeout", "cpu": "timeout", "disk": "disk", "threads": "error"}
+
+
+@dataclass
+class _Verdict:
+    """The result while it is being reached; the first failure gives status and detail."""
+
+    passed: list[bool]
+    status: str = "ok"
+    detail: str = ""
+    printed: dict[str, str] = field(default_factory=lambda: {"stdout": "", "stderr": ""})
+
+    def explain(self, status: str, detail: str) -> None:
+        """Keep the gravest status and the first detail."""
+        if self.status == "ok":
+            self.status = status
+        self.detail = self.detail or detail[:_TAIL]
+
+    def keep_output(self, child: Child) -> None:
+        """Tails of what the child printed, for people."""
+        for name, data in child.printed.items():
+            text = bytes(data[-4 * _TAIL :]).decode("utf-8", "replace")
+            self.printed[name] = (self.printed[name] + text)[-_TAIL:]
+
+    def note_end(self, child: Child) -> None:
+        """Explain a child that ended before it answered."""
+        report = child.report or {}
+        if child.overflow:
+            self.explain("output", "the program printed or returned more than output_kb")
+        elif report.get("reason") in _REASONS:
+            self.explain(_REASONS[report["reason"]], f"the program exceeded its limit: {report['reason']}")
+        elif report.get("reason") != "killed":
+            tail = bytes(child.printed["stderr"][-_TAIL:]).decode("utf-8", "replace")
+            self.explain("error", f"the program ended early (wait status {report.get('status')}) {tail}".strip())
+
+
+def run_tests(code: str, tests: Tests, limits: Limits | None = None, pool: Pool | None = None) -> Result:
+    """Run `code` on `tests` in a sandbox of `pool` (default: the process's own) within `limits`.
+
+    A program that is wrong in any way yields a `Result`. Malformed tests raise `ValueError`, a machine without a
+    sandbox `SandboxUnavailable`, broken machinery `SandboxError`.
+    """
+    limits = limits or Limits()
+    forms.validate(tests)
+    refusal = _refusal(code)
+    if refusal:
+        return Result([False] * len(tests), "refused", refusal)
+    verdict = _Verdict([False] * len(tests))
+    numbered = [(i, t, forms.form_of(t)) for i, t in enumerate(tests)]
+    with (pool or default_pool()).worker() as worker, Session(worker, limits) as session:
+        for form, judge in (("call", _judge_calls), ("assert", _judge_asserts), ("stdin", _judge_scripts)):
+            chosen = [(i, t) for i, t, f in numbered if f == form]
+            if chosen:
+                judge(session, code, chosen, verdict)
+        cpu_s, wall_s = session.cpu_used(), session.elapsed()
+    return Result(verdict.passed, verdict.status, verdict.detail, **verdict.printed, cpu_s=cpu_s, wall_s=wall_s)
+
+
+def _refusal(code: str) -> str:
+    if not isinstance(code, str):
+        raise TypeError(f"code is {type(code).__name__}: a string is needed")
+    if not code.strip():
+        return "the program is empty"
+    if len(code) > _MAX_CODE:
+        return f"the program has {len(code)} characters: at most {_MAX_CODE} are run"
+    return ""
+
+
+Chosen = list[tuple[int, Mapping[str, Any]]]
+
+
+def _judge_calls(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
+    child = session.start("program", [["load", code]])
+    reply = session.frame(child)
+    if _is_value(reply):
+        for index, test in chosen:
+            reply = session.ask(child, forms.call_request(test))
+            if reply is None:
+                break
+            verdict.passed[index] = _is_value(reply) and compare.same(test["expected"], reply[1], test.get("tolerance"))
+            _explain_reply(verdict, reply, f"tests[{index}]")
+    else:
+        _explain_reply(verdict, reply, "loading")
+    _finish(session, child, verdict)
+
+
+def _is_value(reply: Any) -> bool:
+    return type(reply) is list and len(reply) == 2 and reply[0] == "v"
+
+
+def _explain_reply(verdict: _Verdict, reply: Any, where: str) -> None:
+    """Note an exception that the program reported; its words are for people only."""
+    if type(reply) is list and len(reply) == 3 and reply[0] == "e":
+        verdict.explain("memory" if reply[1] == "MemoryError" else "error", f"{where}: {reply[1]}: {reply[2]}")
+    elif reply is not None and not _is_value(reply):
+        verdict.explain("error", f"{where}: the program wrote something else than an answer into its channel")
+
+
+def _finish(session: Session, child: Child, verdict: _Verdict) -> None:
+    session.end(child)
+    if child.overflow or (child.report or {}).get("reason") != "killed":
+        verdict.note_end(child)
+    verdict.keep_output(child)
+
+
+def _judge_asserts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        program = session.start("program", [], link=ours)
+        checker = session.start("checker", [code], link=theirs)
+    loaded = session.frame(checker)
+    if loaded is not None and not loaded[0]:
+        _explain_failure(verdict, program, f"loading: {loaded[1]}")
+    for index, test in chosen:
+        if program.report is not None:
+            break
+        reply = session.ask(checker, test["assert"])
+        if reply is None:
+            break
+        verdict.passed[index] = reply[0] is True
+        if not verdict.passed[index]:
+            verdict.detail = verdict.detail or f"tests[{index}]: {reply[1]}"
+    _finish(session, program, verdict)
+    session.end(checker)
+
+
+def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
+    if program.report is None:
+        verdict.explain("error", detail)
+
+
+def _judge_scripts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
+    for index, test in chosen:
+        if session.exhausted():
+            verdict.explain("timeout", f"tests[{index}]: the time was used up by the tests before it")
+            return
+        child = session.start("script", [code], stdin=test["stdin"].encode("utf-8", "surrogatepass"))
+        session.wait(child)
+        printed = bytes(child.printed["stdout"]).decode("utf-8", "replace")
+        orderly = not child.overflow and (child.report or {}).get("reason") == "exit"
+        verdict.passed[index] = orderly and compare.same_text(test["stdout"], printed, test.get("tolerance"))
+        if not orderly:
+            verdict.note_end(child)
+        elif not verdict.passed[index]:
+            error = bytes(child.printed["stderr"][-_TAIL:]).decode("utf-8", "replace")
+            verdict.detail = verdict.detail or f"tests[{index}]: printed {printed[:200]!r} {error}".strip()
+        verdict.keep_output(child)

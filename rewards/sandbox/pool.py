@@ -1,0 +1,260 @@
+"""Workers: starting fork servers at the best tier this machine has, lending them to threads, ending them.
+
+Every server is started by one lifelong thread: a server asks the kernel for a signal when the *thread* that made it
+ends, and a caller's thread may end at any time. A worker whose state is uncertain (the caller was interrupted, the
+server did not answer) is discarded, never reused. A forked copy of this process starts with an empty pool of its own.
+Not covered: sharing workers between processes; each rank of a distributed run has its own.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import logging
+import os
+import queue
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from typing import Any
+
+from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
+
+log = logging.getLogger("rewards.sandbox")
+
+TIERS = {
+    1: "own user, pid, mount, network and IPC namespaces, private root, seccomp, Landlock, rlimits",
+    2: "no namespaces: seccomp, Landlock, rlimits, own uid where started as root, kill loop",
+    3: "weak: rlimits and whatever of seccomp and Landlock this machine has",
+}
+_HELLO_S = 30.0
+_BOOT = """
+import sys, types
+for name, path in (("rewards", sys.argv[1]), ("rewards.sandbox", sys.argv[2])):
+    sys.modules[name] = types.ModuleType(name)
+    sys.modules[name].__path__ = [path]
+from rewards.sandbox.server import main
+fd, tier, scratch = sys.argv[3:]
+sys.argv[1:] = []
+main(int(fd), int(tier), scratch)
+"""
+
+
+class Worker:
+    """One fork server, used by one thread at a time."""
+
+    def __init__(self, tier: int) -> None:
+        self.scratch = tempfile.mkdtemp(prefix="step-srpo-sandbox-") if tier != 1 else ""  # tier 1 mounts its own
+        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        here = os.path.dirname(os.path.abspath(__file__))
+        arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch]
+        interpreter = getattr(sys, "_base_executable", None) or sys.executable
+        self._process = subprocess.Popen(
+            [interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
+            env={"PYTHONHASHSEED": "0"},  # the order of sets must not change a verdict
+            cwd="/",
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            pass_fds=(theirs.fileno(),),
+            start_new_session=True,
+        )
+        theirs.close()
+        try:
+            self.info = self._hello()
+        except BaseException:
+            self.close()
+            raise
+        self.tier: int = self.info["tier"]
+        self.pid = self._process.pid
+
+    def _hello(self) -> dict[str, Any]:
+        self.socket.settimeout(_HELLO_S)
+        try:
+            body = self.socket.recv(1 << 16)
+        except TimeoutError:
+            body = b""
+        self.socket.settimeout(None)
+        if not body:
+            raise SandboxError("the fork server did not start")
+        message = json.loads(body)
+        if "failed" in message:
+            raise SandboxUnavailable(message["failed"])
+        return message
+
+    def start(self, number: int, role: str, limits: Limits, wall_s: float, cpu_s: float, fds: list[int]) -> None:
+        """Ask for a child; its descriptors become 0, 1, 2, …"""
+        bounds = {**limits.as_dict(), "cpu_s": cpu_s}
+        request = {"op": "start", "id": number, "role": role, "limits": bounds, "wall_s": wall_s}
+        with _broken_is_an_error():
+            socket.send_fds(self.socket, [json.dumps(request).encode()], fds)
+
+    def kill(self, number: int) -> None:
+        """Ask for the end of a child; its report follows."""
+        with _broken_is_an_error():
+            self.socket.sendall(json.dumps({"op": "kill", "id": number}).encode())
+
+    def report(self) -> dict[str, Any]:
+        """The next report of a child's end; blocks."""
+        with _broken_is_an_error():
+            body = self.socket.recv(1 << 16)
+        if not body:
+            raise SandboxError("the fork server died")
+        return json.loads(body)
+
+    def close(self, patience_s: float = 2.0) -> None:
+        """End the server and its children."""
+        self.socket.close()
+        try:
+            self._process.wait(patience_s)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self.scratch:
+            shutil.rmtree(self.scratch, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _broken_is_an_error() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SandboxError(f"the fork server died: {error}") from error
+
+
+class _Owner:
+    """The lifelong thread that starts every server."""
+
+    def __init__(self) -> None:
+        self._calls: queue.SimpleQueue[tuple[int, Future[Worker]]] = queue.SimpleQueue()
+        threading.Thread(target=self._serve, name="sandbox-owner", daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            tier, future = self._calls.get()
+            try:
+                future.set_result(Worker(tier))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def start(self, tier: int) -> Worker:
+        """A new worker of this tier; `SandboxUnavailable` where the machine does not allow it."""
+        future: Future[Worker] = Future()
+        self._calls.put((tier, future))
+        return future.result()
+
+
+class Pool:
+    """Up to `workers` fork servers, started when needed. `tier` None takes the best that works; a weak sandbox
+    only with `allow_weak`."""
+
+    def __init__(self, workers: int | None = None, tier: int | None = None, allow_weak: bool = False) -> None:
+        if tier not in (None, *TIERS):
+            raise ValueError(f"sandbox tier={tier!r}: allowed are 1, 2, 3 and None (the best that works)")
+        self._tier, self._allow_weak = tier, allow_weak
+        self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
+        self._idle: list[Worker] = []
+        self._lock = threading.Lock()
+        self._pid = os.getpid()
+
+    @property
+    def tier(self) -> int:
+        """The tier of this pool's workers; starts one if none has been."""
+        with self.worker() as worker:
+            return worker.tier
+
+    @contextlib.contextmanager
+    def worker(self) -> Iterator[Worker]:
+        """A worker for this thread; waits for a free one."""
+        with self._slots:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            worker = worker or self._start()
+            try:
+                yield worker
+            except BaseException:
+                worker.close(patience_s=0.0)
+                raise
+            with self._lock:
+                self._idle.append(worker)
+
+    def _start(self) -> Worker:
+        reasons = []
+        for tier in (1, 2, 3) if self._tier is None else (self._tier,):
+            if tier == 3 and not self._allow_weak:
+                break
+            try:
+                worker = _owner().start(tier)
+            except SandboxUnavailable as error:
+                reasons.append(f"tier {tier}: {error}")
+                continue
+            if self._tier is None:
+                log.info("sandbox tier %d (%s)%s", tier, TIERS[tier], "".join(f"; not {r}" for r in reasons))
+                self._tier = tier
+            return worker
+        why = "; ".join(reasons) or "tier 3 is weak"
+        raise SandboxUnavailable(f"no safe sandbox on this machine ({why}); allow_weak=True runs programs anyway")
+
+    def close(self) -> None:
+        """End the idle workers."""
+        with self._lock:
+            workers, self._idle = self._idle, []
+        for worker in workers:
+            if self._pid == os.getpid():
+                worker.close()
+            else:
+                worker.socket.close()
+
+
+_state: dict[str, Any] = {"pool": None, "owner": None}
+_state_lock = threading.Lock()
+
+
+def _owner() -> _Owner:
+    with _state_lock:
+        if _state["owner"] is None:
+            _state["owner"] = _Owner()
+        return _state["owner"]
+
+
+def default_pool() -> Pool:
+    """The pool that `run_tests` uses when none is given."""
+    with _state_lock:
+        if _state["pool"] is None:
+            _state["pool"] = Pool()
+        return _state["pool"]
+
+
+def configure(workers: int | None = None, tier: int | None = None, allow_weak: bool = False) -> None:
+    """Replace the default pool: the `sandbox:` section of a run's config."""
+    pool = Pool(workers, tier, allow_weak)
+    with _state_lock:
+        old, _state["pool"] = _state["pool"], pool
+    if old is not None:
+        old.close()
+
+
+def _close_default() -> None:
+    if _state["pool"] is not None:
+        _state["pool"].close()
+
+
+def _forget() -> None:
+    """In a forked copy of this process: neither the thread nor the servers are ours."""
+    global _state_lock
+    _state_lock = threading.Lock()
+    pool = _state["pool"]
+    _state.update(pool=None, owner=None)
+    if pool is not None:
+        for worker in pool._idle:
+            worker.socket.close()
+
+
+atexit.register(_close_default)
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,119 @@
+"""Tier 2's stand-ins for namespaces: ending every descendant of the worker, wiping its scratch directory, measuring it,
+and finding an identity nobody else uses.
+
+Not covered: processes of other workers; a worker only ever ends its own descendants.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+
+_FIRST_UID = 1_000_000_000
+_ROUNDS = 1000
+
+
+def spare_uid() -> int | None:
+    """A uid for this worker's programs that no account and no other worker here has, if this container maps one."""
+    for candidate in (_FIRST_UID + os.getpid(), 60_000 + os.getpid() % 5_000):
+        if can_read(candidate, "/"):
+            return candidate
+    return None
+
+
+def can_read(uid: int, path: str) -> bool:
+    """Whether a process could become `uid` and list this directory."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            os.setgroups([])
+            os.setresgid(uid, uid, uid)
+            os.setresuid(uid, uid, uid)
+            os.listdir(path)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    return os.waitpid(pid, 0)[1] == 0
+
+
+def end_descendants(keep: set[int]) -> None:
+    """Kill and reap every descendant of this process except those in `keep` and theirs. As a subreaper it inherits
+    orphans, so a daemon that forked twice is found as well; it is repeated until nothing is left."""
+    for _ in range(_ROUNDS):
+        found = _descendants(os.getpid(), keep)
+        if not found:
+            return
+        for pid in found:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        for pid in found:
+            try:
+                os.waitpid(pid, 0)
+            except ChildProcessError:  # its parent is another of these; it is reaped in the next round
+                continue
+    raise OSError("descendants of a program could not be ended")
+
+
+def _descendants(root: int, keep: set[int]) -> list[int]:
+    children: dict[int, list[int]] = {}
+    for entry in os.listdir("/proc"):
+        if entry.isdigit():
+            children.setdefault(_parent_of(entry), []).append(int(entry))
+    found, stack = [], [root]
+    while stack:
+        below = [pid for pid in children.get(stack.pop(), []) if pid not in keep]
+        found += below
+        stack += below
+    return found
+
+
+def _parent_of(pid: str) -> int:
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stat:
+            return int(stat.read().rsplit(b")", 1)[1].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return -1
+
+
+def threads(pid: int) -> int:
+    """Threads of a process; 0 once it is gone."""
+    try:
+        return len(os.listdir(f"/proc/{pid}/task"))
+    except OSError:
+        return 0
+
+
+def usage(directory: str) -> tuple[int, int]:
+    """Bytes and number of entries below a directory that may change while it is read."""
+    total = entries = 0
+    stack = [directory]
+    while stack:
+        try:
+            with os.scandir(stack.pop()) as found:
+                for entry in found:
+                    entries += 1
+                    if entry.is_dir(follow_symlinks=False):
+                        stack.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+        except OSError:
+            continue
+    return total, entries
+
+
+def wipe(directory: str) -> None:
+    """Remove everything below the directory. The program is dead, so nothing moves under our feet."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if os.path.isdir(path) and not os.path.islink(path):
+            for below, directories, files in os.walk(path, topdown=False):
+                for entry in files:
+                    os.unlink(os.path.join(below, entry))
+                for entry in directories:
+                    inner = os.path.join(below, entry)
+                    (os.unlink if os.path.islink(inner) else os.rmdir)(inner)
+            os.rmdir(path)
+        else:
+            os.unlink(path)

@@ -1,0 +1,266 @@
+"""The fork server: a lean interpreter that forks one confined child per program and ends it on time.
+
+It is exec'd by `pool.py` with an empty environment and one socket to its parent, takes requests (`start`, `kill`) with
+the child's descriptors attached, enforces wall and CPU time and the scratch limits itself, so that a busy parent cannot
+delay a verdict, and reports how each child ended. It never sees code, tests or answers: those go straight from the
+parent to the child. It ends, and its children with it, when the socket closes or its parent is gone.
+
+Not covered: judging (`judge.py`), what a child may do (`confine.py`).
+"""
+
+from __future__ import annotations
+
+import _socket
+import array
+import gc
+import json
+import os
+import random
+import select
+import signal
+import sys
+import time
+from typing import Any
+
+from rewards.sandbox import checker, namespaces, program, reaper, wire
+from rewards.sandbox import syscalls as sc
+from rewards.sandbox.confine import Confinement, address_space
+
+_FIRST_FREE = 10  # received descriptors land here or above, so that the child's 0 to 4 can be set in any order
+_CONTROL, _LIBRARY = 200, 201
+_MAX_MESSAGE, _MAX_FDS = 1 << 16, 8
+_TICK_S = 0.025
+_WARM_UP_ROUNDS = 20
+_CONFINE_FAILED = 70
+_PARENT_CHECK_S = 1.0
+_MIN_WAIT_S = 0.002
+_ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
+_PRELOADED = """
+    abc array atexit bisect cmath collections copy datetime functools heapq itertools json math operator random re
+    string time types typing
+"""
+
+
+class Child:
+    """A running child and what it may use."""
+
+    def __init__(self, number: int, pid: int, limits: dict[str, Any], deadline: float) -> None:
+        self.number, self.pid, self.limits, self.deadline = number, pid, limits, deadline
+        self.reason = "exit"
+
+    def cpu(self) -> float:
+        """CPU seconds of the process so far; 0.0 once it is dead."""
+        try:
+            return time.clock_gettime((~self.pid << 3) | 2)
+        except OSError:
+            return 0.0
+
+
+class Server:
+    """One worker: answers its parent until the socket closes."""
+
+    def __init__(self, control: _socket.socket, tier: int, scratch: str) -> None:
+        self._control = control
+        self._parent = os.getppid()
+        self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
+        base_memory = address_space()
+        if tier == 1:
+            namespaces.enter(self._uid)
+        elif self._uid is not None:
+            os.chown(scratch, self._uid, self._uid)
+            _reach_library_as(self._uid)
+        self._confinement = Confinement(tier, scratch, self._uid, base_memory)
+        if tier != 1 and self._uid is not None:
+            namespaces.become(self._uid)
+        sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
+        if tier == 1:  # nothing to tidy up, so the kernel may end it with its parent
+            sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
+        self._tier, self._scratch = tier, scratch
+        self._children: dict[int, Child] = {}
+        self._next_tick = 0.0
+        self._troubles = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # a child that could not be confined says so here
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
+        self._send({"tier": tier, "uid": self._uid, "landlock": self._confinement.landlock_version})
+
+    def run(self) -> None:
+        """Serve until the parent is gone, then end every child."""
+        try:
+            while os.getppid() == self._parent:
+                for fd, _ in self._poll.poll(self._wait_ms()):
+                    if fd != self._control.fileno():
+                        self._reap(fd)
+                    elif not self._serve_request():
+                        return
+                self._enforce()
+        finally:
+            for pidfd, child in list(self._children.items()):
+                self._kill(child, "killed")
+                self._reap(pidfd)
+            if self._tier != 1:
+                reaper.wipe(self._scratch)
+                os.rmdir(self._scratch)
+
+    def _send(self, message: dict[str, Any]) -> None:
+        self._control.sendall(json.dumps(message).encode())
+
+    def _serve_request(self) -> bool:
+        try:
+            body, fds = self._receive()
+        except ConnectionError:
+            return False
+        if not body:
+            return False
+        request = json.loads(body)
+        if request["op"] == "start":
+            self._start(request, fds)
+        else:
+            for child in self._children.values():
+                if child.number == request["id"]:
+                    self._kill(child, "killed")
+        return True
+
+    def _receive(self) -> tuple[bytes, list[int]]:
+        body, attached, _, _ = self._control.recvmsg(_MAX_MESSAGE, _socket.CMSG_LEN(_MAX_FDS * 4))
+        fds = array.array("i")
+        for _, _, data in attached:
+            fds.frombytes(data)
+        return body, fds.tolist()
+
+    def _start(self, request: dict[str, Any], fds: list[int]) -> None:
+        limits, role = request["limits"], request["role"]
+        pid = sc.fork_into(namespaces.PER_PROGRAM if self._tier == 1 else 0)
+        if pid == 0:
+            self._become_child(role, limits, fds)
+        for fd in fds:
+            os.close(fd)
+        pidfd = os.pidfd_open(pid)
+        self._children[pidfd] = Child(request["id"], pid, limits, time.monotonic() + request["wall_s"])
+        self._poll.register(pidfd, select.POLLIN)
+
+    def _become_child(self, role: str, limits: dict[str, Any], fds: list[int]) -> None:
+        status = _CONFINE_FAILED
+        try:
+            for target, fd in enumerate(fds):
+                os.dup2(fd, target)
+            try:
+                self._confinement.apply(limits, scratch=role != "checker")
+            except BaseException as error:
+                os.write(self._troubles[1], f"{type(error).__name__}: {error}".encode())
+                raise
+            sc.syscall("close_range", len(fds), _LIBRARY - 1, 0)
+            sc.syscall("close_range", _LIBRARY + 1, 0x7FFFFFFF, 0)
+            _ROLES[role](limits["output_kb"] << 10)
+            status = 0
+        finally:
+            os._exit(status)
+
+    def _kill(self, child: Child, reason: str) -> None:
+        if child.reason == "exit":
+            child.reason = reason
+            os.kill(child.pid, signal.SIGKILL)
+
+    def _reap(self, pidfd: int) -> None:
+        child = self._children.pop(pidfd)
+        self._poll.unregister(pidfd)
+        os.close(pidfd)
+        _, status, usage = os.wait4(child.pid, 0)
+        if self._tier != 1:
+            if child.limits["processes"] > 1:
+                reaper.end_descendants(keep={c.pid for c in self._children.values()})
+            reaper.wipe(self._scratch)
+        report = {"id": child.number, "reason": child.reason, "status": status}
+        report["cpu_s"] = usage.ru_utime + usage.ru_stime
+        if child.reason == "exit" and report["cpu_s"] >= child.limits["cpu_s"]:
+            report["reason"] = "cpu"  # the kernel's own limit was faster
+        if child.reason == "exit" and os.waitstatus_to_exitcode(status) == _CONFINE_FAILED:
+            report.update(self._trouble())
+        try:
+            self._send(report)
+        except OSError:  # the parent is gone; `run` ends on its own
+            return
+
+    def _trouble(self) -> dict[str, str]:
+        """What a child wrote that could not be confined; a program that merely exits with that status wrote nothing."""
+        try:
+            return {"broken": os.read(self._troubles[0], _MAX_MESSAGE).decode()}
+        except BlockingIOError:
+            return {}
+
+    def _wait_ms(self) -> float:
+        waits = [_PARENT_CHECK_S]
+        now, cores = time.monotonic(), os.cpu_count() or 1
+        for child in self._children.values():
+            left = (child.limits["cpu_s"] - child.cpu()) / cores
+            waits += [child.deadline - now, left] + ([_TICK_S] if self._tier != 1 else [])
+        return max(min(waits), _MIN_WAIT_S) * 1000
+
+    def _enforce(self) -> None:
+        now = time.monotonic()
+        for child in self._children.values():
+            if now >= child.deadline:
+                self._kill(child, "wall")
+            elif child.cpu() >= child.limits["cpu_s"]:
+                self._kill(child, "cpu")
+            elif self._tier != 1 and now >= self._next_tick:
+                self._enforce_without_namespaces(child)
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK_S
+
+    def _enforce_without_namespaces(self, child: Child) -> None:
+        used, entries = reaper.usage(self._scratch)
+        if used > child.limits["files_mb"] << 20 or entries > child.limits["files"]:
+            self._kill(child, "disk")
+        elif reaper.threads(child.pid) > child.limits["threads"] + 1:
+            self._kill(child, "threads")
+
+
+def _reach_library_as(uid: int) -> None:
+    """Let programs that run as `uid` import, even where the library lies below a directory of root's: a descriptor of
+    the library's directory needs no rights on the directories above it."""
+    library = os.path.dirname(os.__file__)
+    if reaper.can_read(uid, library):
+        return
+    os.dup2(os.open(library, os.O_RDONLY | os.O_DIRECTORY), _LIBRARY)
+    short = f"/proc/self/fd/{_LIBRARY}"
+    sys.path[:] = [p.replace(library, short) for p in sys.path]
+    for module in list(sys.modules.values()):
+        if hasattr(module, "__path__"):
+            module.__path__ = [p.replace(library, short) for p in module.__path__]
+    sys.path_importer_cache.clear()
+
+
+def _warm_up() -> None:
+    """Run what every child runs, so that it is specialised and cached before the forks and not after each; then take
+    our modules out of a program's reach."""
+    for _ in range(_WARM_UP_ROUNDS):
+        trial = program.Program("trial")
+        for request in (["load", "def f(x):\n    return [x]"], ["names", ["f"]], ["call", "f", ["l", 1], ["d"]]):
+            wire.unpack(program.reply(trial, request, _MAX_MESSAGE)[4:])
+        del sys.modules["trial"]
+    random.seed(0)  # the same program must get the same verdict
+    for name in [m for m in sys.modules if m.split(".")[0] == "rewards"]:
+        del sys.modules[name]
+
+
+def main(control_fd: int, tier: int, scratch: str) -> None:
+    """Set up and serve. A set-up that fails is reported to the parent as the reason."""
+    os.dup2(control_fd, _CONTROL, inheritable=False)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(_FIRST_FREE):
+        os.dup2(null, fd)
+    os.closerange(_FIRST_FREE, _CONTROL)
+    control = _socket.socket(fileno=_CONTROL)
+    os.environ.clear()
+    sc.limit_malloc_arenas()
+    for name in _PRELOADED.split():
+        __import__(name)
+    try:
+        server = Server(control, tier, scratch)
+    except (OSError, StopIteration) as error:
+        control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+        return
+    _warm_up()
+    gc.collect()
+    gc.freeze()
+    server.run()

@@ -1,0 +1,248 @@
+"""The parent's side of one problem: start children on a worker, exchange frames with them, collect what they print.
+
+One thread, one `poll`, all descriptors non-blocking: nothing that a child does or leaves undone can block the judge.
+Every buffer is bounded; a child that exceeds its output limit is killed. Closing a session ends its children and waits
+until the worker has reaped them. Not covered: what the frames mean (`judge.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import time
+from collections import deque
+from typing import Any
+
+from rewards.sandbox import wire
+from rewards.sandbox.limits import Limits, SandboxError
+from rewards.sandbox.pool import Worker
+
+_CHUNK = 1 << 16
+_GRACE_S = 5.0  # the worker enforces the limits; beyond this it is considered broken
+_NULL = "/dev/null"
+_MAX_UNREAD = 64  # frames that nobody asked for
+
+
+class Child:
+    """A child of the worker as the judge sees it."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.frames: deque[Any] = deque()
+        self.printed = {"stdout": bytearray(), "stderr": bytearray()}
+        self.report: dict[str, Any] | None = None
+        self.overflow = False
+        self.open: set[int] = set()
+
+
+class _Port:
+    """One descriptor of the judge: what it feeds or where its bytes go."""
+
+    def __init__(self, fd: int, child: Child, kind: str, outgoing: bytes = b"") -> None:
+        self.fd, self.child, self.kind = fd, child, kind
+        self.outgoing = memoryview(outgoing)
+        self.incoming = bytearray()
+
+
+class Session:
+    """Children of one worker under one set of limits; a context manager."""
+
+    def __init__(self, worker: Worker, limits: Limits) -> None:
+        self._worker, self._limits = worker, limits
+        self._started = time.monotonic()
+        self._cpu_used = 0.0
+        self._poll = select.poll()
+        self._poll.register(worker.socket, select.POLLIN)
+        self._ports: dict[int, _Port] = {}
+        self._children: dict[int, Child] = {}
+
+    def __enter__(self) -> Session:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        try:
+            if kind is None:  # else the pool ends the worker, and with it the children
+                for child in list(self._children.values()):
+                    self.end(child)
+        finally:
+            for fd in list(self._ports):
+                self._close(fd)
+
+    def elapsed(self) -> float:
+        """Wall seconds since the session began."""
+        return time.monotonic() - self._started
+
+    def cpu_used(self) -> float:
+        """CPU seconds of the programs that have ended."""
+        return self._cpu_used
+
+    def exhausted(self) -> bool:
+        """Whether the problem's time is used up."""
+        return self.elapsed() >= self._limits.wall_s or self._cpu_used >= self._limits.cpu_s
+
+    def start(
+        self, role: str, messages: list[Any], stdin: bytes | None = None, link: socket.socket | None = None
+    ) -> Child:
+        """Start a child and queue its first frames. `link` becomes its next descriptor; without messages it takes the
+        channel's place."""
+        child = Child(len(self._children))
+        theirs = []
+        try:
+            theirs.append(self._input(child, stdin))
+            theirs += [self._pipe(child, kind) for kind in ("stdout", "stderr")]
+            if messages:
+                theirs.append(self._channel(child, b"".join(wire.pack(m) for m in messages)))
+            if link is not None:
+                theirs.append(os.dup(link.fileno()))
+            wall_s = max(self._limits.wall_s - self.elapsed(), 0.0)
+            cpu_s = max(self._limits.cpu_s - self._cpu_used, 0.001)
+            self._worker.start(child.number, role, self._limits, wall_s, cpu_s, theirs)
+            self._children[child.number] = child
+        except OSError as error:
+            raise SandboxError(f"a program could not be started: {error}") from error
+        finally:
+            for fd in theirs:
+                os.close(fd)
+        return child
+
+    def _add(self, port: _Port, events: int) -> None:
+        os.set_blocking(port.fd, False)
+        self._ports[port.fd] = port
+        self._poll.register(port.fd, events)
+
+    def _pipe(self, child: Child, kind: str) -> int:
+        ours, theirs = os.pipe()
+        self._add(_Port(ours, child, kind), select.POLLIN)
+        child.open.add(ours)
+        return theirs
+
+    def _input(self, child: Child, stdin: bytes | None) -> int:
+        if not stdin:
+            return os.open(_NULL, os.O_RDONLY | os.O_CLOEXEC)
+        theirs, ours = os.pipe()
+        self._add(_Port(ours, child, "stdin", stdin), select.POLLOUT)
+        return theirs
+
+    def _channel(self, child: Child, outgoing: bytes) -> int:
+        ours, theirs = socket.socketpair()
+        port = _Port(ours.detach(), child, "channel", outgoing)
+        self._add(port, select.POLLIN | select.POLLOUT)
+        child.open.add(port.fd)
+        return theirs.detach()
+
+    def ask(self, child: Child, message: Any) -> Any | None:
+        """Send one frame and wait for one; None when the child ended instead."""
+        port = next((p for p in self._ports.values() if p.child is child and p.kind == "channel"), None)
+        if port is not None:
+            port.outgoing = memoryview(bytes(port.outgoing) + wire.pack(message))
+            self._poll.modify(port.fd, select.POLLIN | select.POLLOUT)
+        return self.frame(child)
+
+    def frame(self, child: Child) -> Any | None:
+        """The child's next frame; None when it ended."""
+        while not child.frames and (child.report is None or child.open):
+            self._step()
+        return child.frames.popleft() if child.frames else None
+
+    def wait(self, child: Child) -> None:
+        """Until the child has ended and everything it printed has arrived."""
+        while child.report is None or child.open:
+            self._step()
+
+    def end(self, child: Child) -> None:
+        """Kill the child and wait for its report."""
+        if child.report is None:
+            self._worker.kill(child.number)
+        self.wait(child)
+
+    def _step(self) -> None:
+        left = self._limits.wall_s + _GRACE_S - self.elapsed()
+        if left <= 0:
+            raise SandboxError(f"the fork server kept a program beyond wall_s={self._limits.wall_s}")
+        for fd, _ in self._poll.poll(left * 1000):
+            if fd == self._worker.socket.fileno():
+                self._take_report()
+            elif fd in self._ports:
+                self._serve(self._ports[fd])
+
+    def _take_report(self) -> None:
+        report = self._worker.report()
+        if "broken" in report:
+            raise SandboxError(f"a program could not be confined: {report['broken']}")
+        child = self._children[report["id"]]
+        child.report = report
+        self._cpu_used += report["cpu_s"]
+
+    def _serve(self, port: _Port) -> None:
+        try:
+            if port.outgoing:
+                port.outgoing = port.outgoing[os.write(port.fd, port.outgoing[:_CHUNK]) :]
+                if not port.outgoing and port.kind == "channel":
+                    self._poll.modify(port.fd, select.POLLIN)
+            if port.kind == "stdin":
+                if not port.outgoing:
+                    self._close(port.fd)
+                return
+        except BlockingIOError:
+            pass
+        except OSError:  # the child closed its end: what it wrote before still counts
+            port.outgoing = memoryview(b"")
+            if port.kind == "stdin":
+                self._close(port.fd)
+                return
+            self._poll.modify(port.fd, select.POLLIN)
+        self._read(port)
+
+    def _read(self, port: _Port) -> None:
+        try:
+            data = os.read(port.fd, _CHUNK)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._close(port.fd)
+        elif port.kind == "channel":
+            port.incoming += data
+            self._split_frames(port)
+        else:
+            self._collect(port, data)
+
+    def _collect(self, port: _Port, data: bytes) -> None:
+        kept = port.child.printed[port.kind]
+        room = (self._limits.output_kb << 10) - sum(map(len, port.child.printed.values()))
+        kept += data[:room]
+        if len(data) > room:
+            self._too_much(port)
+
+    def _split_frames(self, port: _Port) -> None:
+        buffer = port.incoming
+        while len(buffer) >= 4:
+            length = int.from_bytes(buffer[:4], "big")
+            if length > self._limits.output_kb << 10:
+                self._too_much(port)
+                return
+            if len(buffer) < 4 + length:
+                return
+            try:
+                port.child.frames.append(wire.unpack(bytes(buffer[4 : 4 + length])))
+            except wire.WireError:
+                port.child.frames.append(False)  # no answer has this form
+            del buffer[: 4 + length]
+            if len(port.child.frames) > _MAX_UNREAD:
+                self._too_much(port)
+                return
+
+    def _too_much(self, port: _Port) -> None:
+        port.child.overflow = True
+        self._close(port.fd)
+        if port.child.report is None:
+            self._worker.kill(port.child.number)
+
+    def _close(self, fd: int) -> None:
+        port = self._ports.pop(fd, None)
+        if port is not None:
+            self._poll.unregister(fd)
+            port.child.open.discard(fd)
+            os.close(fd)

@@ -1,0 +1,148 @@
+"""Frames between judge and sandbox, and the plain-data encoding of values inside them.
+
+A frame is four bytes of length and JSON. A value is JSON where JSON can say it exactly (None, bool, str, float, int);
+everything else is an array that starts with a tag: `l` list, `t` tuple, `d` dict as pairs, `s` set, `fs` frozenset, `b`
+bytes, `i` huge int, `c` complex, `n` Decimal or Fraction, `T` builtin type, `h` handle of an object that stays where it
+is. Only exact plain types are written as data; dict subclasses of the standard library and named tuples are written as
+the dict or tuple they hold. Nothing here evaluates anything, and no pickle is read. Not covered: comparing
+(`compare.py`).
+"""
+
+from __future__ import annotations
+
+import builtins
+import collections
+import json
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+MAX_DEPTH = 150
+_BIG_BITS = 8192  # longer ints travel in hex, which parses in linear time
+_DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
+_SEQUENCES: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "fs"}
+_TYPES = {name: value for name, value in vars(builtins).items() if isinstance(value, type)}
+
+
+class WireError(ValueError):
+    """The bytes or the value do not fit the format or its bounds."""
+
+
+def encode(value: Any, handle: Callable[[Any], list[Any]] | None = None, depth: int = 0) -> Any:
+    """The JSON form of `value`. What is not plain data goes to `handle`; without one it is an error."""
+    kind: type = type(value)
+    if value is None or kind is bool or kind is str or kind is float:
+        return value
+    if kind is int:
+        return value if value.bit_length() <= _BIG_BITS else ["i", hex(value)]
+    if depth > MAX_DEPTH:
+        raise WireError(f"value nested deeper than {MAX_DEPTH}")
+    if kind in _SEQUENCES:
+        return [_SEQUENCES[kind], *[encode(v, handle, depth + 1) for v in value]]
+    if kind in _DICTS:
+        items = dict.items(value)
+        return ["d", *[[encode(k, handle, depth + 1), encode(v, handle, depth + 1)] for k, v in items]]
+    if isinstance(value, tuple) and hasattr(kind, "_fields"):
+        return ["t", *[encode(v, handle, depth + 1) for v in tuple.__iter__(value)]]
+    return _encode_scalar(kind, value) or _as_handle(value, handle)
+
+
+def _encode_scalar(kind: type, value: Any) -> list[Any] | None:
+    if kind is bytes or kind is bytearray:
+        return ["b", kind is bytearray, value.hex()]
+    if kind is complex:
+        return ["c", value.real, value.imag]
+    if kind is Decimal or kind is Fraction:
+        return ["n", kind.__name__, str(value)]  # a Fraction as "a/b"
+    if isinstance(value, type) and _TYPES.get(value.__name__) is value:
+        return ["T", str(value.__name__)]
+    return None
+
+
+def _as_handle(value: Any, handle: Callable[[Any], list[Any]] | None) -> list[Any]:
+    if handle is None:
+        raise WireError(f"a value of type {type(value).__name__} is not plain data")
+    return handle(value)
+
+
+def decode(raw: Any, handle: Callable[[list[Any]], Any] | None = None, depth: int = 0) -> Any:
+    """The value of a JSON form, handles through `handle`; `WireError` where it is malformed."""
+    if not isinstance(raw, list):
+        return raw
+    if depth > MAX_DEPTH or not raw or not isinstance(raw[0], str):
+        raise WireError("malformed value")
+    tag, items = raw[0], raw[1:]
+    try:
+        if tag in _SEQUENCES.values():
+            values = [decode(v, handle, depth + 1) for v in items]
+            return {"l": list, "t": tuple, "s": set, "fs": frozenset}[tag](values)
+        if tag == "d":
+            return {decode(k, handle, depth + 1): decode(v, handle, depth + 1) for k, v in items}
+        if tag == "h" and handle is not None:
+            return handle(items)
+        return _decode_scalar(tag, items)
+    except (TypeError, ValueError, KeyError, ArithmeticError, IndexError) as error:
+        raise WireError(f"malformed value with tag {tag!r}: {error}") from None
+
+
+def _decode_scalar(tag: str, items: list[Any]) -> Any:
+    if tag == "i":
+        return int(items[0], 16)
+    if tag == "b":
+        return (bytearray if items[0] else bytes).fromhex(items[1])
+    if tag == "c":
+        return complex(items[0], items[1])
+    if tag == "n":
+        return {"Decimal": Decimal, "Fraction": Fraction}[items[0]](items[1])
+    if tag == "T":
+        return _TYPES[items[0]]
+    raise WireError(f"unknown tag {tag!r}")
+
+
+def _no_objects(pairs: list[tuple[str, Any]]) -> Any:
+    raise WireError("a JSON object where none is used")
+
+
+_dumps = json.JSONEncoder(check_circular=False).encode
+_loads = json.JSONDecoder(object_pairs_hook=_no_objects).decode
+
+
+def pack(message: Any) -> bytes:
+    """The frame of a JSON-able message."""
+    body = _dumps(message).encode("ascii")
+    return len(body).to_bytes(4, "big") + body
+
+
+def unpack(body: bytes) -> Any:
+    """The message in a frame's body. Objects are refused: their keys could be made to collide."""
+    try:
+        return _loads(body.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"malformed frame: {error}") from None
+
+
+def send(fd: int, frame: bytes) -> None:
+    """Write one frame to a blocking descriptor."""
+    written = os.write(fd, frame)
+    while written < len(frame):
+        written += os.write(fd, frame[written : written + (1 << 20)])
+
+
+def receive(fd: int, limit: int) -> Any:
+    """Read one frame from a blocking descriptor; `EOFError` when the other side is gone."""
+    length = int.from_bytes(_exactly(fd, 4), "big")
+    if length > limit:
+        raise WireError(f"a frame of {length} bytes: at most {limit} are allowed")
+    return unpack(_exactly(fd, length))
+
+
+def _exactly(fd: int, count: int) -> bytes:
+    parts = bytearray()
+    while len(parts) < count:
+        part = os.read(fd, min(count - len(parts), 1 << 16))
+        if not part:
+            raise EOFError("the other side closed the channel")
+        parts += part
+    return bytes(parts)

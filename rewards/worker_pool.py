@@ -1,0 +1,306 @@
+"""Killable worker processes for computations on untrusted input: a wall limit that holds, a memory cap, no orphans.
+
+Method: each slot is a lean interpreter, exec'd (never forked from a process with torch threads), that imports the
+handler once and then only supervises: it forks a child that computes, and at the deadline it kills that child with
+SIGKILL and forks the next one in milliseconds. Messages are length-prefixed JSON over pipes. The supervisor ends when
+its pipe from the parent closes, the child when the supervisor ends (PR_SET_PDEATHSIG, set where the supervisor has one
+thread), so nothing outlives a parent that was killed. The caller's signal handlers, timers and threads are not touched;
+`call` works from any thread, and after a fork of the caller each process starts workers of its own.
+Left out: Windows, and isolation from the file system or the network: handlers parse data, they do not run code.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import json
+import os
+import select
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+_HEADER = struct.Struct("<I")
+_START_LIMIT_S = 60.0
+_GRACE_S = 1.0
+_MAX_MESSAGE = 8_000_000
+_PR_SET_PDEATHSIG = 1
+_BOOT = (
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from rewards.worker_pool import supervise; supervise()"
+)
+
+
+class WorkerTimeout(Exception):  # noqa: N818 (an outcome, not an error)
+    """The wall limit passed; the computation was killed."""
+
+
+class WorkerDied(Exception):  # noqa: N818
+    """The computation ended its process, for example by running out of memory."""
+
+
+class _WorkerLost(RuntimeError):  # noqa: N818
+    pass
+
+
+class WorkerPool:
+    """At most `size` workers that run `handler`, a `module:function` from a dict to a dict."""
+
+    def __init__(self, handler: str, size: int | None = None, memory_bytes: int = 1 << 30) -> None:
+        self.handler = handler
+        self.size = size or max(1, min(4, os.cpu_count() or 1))
+        self.memory_bytes = memory_bytes
+        self._reset()
+        os.register_at_fork(after_in_child=self._forget)
+        atexit.register(self.close)
+
+    def _reset(self) -> None:
+        self._free: list[_Slot] = []
+        self._all: list[_Slot] = []
+        self._gate = threading.Semaphore(self.size)
+        self._lock = threading.Lock()
+
+    def _forget(self) -> None:
+        """In a forked child: the parent's workers are not ours, and holding their pipes would keep them alive."""
+        for slot in self._all:
+            slot.abandon()
+        self._reset()
+
+    def warm_up(self) -> None:
+        """Starts one worker and waits until it is ready, so that the first call does not pay for it."""
+        with self._gate:
+            slot = self._take()
+            slot.wait_ready(time.monotonic() + _START_LIMIT_S)
+            self._give(slot)
+
+    def call(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        """`handler(job)` in a worker. Raises `WorkerTimeout` or `WorkerDied`; `RuntimeError` if no worker can run.
+
+        The wait for a starting worker counts towards the limit, but never takes more than half of it from the job.
+        A worker that was ended from outside since its last job is replaced once.
+        """
+        with self._gate:
+            try:
+                reply = self._attempt(job, limit_s)
+            except _WorkerLost:
+                reply = self._attempt(job, limit_s)
+        if "timeout" in reply:
+            raise WorkerTimeout(f"no result within {limit_s} s")
+        if "died" in reply:
+            raise WorkerDied(f"worker ended with status {reply['died']}")
+        return dict(reply["result"])
+
+    def _attempt(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        begin = time.monotonic()
+        slot = self._take()
+        try:
+            slot.wait_ready(begin + _START_LIMIT_S)
+            budget = max(limit_s - (time.monotonic() - begin), limit_s / 2)
+            reply = slot.exchange(job, budget)
+        except BaseException:
+            self._drop(slot)
+            raise
+        self._give(slot)
+        return reply
+
+    def close(self) -> None:
+        """Ends all workers; a later call starts new ones."""
+        with self._lock:
+            slots, self._all, self._free = self._all, [], []
+        for slot in slots:
+            slot.stop()
+
+    def _take(self) -> _Slot:
+        with self._lock:
+            if self._free:
+                return self._free.pop()
+            slot = _Slot(self.handler, self.memory_bytes)
+            self._all.append(slot)
+            return slot
+
+    def _give(self, slot: _Slot) -> None:
+        with self._lock:
+            if slot in self._all:
+                self._free.append(slot)
+
+    def _drop(self, slot: _Slot) -> None:
+        with self._lock:
+            if slot in self._all:
+                self._all.remove(slot)
+        slot.stop()
+
+
+class _Slot:
+    """One supervisor process, seen from the caller."""
+
+    def __init__(self, handler: str, memory_bytes: int) -> None:
+        root = str(Path(__file__).resolve().parent.parent)
+        paths = [path for path in sys.path if path and os.path.isabs(path)] + [root]
+        self.process = subprocess.Popen(
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"LC_ALL": "C.UTF-8", "OMP_NUM_THREADS": "1"},
+            start_new_session=True,
+            bufsize=0,
+        )
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.to_worker, self.from_worker = self.process.stdin.fileno(), self.process.stdout.fileno()
+        self.ready = False
+        _send(self.to_worker, {"handler": handler, "memory": memory_bytes})
+
+    def wait_ready(self, deadline: float) -> None:
+        if not self.ready:
+            self._receive(deadline, "did not start")
+            self.ready = True
+
+    def exchange(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        try:
+            _send(self.to_worker, {"limit": limit_s, "job": job})
+        except BrokenPipeError as error:
+            raise _WorkerLost("worker process is gone; it was ended from outside") from error
+        return self._receive(time.monotonic() + limit_s + _GRACE_S, "did not answer")
+
+    def _receive(self, deadline: float, failure: str) -> dict[str, Any]:
+        message = _receive(self.from_worker, deadline)
+        if message is None or "failed" in message:
+            detail = (message or {}).get("failed", "its pipe closed or the wait ran out")
+            raise RuntimeError(f"worker process {failure}: {detail}")
+        return message
+
+    def stop(self) -> None:
+        self.abandon()
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(timeout=5)
+
+    def abandon(self) -> None:
+        """Closes the pipes; the supervisor ends when every copy of its input is closed."""
+        for stream in (self.process.stdin, self.process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+
+def _send(descriptor: int, message: dict[str, Any]) -> None:
+    data = json.dumps(message).encode()
+    view = memoryview(_HEADER.pack(len(data)) + data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _receive(descriptor: int, deadline: float | None, watched: int | None = None) -> dict[str, Any] | None:
+    """The next message, or None if the pipe closed, the deadline passed, or the other end of `watched` closed."""
+    header = _read_exactly(descriptor, _HEADER.size, deadline, watched)
+    if header is None:
+        return None
+    (length,) = _HEADER.unpack(header)
+    data = _read_exactly(descriptor, length, deadline, watched) if length <= _MAX_MESSAGE else None
+    return None if data is None else json.loads(data)
+
+
+def _read_exactly(descriptor: int, count: int, deadline: float | None, watched: int | None) -> bytes | None:
+    data = b""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    if watched is not None:
+        poll.register(watched, 0)
+    while len(data) < count:
+        wait = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
+        ready = dict(poll.poll(wait))
+        if not ready or watched in ready:
+            return None
+        chunk = os.read(descriptor, count - len(data))
+        if not chunk:
+            return None
+        data += chunk
+    return data
+
+
+def supervise() -> None:
+    """The main function of a supervisor process."""
+    source, sink = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.dup2(null, 1)
+    setup = _receive(source, None)
+    if setup is None:
+        return
+    module, _, function = setup["handler"].partition(":")
+    try:
+        handler = getattr(import_module(module), function)
+    except Exception as error:
+        _send(sink, {"failed": f"cannot import {setup['handler']}: {error}"})
+        return
+    _send(sink, {"ready": True})
+    child = _Child(handler, setup["memory"], (source, sink))
+    while (message := _receive(source, None)) is not None:
+        reply = child.run(message["job"], message["limit"])
+        with contextlib.suppress(BrokenPipeError):
+            _send(sink, reply)
+    child.kill()
+
+
+class _Child:
+    """The computing process, seen from the supervisor; it is forked again after every kill."""
+
+    def __init__(
+        self, handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, private: tuple[int, int]
+    ) -> None:
+        self.handler, self.memory, self.private = handler, memory, private
+        self._fork()
+
+    def _fork(self) -> None:
+        job_read, job_write = os.pipe()
+        result_read, result_write = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            for descriptor in (*self.private, job_write, result_read):
+                os.close(descriptor)
+            _compute(self.handler, self.memory, job_read, result_write)
+        os.close(job_read)
+        os.close(result_write)
+        self.jobs, self.results = job_write, result_read
+
+    def run(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        deadline = time.monotonic() + limit_s
+        with contextlib.suppress(BrokenPipeError):
+            _send(self.jobs, job)
+        result = _receive(self.results, deadline, watched=self.private[0])
+        if result is not None:
+            return {"result": result}
+        late = time.monotonic() >= deadline
+        status = self.kill()
+        self._fork()
+        return {"timeout": True} if late else {"died": status}
+
+    def kill(self) -> int:
+        os.kill(self.pid, signal.SIGKILL)
+        _, status = os.waitpid(self.pid, 0)
+        os.close(self.jobs)
+        os.close(self.results)
+        return status
+
+
+def _compute(handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, jobs: int, results: int) -> None:
+    """The main loop of the computing process; it never returns."""
+    import ctypes
+    import resource
+
+    try:
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        while (job := _receive(jobs, None)) is not None:
+            _send(results, handler(job))
+    finally:
+        os._exit(1)

@@ -1,0 +1,60 @@
+"""One pool of one worker per tier that this machine has; every test that takes `pool` runs on each of them."""
+
+import os
+
+import pytest
+
+from rewards.sandbox import Limits, Pool, SandboxUnavailable, run_tests
+
+TRIVIAL = "def f(x):\n    return x + 1\n"
+
+
+def descendants_of(pid):
+    """Pids of all live processes below this one."""
+    children = {}
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat") as stat:
+                parent = int(stat.read().rsplit(")", 1)[1].split()[1])
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        children.setdefault(parent, []).append(int(entry))
+    found, stack = [], [pid]
+    while stack:
+        below = children.get(stack.pop(), [])
+        found += below
+        stack += below
+    return found
+
+
+@pytest.fixture(scope="session", params=[1, 2], ids=["tier1", "tier2"])
+def shared_pool(request):
+    pool = Pool(workers=1, tier=request.param)
+    try:
+        pool.tier  # noqa: B018 - starts the worker
+    except SandboxUnavailable as error:
+        pytest.skip(f"tier {request.param} is not available here: {error}")
+    yield pool
+    pool.close()
+
+
+@pytest.fixture
+def pool(shared_pool):
+    """The worker must come out of every test unharmed: no process left below it, and the next program passes."""
+    yield shared_pool
+    with shared_pool.worker() as worker:
+        assert descendants_of(worker.pid) == []
+        assert worker.scratch == "" or os.listdir(worker.scratch) == []
+    after = run_tests(TRIVIAL, [{"call": "f", "args": [2], "expected": 3}], pool=shared_pool)
+    assert (after.passed, after.status) == ([True], "ok")
+
+
+@pytest.fixture
+def answer(pool):
+    """Run a program's `f(*args)` and return the result of comparing it with `expected`."""
+
+    def run(code, *args, expected=None, **limits):
+        test = {"call": "f", "args": list(args), "expected": expected}
+        return run_tests(code, [test], Limits(**{"cpu_s": 5.0, "wall_s": 10.0, **limits}), pool=pool)
+
+    return run

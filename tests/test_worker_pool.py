@@ -1,0 +1,158 @@
+"""The pool of killable workers: limits that hold, memory caps, no orphans, any thread, after a fork."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
+
+ROOT = str(Path(__file__).resolve().parent.parent)
+LIMIT_S = 0.3
+
+
+def handle(job: dict) -> dict:
+    """The handler that the workers of these tests import."""
+    if job["do"] == "add":
+        return {"sum": job["a"] + job["b"]}
+    if job["do"] == "power":
+        return {"digits": len(str(9**9 ** job["n"]))}
+    if job["do"] == "memory":
+        return {"size": len(bytearray(job["bytes"]))}
+    if job["do"] == "pid":
+        return {"pid": os.getpid(), "supervisor": os.getppid()}
+    os.kill(os.getpid(), signal.SIGSEGV)
+    return {}
+
+
+@pytest.fixture(scope="module")
+def pool():
+    pool = WorkerPool("test_worker_pool:handle", size=2, memory_bytes=512 << 20)
+    pool.warm_up()
+    yield pool
+    pool.close()
+
+
+def alive(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/stat")
+    return status.exists() and status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def gone_within(pid: int, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not alive(pid)
+
+
+def test_a_job_returns_its_result(pool):
+    assert pool.call({"do": "add", "a": 2, "b": 3}, LIMIT_S) == {"sum": 5}
+
+
+def test_a_power_that_holds_the_interpreter_lock_is_killed_at_the_limit(pool):
+    begin = time.monotonic()
+    with pytest.raises(WorkerTimeout):
+        pool.call({"do": "power", "n": 9}, LIMIT_S)
+    assert time.monotonic() - begin < LIMIT_S + 0.1
+
+
+def test_after_a_kill_the_next_job_runs_at_once(pool):
+    with pytest.raises(WorkerTimeout):
+        pool.call({"do": "power", "n": 9}, LIMIT_S)
+    begin = time.monotonic()
+    assert pool.call({"do": "add", "a": 1, "b": 1}, LIMIT_S) == {"sum": 2}
+    assert time.monotonic() - begin < 0.2
+
+
+def test_memory_past_the_cap_ends_the_worker_and_not_the_caller(pool):
+    with pytest.raises(WorkerDied):
+        pool.call({"do": "memory", "bytes": 4 << 30}, LIMIT_S)
+    assert pool.call({"do": "memory", "bytes": 1000}, LIMIT_S) == {"size": 1000}
+
+
+def test_a_crash_of_the_worker_is_reported_and_the_next_job_runs(pool):
+    with pytest.raises(WorkerDied):
+        pool.call({"do": "crash"}, LIMIT_S)
+    assert pool.call({"do": "add", "a": 1, "b": 2}, LIMIT_S) == {"sum": 3}
+
+
+def test_a_handler_that_does_not_exist_is_an_error_that_names_it():
+    pool = WorkerPool("test_worker_pool:no_such_handler", size=1)
+    with pytest.raises(RuntimeError, match="no_such_handler"):
+        pool.call({}, LIMIT_S)
+
+
+def test_an_idle_worker_killed_from_outside_is_replaced():
+    single = WorkerPool("test_worker_pool:handle", size=1)
+    supervisor = single.call({"do": "pid"}, 5.0)["supervisor"]
+    os.kill(supervisor, signal.SIGKILL)
+    assert gone_within(supervisor, 3.0)
+    assert single.call({"do": "add", "a": 1, "b": 1}, 5.0) == {"sum": 2}
+    single.close()
+
+
+def test_calls_work_from_many_threads_and_a_slow_neighbour_harms_none(pool):
+    results: dict[int, object] = {}
+
+    def work(index: int) -> None:
+        try:
+            job = {"do": "power", "n": 9} if index == 0 else {"do": "add", "a": index, "b": 0}
+            results[index] = pool.call(job, LIMIT_S)
+        except WorkerTimeout:
+            results[index] = "timeout"
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == {0: "timeout", **{index: {"sum": index} for index in range(1, 8)}}
+
+
+def test_the_callers_signal_handlers_and_timer_are_untouched(pool):
+    before = {number: signal.getsignal(number) for number in (signal.SIGALRM, signal.SIGINT, signal.SIGCHLD)}
+    signal.setitimer(signal.ITIMER_REAL, 100.0)
+    with pytest.raises(WorkerTimeout):
+        pool.call({"do": "power", "n": 9}, LIMIT_S)
+    remaining, _ = signal.setitimer(signal.ITIMER_REAL, 0)
+    assert 90 < remaining < 100
+    assert {number: signal.getsignal(number) for number in before} == before
+
+
+def test_a_forked_caller_gets_workers_of_its_own(pool):
+    mine = pool.call({"do": "pid"}, LIMIT_S)["supervisor"]
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        theirs = pool.call({"do": "pid"}, 10.0)["supervisor"]
+        os.write(write, str(theirs).encode())
+        pool.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = int(os.read(read, 100))
+    assert theirs != mine
+    assert pool.call({"do": "add", "a": 4, "b": 4}, LIMIT_S) == {"sum": 8}
+
+
+def test_no_worker_outlives_a_caller_that_was_killed_in_the_middle_of_a_job():
+    program = (
+        f"import sys; sys.path[:0] = {[ROOT, str(Path(__file__).parent)]!r}\n"
+        "from rewards.worker_pool import WorkerPool\n"
+        "pool = WorkerPool('test_worker_pool:handle', size=1)\n"
+        "pids = pool.call({'do': 'pid'}, 30.0); print(pids['pid'], pids['supervisor'], flush=True)\n"
+        "pool.call({'do': 'power', 'n': 9}, 60.0)\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    computing, supervisor = map(int, caller.stdout.readline().split())
+    time.sleep(0.2)
+    assert alive(computing)
+    assert alive(supervisor)
+    caller.kill()
+    caller.wait()
+    assert gone_within(supervisor, 3.0)
+    assert gone_within(computing, 3.0)
