@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import multiprocessing
 import platform
 import random
@@ -30,7 +31,7 @@ Case = tuple[str, str, bool]
 Judge = Callable[[str, str], bool]
 
 HOSTILE_LIMIT_S = 1.0
-PEER_KILL_S = 15.0
+PEER_KILL_S = 8.0
 
 TEMPLATES = (
     "Let me compute this.\nFirst, {n} + 3 = {m}.\nThen the total follows.\n\nThe answer is \\boxed{{{a}}}.",
@@ -144,6 +145,8 @@ def peers() -> dict[str, Judge]:
     except ImportError:
         print("math-verify is not installed: math-verify and TRL's accuracy_reward are skipped")
         return found
+    for name in ("math_verify.parser", "math_verify.grader"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     found["math-verify"] = lambda answer, gold: bool(
         math_verify.verify(math_verify.parse(f"${gold}$"), math_verify.parse(answer))
     )
@@ -183,8 +186,8 @@ def math_rows(quick: bool) -> list[dict[str, Any]]:
     others = peers()
     sets = {
         "facts": [(rf"The answer is \boxed{{{answer}}}.", gold, equal) for answer, gold, equal in FACTS],
-        "mix": cases("mix", 400 if quick else 2000),
-        "hard": cases("hard", 40 if quick else 300),
+        "mix": cases("mix", 400 if quick else 1000),
+        "hard": cases("hard", 40 if quick else 100),
     }
     rows = []
     verify(r"\sin 3x", r"3\sin x-4\sin^3 x")

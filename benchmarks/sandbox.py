@@ -20,8 +20,11 @@ import sys
 import time
 from collections.abc import Callable
 
-from rewards.sandbox import Pool, SandboxUnavailable, run_tests
-from rewards.sandbox.landlock import version as landlock_version
+# A script's directory comes first on the path, and `rewards.py` in it would hide the package of that name.
+sys.path = [p for p in sys.path if os.path.abspath(p) != os.path.dirname(os.path.abspath(__file__))]
+
+from rewards.sandbox import Pool, SandboxUnavailable, run_tests  # noqa: E402
+from rewards.sandbox.landlock import version as landlock_version  # noqa: E402
 
 PROGRAM = "def f(x):\n    return x + 1\n"
 SCRIPT = "print(int(input()) + 1)\n"

@@ -20,6 +20,7 @@ from tqdm import tqdm
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.config import Config
+from rl.tables import level_order
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
 from rollout.protocol import DecisionProtocol
@@ -73,7 +74,7 @@ def evaluate(
 
 def summarize(outcomes: Sequence[Outcome], easy: Sequence[str] = (), hard: Sequence[str] = ()) -> dict[str, Any]:
     """All tables of an evaluation."""
-    levels = sorted({o.problem.difficulty for o in outcomes if o.problem.difficulty is not None})
+    levels = sorted({o.problem.difficulty for o in outcomes if o.problem.difficulty is not None}, key=level_order)
     domains = sorted({o.problem.domain for o in outcomes})
     return {
         "n": len(outcomes),

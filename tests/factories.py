@@ -75,7 +75,9 @@ def make_group(
     return RolloutGroup(problem, rollouts)
 
 
-def word_tokenizer(special: Sequence[str], words: Sequence[str] = ("a", "b", "c", "7", "42")) -> PreTrainedTokenizerFast:
+def word_tokenizer(
+    special: Sequence[str], words: Sequence[str] = ("a", "b", "c", "7", "42")
+) -> PreTrainedTokenizerFast:
     """A word-level tokenizer that keeps white space: "\\n\\n", "\\n" and " " are tokens of their own."""
     vocabulary = ["<pad>", "<unk>", "<eos>", *special, "\n", "\n\n", " ", *words]
     backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))

@@ -4,6 +4,8 @@ A rollout is drawn as a word, one letter a token: j judge text of a free rollout
 sampled switch, F a forced one, f template text written along with it, A answer step, n a token without any decision.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from factories import make_rollout
@@ -50,7 +52,7 @@ def masks(word, forced_switch="uncorrected"):
     ],
 )
 def test_each_token_belongs_to_the_judge_step_the_answer_step_or_none(word, treatment, judge, answer):
-    assert masks(word.replace("xf", "x" + "f"), treatment) == (judge, answer)
+    assert masks(word, treatment) == (judge, answer)
 
 
 def test_the_mask_is_zero_on_masked_forced_tokens():
@@ -159,7 +161,7 @@ def test_the_tensor_in_trls_loss_is_the_objective_on_any_number_of_ranks(split, 
         judge, answer = rng.normal(size=8), rng.normal(size=8)
         ratios = [np.exp(rng.normal(0, 0.4, len(word))).tolist() for word in WORDS]
         edges = np.cumsum((0, *split))
-        shards = [WORDS[a:b] for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        shards = [WORDS[a:b] for a, b in itertools.pairwise(edges)]
         options = LossOptions(judge_weight=0.4, forced_switch=treatment)
         expected = objective(WORDS, judge, answer, ratios, 0.4, treatment)
         assert loss_on_ranks(shards, judge, answer, ratios, options) == pytest.approx(expected, rel=1e-12)
@@ -172,10 +174,10 @@ def test_the_random_ratios_are_clipped_on_both_sides():
     assert (ratios > 1 + HIGH).any()
 
 
-def test_longer_judge_texts_do_not_weaken_the_switch_against_the_answers():
-    """The reason for two normalisers: at ratio 1 each step's weight is fixed, whatever the lengths."""
+def test_neither_steps_weight_depends_on_how_long_the_judge_texts_are():
     for words in (("SA", "SA"), ("jjjjjjjjSA", "jjSAAAAAA")):
-        ratios = [[1.0] * len(word) for word in words]
-        options = LossOptions(judge_weight=0.4)
-        answer_only = loss_on_ranks([words], np.zeros(2), np.ones(2), ratios, options)
-        assert answer_only == pytest.approx(-1.0)
+        ratios, options = [[1.0] * len(word) for word in words], LossOptions(judge_weight=0.4)
+        assert loss_on_ranks([words], np.zeros(2), np.ones(2), ratios, options) == pytest.approx(-1.0)
+    forced = ("FA", "xxxxxxFAAAA")
+    ratios = [[1.0] * len(word) for word in forced]
+    assert loss_on_ranks([forced], np.ones(2), np.zeros(2), ratios, options) == pytest.approx(-0.4)

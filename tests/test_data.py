@@ -119,9 +119,7 @@ def test_gsm8k_takes_the_gold_number_after_the_mark_without_commas(tmp_path):
 
 def test_gsm8k_solutions_lose_their_calculator_marks(tmp_path):
     data = write(tmp_path, GSM8K)
-    assert read_gsm8k_thinking(config_of(**data, format="gsm8k"), "train") == {
-        "gsm8k-1": "2 boxes of 1200.\nSo 1,200."
-    }
+    assert read_gsm8k_thinking(config_of(**data, format="gsm8k"), "train") == {"gsm8k-1": "2 boxes of 1200.\nSo 1,200."}
 
 
 @pytest.mark.parametrize(

@@ -9,9 +9,7 @@ from rollout.errors import UserError
 
 
 def make_sampler(size=10, prompts=4, group_size=3, repeats=2, rounds=5, seed=0):
-    return RoundSampler(
-        size, prompts=prompts, group_size=group_size, repeats=repeats, rounds=rounds, seed=seed
-    )
+    return RoundSampler(size, prompts=prompts, group_size=group_size, repeats=repeats, rounds=rounds, seed=seed)
 
 
 def blocks(sampler):

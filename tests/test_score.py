@@ -177,7 +177,7 @@ def test_a_reward_that_raises_is_named_with_its_problem_and_its_error():
 
 
 def test_a_problem_that_its_reward_cannot_judge_is_broken_machinery_not_a_wrong_answer():
-    with pytest.raises(RewardError, match="reward 'math' failed on problem 'p1'.*no answer"):
+    with pytest.raises(RewardError, match=r"reward 'math' failed on problem 'p1'.*no answer"):
         score_groups([bare_group(problem=make_problem(answer=None))], build_rewards([{"name": "math"}]))
 
 

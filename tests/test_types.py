@@ -12,12 +12,13 @@ CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
     "switch_probs truncated scores"
 )
+PROBLEM = "id prompt domain source answer tests difficulty necessity"
 
 
 def test_a_rollout_has_every_field_of_the_public_contract():
     record = rollout_to_json(make_rollout())
     assert set(CONTRACT.split()) <= set(record)
-    assert set("id prompt domain source answer tests difficulty necessity".split()) == set(record["problem"])
+    assert set(PROBLEM.split()) == set(record["problem"])
 
 
 def test_a_rollout_survives_json_unchanged():

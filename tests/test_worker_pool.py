@@ -96,6 +96,17 @@ def test_an_idle_worker_killed_from_outside_is_replaced():
     single.close()
 
 
+def test_a_computation_does_not_outlive_its_supervisor():
+    single = WorkerPool("test_worker_pool:handle", size=1)
+    pids = single.call({"do": "pid"}, 5.0)
+    killing = threading.Timer(0.2, os.kill, (pids["supervisor"], signal.SIGKILL))
+    killing.start()
+    with pytest.raises(RuntimeError, match="worker process"):
+        single.call({"do": "power", "n": 9}, 9.0)
+    assert gone_within(pids["pid"], 3.0)
+    single.close()
+
+
 def test_calls_work_from_many_threads_and_a_slow_neighbour_harms_none(pool):
     results: dict[int, object] = {}
 

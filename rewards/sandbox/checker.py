@@ -141,7 +141,7 @@ def _as_exception(kind: str, message: str) -> Exception:
         return ProgramError(f"{kind}: {message}")
 
 
-def _wanted(text: str) -> tuple[list[str], list[str]]:
+def names_wanted(text: str) -> tuple[list[str], list[str]]:
     """The names a test reads that are not builtins: standard modules it only takes attributes of, and the others."""
     tree = ast.parse(text)
     read = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name)} - set(vars(builtins))
@@ -159,7 +159,7 @@ def _called_builtin(tree: ast.AST) -> list[str]:
 
 
 def _namespace(link: Link, text: str) -> dict[str, Any]:
-    modules, names = _wanted(text)
+    modules, names = names_wanted(text)
     namespace: dict[str, Any] = {"__name__": "test"}
     for name in modules:
         namespace[name] = importlib.import_module(name)

@@ -37,10 +37,13 @@ class Confinement:
         self._count_processes = tier == 1 or own_uid is not None  # else the user's other processes would count
         self._base_memory = base_memory
         self.landlock_version = landlock.version()
+        if tier == 2 and not self.landlock_version:
+            raise OSError("this kernel has no Landlock, and without namespaces nothing else keeps files away")
         self._reads = ["/"] if tier == 1 else namespaces.interpreter_paths()
         self._rulesets = {own: self._ruleset(own) for own in (False, True) if self.landlock_version}
         for which, value in _SAME_FOR_ALL.items():
             _bound(which, value)
+        sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)  # as these limits, inherited by every child
         self._filters = {forks: seccomp.Filter(forks, own_pid_space=tier == 1) for forks in (False, True)}
 
     def _ruleset(self, scratch: bool) -> int:
@@ -56,7 +59,6 @@ class Confinement:
         sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
         os.chdir(self._scratch if scratch else "/")
         self._set_rlimits(limits)
-        sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)
         if self.landlock_version:
             landlock.enforce(self._rulesets[scratch])
         sc.drop_capabilities()

@@ -24,7 +24,7 @@ class Limits:
     verdict; wall time is the backstop for programs that sleep."""
 
     cpu_s: float = 8.0
-    wall_s: float = 12.0
+    wall_s: float = 20.0
     memory_mb: int = 512
     output_kb: int = 1024
     processes: int = 1

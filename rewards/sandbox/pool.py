@@ -33,7 +33,7 @@ TIERS = {
     2: "no namespaces: seccomp, Landlock, rlimits, own uid where started as root, kill loop",
     3: "weak: rlimits and whatever of seccomp and Landlock this machine has",
 }
-_HELLO_S = 30.0
+_HELLO_S, _PATIENCE_S = 30.0, 2.0
 _BOOT = """
 import sys, types
 for name, path in (("rewards", sys.argv[1]), ("rewards.sandbox", sys.argv[2])):
@@ -108,11 +108,11 @@ class Worker:
             raise SandboxError("the fork server died")
         return json.loads(body)
 
-    def close(self, patience_s: float = 2.0) -> None:
-        """End the server and its children."""
+    def close(self) -> None:
+        """End the server, which ends its children; by force only if it does not react."""
         self.socket.close()
         try:
-            self._process.wait(patience_s)
+            self._process.wait(_PATIENCE_S)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -179,7 +179,7 @@ class Pool:
             try:
                 yield worker
             except BaseException:
-                worker.close(patience_s=0.0)
+                worker.close()
                 raise
             with self._lock:
                 self._idle.append(worker)

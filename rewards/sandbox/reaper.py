@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 
 _FIRST_UID = 1_000_000_000
 _ROUNDS = 1000
+_MOVED = ".lifted by the sandbox "
 
 
 def spare_uid() -> int | None:
@@ -71,8 +73,8 @@ def _descendants(root: int, keep: set[int]) -> list[int]:
 
 def _parent_of(pid: str) -> int:
     try:
-        with open(f"/proc/{pid}/stat", "rb") as stat:
-            return int(stat.read().rsplit(b")", 1)[1].split()[1])
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read().rsplit(b")", 1)[1].split()[1])
     except (FileNotFoundError, ProcessLookupError):
         return -1
 
@@ -104,16 +106,32 @@ def usage(directory: str) -> tuple[int, int]:
 
 
 def wipe(directory: str) -> None:
-    """Remove everything below the directory. The program is dead, so nothing moves under our feet."""
-    for name in os.listdir(directory):
-        path = os.path.join(directory, name)
-        if os.path.isdir(path) and not os.path.islink(path):
-            for below, directories, files in os.walk(path, topdown=False):
-                for entry in files:
-                    os.unlink(os.path.join(below, entry))
-                for entry in directories:
-                    inner = os.path.join(below, entry)
-                    (os.unlink if os.path.islink(inner) else os.rmdir)(inner)
-            os.rmdir(path)
-        else:
-            os.unlink(path)
+    """Remove everything below the directory, however deep and whatever its modes: directories are emptied upwards, so
+    no path grows long. The program is dead, so nothing moves under our feet."""
+    top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        moved = 0
+        while names := os.listdir(top):
+            for name in names:
+                if not stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
+                    os.unlink(name, dir_fd=top)
+                    continue
+                moved = _lift(top, name, moved)
+                os.rmdir(name, dir_fd=top)
+    finally:
+        os.close(top)
+
+
+def _lift(top: int, name: str, moved: int) -> int:
+    """Move what is in the subdirectory `name` up into `top` under new names; returns the count of names used."""
+    os.chmod(name, 0o700, dir_fd=top)
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
+    try:
+        for entry in os.listdir(inner):
+            if stat.S_ISDIR(os.lstat(entry, dir_fd=inner).st_mode):
+                os.chmod(entry, 0o700, dir_fd=inner)
+            moved += 1
+            os.rename(entry, f"{_MOVED}{moved}", src_dir_fd=inner, dst_dir_fd=top)
+    finally:
+        os.close(inner)
+    return moved

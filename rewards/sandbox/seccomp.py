@@ -1,8 +1,8 @@
 """The seccomp filter of a sandboxed program, assembled by hand as classic BPF.
 
 An allow-list: calls in the table pass, a few pass by their arguments, the rest fail with EPERM (a program sees an
-OSError and can go on). The allowed numbers become ranges in a binary tree, so that the kernel, which runs the filter
-once per call number when it is installed, finishes quickly. A filter is built once per worker; only the pid that a
+OSError and can go on). The numbers become a binary tree, so that the kernel, which runs the filter once per call number
+when it is installed, finishes quickly. A filter is built once per worker; only the pid that a
 program may signal differs per program and is patched in.
 
 Not covered: limits on resources (rlimits), which files may be opened (Landlock).
@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from rewards.sandbox import seccomp_table, syscalls
 
 Insn = tuple[int, int, int, int]
+Leaf = tuple[int, int, list[Insn]]  # first and last number, and what happens to them
 
 _LD, _AND, _JEQ, _JGE, _JSET, _JA, _RET = 0x20, 0x54, 0x15, 0x35, 0x45, 0x05, 0x06
 _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
@@ -98,13 +99,14 @@ def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _tree(runs: list[tuple[int, int]]) -> list[Insn]:
-    if len(runs) == 1:
-        first, last = runs[0]
-        return [(_JGE, 0, 2, first), (_JGE, 1, 0, last + 1), _ret(_ALLOW), _fail(errno.EPERM)]
-    middle = len(runs) // 2
-    left, right = _tree(runs[:middle]), _tree(runs[middle:])
-    return [(_JGE, 0, 1, runs[middle][0]), (_JA, 0, 0, len(left)), *left, *right]
+def _tree(leaves: list[Leaf]) -> list[Insn]:
+    if len(leaves) == 1:
+        first, last, body = leaves[0]
+        bounds = [(_JGE, 0, len(body) + 1, first), (_JGE, len(body), 0, last + 1)]
+        return [*bounds, *body, _fail(errno.EPERM)]
+    middle = len(leaves) // 2
+    left, right = _tree(leaves[:middle]), _tree(leaves[middle:])
+    return [(_JGE, 0, 1, leaves[middle][0]), (_JA, 0, 0, len(left)), *left, *right]
 
 
 def assemble(arch: str, processes: bool, own_pid_space: bool) -> list[Insn]:
@@ -117,11 +119,11 @@ def assemble(arch: str, processes: bool, own_pid_space: bool) -> list[Insn]:
         (_JGE, 0, 1, _X32_BIT),
         _fail(errno.ENOSYS),
     ]
-    numbers = seccomp_table.guarded(arch)
-    for name, body in _guards(processes, own_pid_space).items():
-        if name in numbers:
-            program += [(_JEQ, 0, len(body), numbers[name]), *body]
-    return program + _tree(_ranges(seccomp_table.allowed(arch).values()))
+    guarded = seccomp_table.guarded(arch)
+    guards = _guards(processes, own_pid_space)
+    leaves: list[Leaf] = [(n, n, guards[name]) for name, n in guarded.items()]
+    leaves += [(first, last, [_ret(_ALLOW)]) for first, last in _ranges(seccomp_table.allowed(arch).values())]
+    return program + _tree(sorted(leaves, key=lambda leaf: leaf[0]))
 
 
 class _Program(ctypes.Structure):

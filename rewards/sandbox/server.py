@@ -35,6 +35,7 @@ _CONFINE_FAILED = 70
 _PARENT_CHECK_S = 1.0
 _MIN_WAIT_S = 0.002
 _ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
+_PROOF = {"cpu_s": 1, "memory_mb": 64, "output_kb": 64, "processes": 1, "threads": 1, "files": 16, "files_mb": 1}
 _PRELOADED = """
     abc array atexit bisect cmath collections copy datetime functools heapq itertools json math operator random re
     string time types typing
@@ -76,12 +77,24 @@ class Server:
         if tier == 1:  # nothing to tidy up, so the kernel may end it with its parent
             sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._tier, self._scratch = tier, scratch
+        self._namespaces = namespaces.PER_PROGRAM if tier == 1 else 0
         self._children: dict[int, Child] = {}
         self._next_tick = 0.0
         self._troubles = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # a child that could not be confined says so here
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
+        self._prove_confinement()
         self._send({"tier": tier, "uid": self._uid, "landlock": self._confinement.landlock_version})
+
+    def _prove_confinement(self) -> None:
+        """Confine one child that does nothing, so that what this machine lacks is known before the first program."""
+        pid = sc.fork_into(self._namespaces)
+        if pid == 0:
+            self._confine(_PROOF, True)
+            os._exit(0)
+        if os.waitpid(pid, 0)[1] != 0:
+            raise OSError(self._trouble().get("broken", "a program could not be confined"))
+        self._tidy()
 
     def run(self) -> None:
         """Serve until the parent is gone, then end every child."""
@@ -129,7 +142,7 @@ class Server:
 
     def _start(self, request: dict[str, Any], fds: list[int]) -> None:
         limits, role = request["limits"], request["role"]
-        pid = sc.fork_into(namespaces.PER_PROGRAM if self._tier == 1 else 0)
+        pid = sc.fork_into(self._namespaces)
         if pid == 0:
             self._become_child(role, limits, fds)
         for fd in fds:
@@ -139,21 +152,24 @@ class Server:
         self._poll.register(pidfd, select.POLLIN)
 
     def _become_child(self, role: str, limits: dict[str, Any], fds: list[int]) -> None:
-        status = _CONFINE_FAILED
+        status = 1
         try:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
-            try:
-                self._confinement.apply(limits, scratch=role != "checker")
-            except BaseException as error:
-                os.write(self._troubles[1], f"{type(error).__name__}: {error}".encode())
-                raise
+            self._confine(limits, role != "checker")
             sc.syscall("close_range", len(fds), _LIBRARY - 1, 0)
             sc.syscall("close_range", _LIBRARY + 1, 0x7FFFFFFF, 0)
             _ROLES[role](limits["output_kb"] << 10)
             status = 0
         finally:
             os._exit(status)
+
+    def _confine(self, limits: dict[str, Any], scratch: bool) -> None:
+        try:
+            self._confinement.apply(limits, scratch)
+        except BaseException as error:
+            os.write(self._troubles[1], f"{type(error).__name__}: {error}".encode())
+            os._exit(_CONFINE_FAILED)
 
     def _kill(self, child: Child, reason: str) -> None:
         if child.reason == "exit":
@@ -165,10 +181,9 @@ class Server:
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status, usage = os.wait4(child.pid, 0)
-        if self._tier != 1:
-            if child.limits["processes"] > 1:
-                reaper.end_descendants(keep={c.pid for c in self._children.values()})
-            reaper.wipe(self._scratch)
+        if self._tier != 1 and child.limits["processes"] > 1:
+            reaper.end_descendants(keep={c.pid for c in self._children.values()})
+        self._tidy()
         report = {"id": child.number, "reason": child.reason, "status": status}
         report["cpu_s"] = usage.ru_utime + usage.ru_stime
         if child.reason == "exit" and report["cpu_s"] >= child.limits["cpu_s"]:
@@ -179,6 +194,10 @@ class Server:
             self._send(report)
         except OSError:  # the parent is gone; `run` ends on its own
             return
+
+    def _tidy(self) -> None:
+        if self._tier != 1:
+            reaper.wipe(self._scratch)
 
     def _trouble(self) -> dict[str, str]:
         """What a child wrote that could not be confined; a program that merely exits with that status wrote nothing."""
@@ -238,6 +257,7 @@ def _warm_up() -> None:
         for request in (["load", "def f(x):\n    return [x]"], ["names", ["f"]], ["call", "f", ["l", 1], ["d"]]):
             wire.unpack(program.reply(trial, request, _MAX_MESSAGE)[4:])
         del sys.modules["trial"]
+        checker.names_wanted("assert f(2) == 3")
     random.seed(0)  # the same program must get the same verdict
     for name in [m for m in sys.modules if m.split(".")[0] == "rewards"]:
         del sys.modules[name]

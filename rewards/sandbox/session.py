@@ -7,6 +7,7 @@ until the worker has reaped them. Not covered: what the frames mean (`judge.py`)
 
 from __future__ import annotations
 
+import functools
 import os
 import select
 import socket
@@ -20,7 +21,6 @@ from rewards.sandbox.pool import Worker
 
 _CHUNK = 1 << 16
 _GRACE_S = 5.0  # the worker enforces the limits; beyond this it is considered broken
-_NULL = "/dev/null"
 _MAX_UNREAD = 64  # frames that nobody asked for
 
 
@@ -34,6 +34,11 @@ class Child:
         self.report: dict[str, Any] | None = None
         self.overflow = False
         self.open: set[int] = set()
+
+
+@functools.cache
+def _null() -> int:
+    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
 
 
 class _Port:
@@ -119,7 +124,7 @@ class Session:
 
     def _input(self, child: Child, stdin: bytes | None) -> int:
         if not stdin:
-            return os.open(_NULL, os.O_RDONLY | os.O_CLOEXEC)
+            return os.dup(_null())
         theirs, ours = os.pipe()
         self._add(_Port(ours, child, "stdin", stdin), select.POLLOUT)
         return theirs

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from rollout.types import Problem
 
 LEVELS = ("1", "2", "3", "4", "5")
+BASE = 7
 SHORTEST, LONGEST = 9, 13
 MAX_REPEAT = 3
 Term = tuple[str, str, int]
@@ -59,7 +60,7 @@ def apply(number: str, sign: str, operand: str) -> str:
     ('21', '99')
     """
     factor = 1 if sign == "+" else -1
-    return "".join(str((int(a) + factor * int(b)) % 10) for a, b in zip(number, operand, strict=True))
+    return "".join(str((int(a) + factor * int(b)) % BASE) for a, b in zip(number, operand, strict=True))
 
 
 def thinking_text(chain: Chain) -> str:
@@ -92,10 +93,14 @@ def make_problem(rng: random.Random, operations: int) -> tuple[str, Chain]:
     """One prompt with this many effective operations, and the chain it stands for."""
     length = rng.randint(SHORTEST, LONGEST)
     repeats = _composition(rng, operations, length)
-    terms = [(rng.choice("+-"), f"{rng.randint(1, 99):02d}", count) for count in repeats]
-    start = f"{rng.randrange(100):02d}"
+    terms = [(rng.choice("+-"), _number(rng.randrange(1, BASE**2)), count) for count in repeats]
+    start = _number(rng.randrange(BASE**2))
     chain = Chain(start, tuple((sign, operand) for sign, operand, count in terms for _ in range(count)))
     return _render(rng, start, terms, length), chain
+
+
+def _number(value: int) -> str:
+    return f"{value // BASE}{value % BASE}"
 
 
 def prompt_length(prompt: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from rewards.sandbox import Limits, run_tests
 
 SLACK_S = 0.1
-NOISE_S = 0.4  # what a busy machine may add to the slack
+NOISE_S = 1.0  # what a busy machine may add to the slack
 
 SLOW = {
     "sleeping": "import time\ndef f(): time.sleep(60)",
@@ -225,6 +225,27 @@ def f(x):
     reader = "import os\ndef f(x): return os.listdir('.')"
     wrote = run_tests(writer, [{"call": "f", "args": [0], "expected": [".hidden", "a"]}], pool=pool)
     assert (wrote.passed, wrote.detail) == ([True], "")
+    assert run_tests(reader, [{"call": "f", "args": [0], "expected": []}], pool=pool).passed == [True]
+
+
+DEEP = """
+import os
+def f(x):
+    made = 0
+    try:
+        while made < 3000:
+            os.mkdir("deep"); os.chdir("deep"); made += 1
+            open("file", "w").close()
+    except OSError: pass
+    return made > 10
+"""
+
+
+def test_directories_too_deep_for_a_path_are_removed_as_well(pool):
+    run_tests(DEEP, [{"call": "f", "args": [0], "expected": True}], Limits(files=1000), pool=pool)
+    locked = "import os\ndef f(x):\n    os.makedirs('a/b')\n    for d in ('a/b/c', 'd'): os.mkdir(d, 0)\n    return 1"
+    assert run_tests(locked, [{"call": "f", "args": [0], "expected": 1}], pool=pool).passed == [True]
+    reader = "import os\ndef f(x): return os.listdir('.')"
     assert run_tests(reader, [{"call": "f", "args": [0], "expected": []}], pool=pool).passed == [True]
 
 

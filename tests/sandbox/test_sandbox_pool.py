@@ -11,7 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from conftest import TRIVIAL, descendants_of
+from sandbox_helpers import TRIVIAL, descendants_of
 
 from rewards.sandbox import Limits, Pool, SandboxError, run_tests
 from rewards.sandbox import pool as pool_module
@@ -133,22 +133,27 @@ def test_an_interrupted_caller_leaves_no_program_and_no_broken_worker(shared_poo
     with pool.worker() as worker:
         pid = worker.pid
 
+    pids = []
+
     def interrupt(signum, frame):
+        pids.extend(descendants_of(pid))
         raise KeyboardInterrupt
 
     previous = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    signal.setitimer(signal.ITIMER_REAL, 0.5)
     try:
         with pytest.raises(KeyboardInterrupt):
-            run_tests("import time\ndef f(x): time.sleep(60)", [TEST], pool=pool)
+            run_tests(FORKING, [TEST], Limits(processes=4), pool=pool)
     finally:
         signal.signal(signal.SIGALRM, previous)
-    assert gone([pid]) or descendants_of(pid) == []
+    assert len(pids) == 2
+    assert gone([pid, *pids])
     assert run_tests(TRIVIAL, [TEST], pool=pool).passed == [True]
     pool.close()
 
 
 def test_the_caller_s_signal_handlers_and_descriptors_are_untouched(shared_pool):
+    run_tests(TRIVIAL, [TEST], pool=shared_pool)
     before = ({s: signal.getsignal(s) for s in signal.valid_signals()}, len(os.listdir("/proc/self/fd")))
     for code in (TRIVIAL, "def f(x):\n    while True: pass", "", "import os\nos.abort()"):
         run_tests(code, [TEST, {"assert": "assert f(2) == 3"}, {"stdin": "x", "stdout": ""}], SHORT, pool=shared_pool)
@@ -156,6 +161,7 @@ def test_the_caller_s_signal_handlers_and_descriptors_are_untouched(shared_pool)
     assert after == before
 
 
+FORKING = "import os, time\ndef f(x):\n    os.fork()\n    time.sleep(60)"
 SHORT = Limits(cpu_s=0.2, wall_s=1.0)
 
 

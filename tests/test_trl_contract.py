@@ -1,0 +1,74 @@
+"""Every private name and habit of TRL that the trainer leans on. A new TRL version fails here first, with the reason."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import trl
+from trl import GRPOConfig, GRPOTrainer
+from trl.models.utils import unwrap_model_for_generation
+
+from rl.config import Config, TrainerConfig
+from rl.training import grpo_config
+
+
+def test_the_version_is_the_probed_one():
+    assert trl.__version__ == "1.16.0"
+
+
+@pytest.mark.parametrize(
+    "name", ["_get_train_sampler", "_generate_and_score_completions", "log", "_save_checkpoint", "_get_output_dir"]
+)
+def test_the_overridden_and_called_methods_exist(name):
+    assert callable(getattr(GRPOTrainer, name))
+
+
+def test_the_loss_takes_advantages_of_two_dimensions_and_a_global_normaliser():
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    assert "if advantages.dim() == 1:" in source
+    assert 'inputs["num_items_in_batch"].clamp(min=1.0) / self.accelerator.num_processes' in source
+    assert 'mask = completion_mask if "tool_mask" not in inputs else completion_mask * inputs["tool_mask"]' in source
+
+
+def test_the_rollout_function_may_pass_a_mask_and_extra_columns():
+    source = inspect.getsource(GRPOTrainer._generate)
+    assert 'extra_fields.pop("env_mask", None)' in source
+    assert "self.rollout_func(prompts, self)" in source
+    assert 'required_keys = {"prompt_ids", "completion_ids", "logprobs"}' in source
+
+
+def test_trained_tokens_are_counted_after_the_mask():
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask" in source
+    assert "num_items_in_batch = self.accelerator.gather(loss_mask.sum()).sum()" in source
+
+
+def test_the_dataloader_asks_our_sampler():
+    assert "sampler_fn=self._get_train_sampler" in inspect.getsource(GRPOTrainer.get_train_dataloader)
+
+
+def test_a_generation_lasts_for_all_its_micro_batches():
+    source = inspect.getsource(GRPOTrainer._prepare_inputs)
+    assert "generate_every = self.args.steps_per_generation * self.num_iterations" in source
+
+
+def test_the_generation_model_is_a_context_manager_over_model_and_accelerator():
+    assert list(inspect.signature(unwrap_model_for_generation).parameters)[:2] == ["model", "accelerator"]
+
+
+def test_every_option_that_shapes_the_loss_is_set_by_us():
+    config = Config(trainer=TrainerConfig(prompts_per_step=4, micro_batch=8))
+    made = grpo_config(config, 1)
+    assert (made.loss_type, made.scale_rewards, made.beta, made.epsilon, made.epsilon_high) == (
+        "dapo",
+        "none",
+        0.0,
+        0.2,
+        0.28,
+    )
+    assert (made.bf16, made.use_bias_correction_kl, made.mask_truncated_completions) == (False, False, False)
+    assert made.steps_per_generation == made.gradient_accumulation_steps == 4
+    assert made.max_completion_length == 256
+    assert made.report_to == []
+    assert isinstance(made, GRPOConfig)
