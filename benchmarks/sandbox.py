@@ -11,6 +11,7 @@ compute for long, where the sandbox adds nothing.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -23,7 +24,7 @@ from collections.abc import Callable
 # A script's directory comes first on the path, and `rewards.py` in it would hide the package of that name.
 sys.path = [p for p in sys.path if os.path.abspath(p) != os.path.dirname(os.path.abspath(__file__))]
 
-from rewards.sandbox import Pool, SandboxUnavailable, run_tests  # noqa: E402
+from rewards.sandbox import Limits, Pool, SandboxUnavailable, run_tests  # noqa: E402
 from rewards.sandbox.landlock import version as landlock_version  # noqa: E402
 
 PROGRAM = "def f(x):\n    return x + 1\n"
@@ -44,6 +45,23 @@ def _bare() -> bool:
     interpreter = getattr(sys, "_base_executable", sys.executable)
     command = [interpreter, "-I", "-S", "-c", PROGRAM + "assert f(2) == 3"]
     return subprocess.run(command, env={}, check=False).returncode == 0
+
+
+def _overshoot_ms(run: Callable[[], object], limit_s: float) -> float:
+    start = time.perf_counter()
+    run()
+    return (time.perf_counter() - start - limit_s) * 1000
+
+
+def _sleeper(pool: Pool, limit_s: float) -> Callable[[], object]:
+    code, limits = "import time\ndef f(x): time.sleep(60)", Limits(wall_s=limit_s)
+    return lambda: run_tests(code, [TESTS["call"][1]], limits, pool)
+
+
+def _bare_sleeper(limit_s: float) -> None:
+    command = [getattr(sys, "_base_executable", sys.executable), "-I", "-S", "-c", "import time; time.sleep(60)"]
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        subprocess.run(command, env={}, check=False, timeout=limit_s)
 
 
 def _rate(run: Callable[[], bool], count: int) -> float:
@@ -71,6 +89,7 @@ def measure(rounds: int, count: int) -> list[dict[str, object]]:
         rates["bare"].append(_rate(_bare, max(count // 4, 5)))
         for name, run in cases.items():
             rates[name].append(_rate(run, count))
+    overshoots = _measure_overshoot(pools, rounds)
     for pool in pools:
         pool.close()
     peer = statistics.median(rates["bare"])
@@ -78,7 +97,17 @@ def measure(rounds: int, count: int) -> list[dict[str, object]]:
     return [
         {"case": f"{name}, programs/s", "ours": round(rate, 1), "peer": round(peer, 1), "ratio": round(rate / peer, 2)}
         for name, rate in ours.items()
-    ]
+    ] + overshoots
+
+
+def _measure_overshoot(pools: list[Pool], rounds: int) -> list[dict[str, object]]:
+    limit_s, rows = 0.2, []
+    for pool in pools:
+        ours = statistics.median(_overshoot_ms(_sleeper(pool, limit_s), limit_s) for _ in range(rounds))
+        peer = statistics.median(_overshoot_ms(lambda: _bare_sleeper(limit_s), limit_s) for _ in range(rounds))
+        case = f"tier {pool.tier} verdict on a sleeper after its wall limit, ms"
+        rows.append({"case": case, "ours": round(ours, 1), "peer": round(peer, 1), "ratio": round(ours / peer, 2)})
+    return rows
 
 
 def main() -> None:
@@ -90,7 +119,7 @@ def main() -> None:
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     rows = measure(*((5, 30) if arguments.quick else (9, 100)))
     for row in rows:
-        print(f"{row['case']:32} {row['ours']:>8} peer {row['peer']:>8} ratio {row['ratio']:>6}")
+        print(f"{row['case']:52} {row['ours']:>8} peer {row['peer']:>8} ratio {row['ratio']:>6}")
     report = {
         "rows": rows,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one used",

@@ -93,7 +93,7 @@ class WorkerPool:
         if "timeout" in reply:
             raise WorkerTimeout(f"no result within {limit_s} s")
         if "died" in reply:
-            raise WorkerDied(f"worker ended with status {reply['died']}")
+            raise WorkerDied("the computation ended its process")
         return dict(reply["result"])
 
     def _attempt(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
@@ -164,7 +164,7 @@ class _Slot:
 
     def exchange(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
         try:
-            _send(self.to_worker, {"limit": limit_s, "job": job})
+            _send(self.to_worker, {"deadline": time.monotonic() + limit_s, "limit": limit_s, "job": job})
         except BrokenPipeError as error:
             raise _WorkerLost("worker process is gone; it was ended from outside") from error
         return self._receive(time.monotonic() + limit_s + _GRACE_S, "did not answer")
@@ -244,9 +244,12 @@ def supervise() -> None:
     _send(sink, {"ready": True})
     child = _Child(handler, setup["memory"], (source, sink))
     while (message := _receive(source, None)) is not None:
-        reply = child.run(message["job"], message["limit"])
+        deadline = max(message["deadline"], time.monotonic() + message["limit"] / 2)
+        reply = child.run(message["job"], deadline)
         with contextlib.suppress(BrokenPipeError):
             _send(sink, reply)
+        if "result" not in reply:
+            child.replace()
     child.kill()
 
 
@@ -271,24 +274,24 @@ class _Child:
         os.close(result_write)
         self.jobs, self.results = job_write, result_read
 
-    def run(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        deadline = time.monotonic() + limit_s
+    def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
+        """The reply to a job. Without a result the child must be replaced, which is left for after the reply."""
         with contextlib.suppress(BrokenPipeError):
             _send(self.jobs, job)
         result = _receive(self.results, deadline, watched=self.private[0])
         if result is not None:
             return {"result": result}
-        late = time.monotonic() >= deadline
-        status = self.kill()
-        self._fork()
-        return {"timeout": True} if late else {"died": status}
+        return {"timeout": True} if time.monotonic() >= deadline else {"died": True}
 
-    def kill(self) -> int:
+    def replace(self) -> None:
+        self.kill()
+        self._fork()
+
+    def kill(self) -> None:
         os.kill(self.pid, signal.SIGKILL)
-        _, status = os.waitpid(self.pid, 0)
+        os.waitpid(self.pid, 0)
         os.close(self.jobs)
         os.close(self.results)
-        return status
 
 
 def _compute(handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, jobs: int, results: int) -> None:

@@ -8,7 +8,7 @@ from factories import make_protocol
 
 from rewards.math_answer import verify
 from rl.tiny.model import DECISION_TOKENS, JUDGE_WORDS, build_model, build_tokenizer
-from rl.tiny.world import LEVELS, LONGEST, SHORTEST, apply, generate, prompt_length, thinking_text
+from rl.tiny.world import BASE, LEVELS, LONGEST, SHORTEST, apply, generate, prompt_length, thinking_text
 
 EVEN = dict.fromkeys(LEVELS, 0.2)
 
@@ -29,15 +29,17 @@ def read_prompt(prompt):
 
 
 def solve(start, operations):
-    """Each digit by itself, modulo 10."""
+    """Each digit by itself, modulo the world's base."""
     for column in (0, 1):
         digit = int(start[column]) + sum((1 if s == "+" else -1) * int(operand[column]) for s, operand in operations)
-        yield str(digit % 10)
+        yield str(digit % BASE)
 
 
 def test_digits_are_added_and_subtracted_without_carry():
-    assert apply("73", "+", "58") == "21"
-    assert apply("03", "-", "14") == "99"
+    last, before = BASE - 1, BASE - 2
+    assert apply("12", "+", "31") == "43"
+    assert apply(f"{last}0", "+", "11") == "01"  # nothing is carried to the left
+    assert apply("00", "-", "12") == f"{last}{before}"
     assert apply("55", "+", "00") == "55"
 
 
@@ -136,7 +138,7 @@ def test_the_math_reward_gives_every_gold_answer_full_marks_and_a_neighbour_none
 
 def test_answers_are_spread_so_that_a_blind_guess_is_rarely_right(worlds):
     answers = [w.problem.answer for w in worlds]
-    assert max(answers.count(a) for a in set(answers)) / len(answers) < 0.03
+    assert max(answers.count(a) for a in set(answers)) / len(answers) < 3 / BASE**2
 
 
 def test_every_decision_token_is_one_special_token():

@@ -14,6 +14,9 @@ from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 LIMIT_S = 0.3
+ROOMY_S = 10.0
+# A busy machine may delay one measurement; a limit that does not hold is late every time.
+ATTEMPTS = 6
 
 
 def handle(job: dict) -> dict:
@@ -50,35 +53,47 @@ def gone_within(pid: int, seconds: float) -> bool:
     return not alive(pid)
 
 
+def seconds_of_a_kill(pool: WorkerPool) -> float:
+    begin = time.monotonic()
+    with pytest.raises(WorkerTimeout):
+        pool.call({"do": "power", "n": 9}, LIMIT_S)
+    return time.monotonic() - begin
+
+
+def seconds_of_the_job_after_a_kill(pool: WorkerPool) -> float:
+    seconds_of_a_kill(pool)
+    begin = time.monotonic()
+    assert pool.call({"do": "add", "a": 1, "b": 1}, 5.0) == {"sum": 2}
+    return time.monotonic() - begin
+
+
 def test_a_job_returns_its_result(pool):
-    assert pool.call({"do": "add", "a": 2, "b": 3}, LIMIT_S) == {"sum": 5}
+    assert pool.call({"do": "add", "a": 2, "b": 3}, ROOMY_S) == {"sum": 5}
 
 
 def test_a_power_that_holds_the_interpreter_lock_is_killed_at_the_limit(pool):
-    begin = time.monotonic()
-    with pytest.raises(WorkerTimeout):
-        pool.call({"do": "power", "n": 9}, LIMIT_S)
-    assert time.monotonic() - begin < LIMIT_S + 0.1
+    assert any(seconds_of_a_kill(pool) < LIMIT_S + 0.1 for _ in range(ATTEMPTS))
 
 
-def test_after_a_kill_the_next_job_runs_at_once(pool):
-    with pytest.raises(WorkerTimeout):
-        pool.call({"do": "power", "n": 9}, LIMIT_S)
+def test_the_job_after_a_kill_does_not_wait_for_a_new_interpreter(pool):
     begin = time.monotonic()
-    assert pool.call({"do": "add", "a": 1, "b": 1}, LIMIT_S) == {"sum": 2}
-    assert time.monotonic() - begin < 0.2
+    fresh = WorkerPool("test_worker_pool:handle", size=1)
+    fresh.warm_up()
+    start = time.monotonic() - begin
+    fresh.close()
+    assert any(seconds_of_the_job_after_a_kill(pool) < start / 2 for _ in range(ATTEMPTS))
 
 
 def test_memory_past_the_cap_ends_the_worker_and_not_the_caller(pool):
     with pytest.raises(WorkerDied):
-        pool.call({"do": "memory", "bytes": 4 << 30}, LIMIT_S)
-    assert pool.call({"do": "memory", "bytes": 1000}, LIMIT_S) == {"size": 1000}
+        pool.call({"do": "memory", "bytes": 4 << 30}, ROOMY_S)
+    assert pool.call({"do": "memory", "bytes": 1000}, ROOMY_S) == {"size": 1000}
 
 
 def test_a_crash_of_the_worker_is_reported_and_the_next_job_runs(pool):
     with pytest.raises(WorkerDied):
-        pool.call({"do": "crash"}, LIMIT_S)
-    assert pool.call({"do": "add", "a": 1, "b": 2}, LIMIT_S) == {"sum": 3}
+        pool.call({"do": "crash"}, ROOMY_S)
+    assert pool.call({"do": "add", "a": 1, "b": 2}, ROOMY_S) == {"sum": 3}
 
 
 def test_a_handler_that_does_not_exist_is_an_error_that_names_it():
@@ -113,7 +128,7 @@ def test_calls_work_from_many_threads_and_a_slow_neighbour_harms_none(pool):
     def work(index: int) -> None:
         try:
             job = {"do": "power", "n": 9} if index == 0 else {"do": "add", "a": index, "b": 0}
-            results[index] = pool.call(job, LIMIT_S)
+            results[index] = pool.call(job, LIMIT_S if index == 0 else ROOMY_S)
         except WorkerTimeout:
             results[index] = "timeout"
 
@@ -136,7 +151,7 @@ def test_the_callers_signal_handlers_and_timer_are_untouched(pool):
 
 
 def test_a_forked_caller_gets_workers_of_its_own(pool):
-    mine = pool.call({"do": "pid"}, LIMIT_S)["supervisor"]
+    mine = pool.call({"do": "pid"}, ROOMY_S)["supervisor"]
     read, write = os.pipe()
     child = os.fork()
     if child == 0:
@@ -147,7 +162,7 @@ def test_a_forked_caller_gets_workers_of_its_own(pool):
     os.waitpid(child, 0)
     theirs = int(os.read(read, 100))
     assert theirs != mine
-    assert pool.call({"do": "add", "a": 4, "b": 4}, LIMIT_S) == {"sum": 8}
+    assert pool.call({"do": "add", "a": 4, "b": 4}, ROOMY_S) == {"sum": 8}
 
 
 def test_no_worker_outlives_a_caller_that_was_killed_in_the_middle_of_a_job():

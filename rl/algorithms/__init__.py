@@ -62,12 +62,14 @@ def compute(
     context: Mapping[str, Any] | None = None,
 ) -> tuple[Array, Array]:
     """(judge_G, answer_G) of one group, from plain lists. `context` may carry `judge_scores` (else 1 for the mode
-    that `correct` calls right, 0 for the other), `switch_probs` (G pairs), `forced` and `truncated` (G flags)."""
-    context = dict(context or {})
+    that `correct` calls right by `params["margin"]`, `params["wrong"]` for the other), `switch_probs` (G pairs),
+    `forced` and `truncated` (G flags). The other `params` are the algorithm's own."""
+    context, own = dict(context or {}), dict(params or {})
+    judging = {key: float(own.pop(key)) for key in ("margin", "wrong") if key in own}
     count = len(modes)
     judge = context.get("judge_scores")
     if judge is None:
-        judge = _judge_scores(modes, correct, float((params or {}).get("margin", 0.05)))
+        judge = _judge_scores(modes, correct, **judging)
     group = GroupArrays(
         modes=tuple(modes),
         rewards_G=np.asarray(rewards, dtype=float),
@@ -79,12 +81,13 @@ def compute(
         truncated_G=np.asarray(context.get("truncated", np.zeros(count)), dtype=float),
         progress=progress,
     )
-    own = {key: value for key, value in (params or {}).items() if key != "margin"}
     return build_algorithm({"name": name, **own})(group)
 
 
-def _judge_scores(modes: Sequence[Mode | None], correct: Sequence[float], margin: float) -> list[float]:
+def _judge_scores(
+    modes: Sequence[Mode | None], correct: Sequence[float], margin: float = 0.05, wrong: float = 0.0
+) -> list[float]:
     values = {m: [c for mode, c in zip(modes, correct, strict=True) if mode == m] for m in MODES}
     rates = {m: (sum(v) / len(v) if v else None) for m, v in values.items()}
     right = right_mode(rates, margin)
-    return [1.0 if right is not None and mode == right else 0.0 for mode in modes]
+    return [0.0 if right is None or mode is None else 1.0 if mode == right else wrong for mode in modes]

@@ -7,7 +7,8 @@ that a forward pass can hold; several in a row are not, unless they are written 
 
     thinking:  73+58=21-14=17-14=03-14=99;+14=03
 
-which is the minimal steps and one final check, the last step undone.
+which is the minimal steps and one final check, the last step undone. Small operand digits are more frequent than
+large ones: a table whose every row looks alike gives a small network nothing to hold on to at first.
 
 Prompt length does not give the difficulty away: every level draws its length from the same range; redundant
 terms (``+ 00``, brackets, ``r1``) stretch the easy prompts and repeats shorten the hard ones. Two digits make a blind
@@ -24,7 +25,8 @@ from dataclasses import dataclass
 from rollout.types import Problem
 
 LEVELS = ("1", "2", "3", "4", "5")
-BASE = 7
+BASE = 10
+OPERAND_DIGITS = (6, 5, 4, 3, 2, 1, 1, 1, 1, 1)
 SHORTEST, LONGEST = 9, 13
 MAX_REPEAT = 3
 Term = tuple[str, str, int]
@@ -93,14 +95,18 @@ def make_problem(rng: random.Random, operations: int) -> tuple[str, Chain]:
     """One prompt with this many effective operations, and the chain it stands for."""
     length = rng.randint(SHORTEST, LONGEST)
     repeats = _composition(rng, operations, length)
-    terms = [(rng.choice("+-"), _number(rng.randrange(1, BASE**2)), count) for count in repeats]
-    start = _number(rng.randrange(BASE**2))
+    terms = [(rng.choice("+-"), _operand(rng), count) for count in repeats]
+    start = f"{rng.randrange(BASE)}{rng.randrange(BASE)}"
     chain = Chain(start, tuple((sign, operand) for sign, operand, count in terms for _ in range(count)))
     return _render(rng, start, terms, length), chain
 
 
-def _number(value: int) -> str:
-    return f"{value // BASE}{value % BASE}"
+def _operand(rng: random.Random) -> str:
+    """Two digits, not both 0, drawn by the weights `OPERAND_DIGITS`."""
+    operand = "00"
+    while operand == "00":
+        operand = "".join(map(str, rng.choices(range(BASE), OPERAND_DIGITS, k=2)))
+    return operand
 
 
 def prompt_length(prompt: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from rewards.sandbox import Limits, run_tests
 
 SLACK_S = 0.1
-NOISE_S = 1.0  # what a busy machine may add to the slack
+NOISE_S = 3.0  # what a busy machine may add to the slack; benchmarks/sandbox.py measures the quiet one
 
 SLOW = {
     "sleeping": "import time\ndef f(): time.sleep(60)",
