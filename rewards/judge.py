@@ -74,6 +74,8 @@ def judge(
     """One score a rollout, from `scores["correct"]` of the whole group. Raises `UserError` on an unknown target."""
     if target not in TARGETS:
         raise UserError(f"judge.target is {target!r}; allowed: {', '.join(TARGETS)}")
+    if all_wrong not in ("neutral", "no_think"):
+        raise UserError(f"judge.all_wrong is {all_wrong!r}; allowed: neutral, no_think")
     modes = [r.mode for r in group.rollouts]
     rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
     if target == "soft":

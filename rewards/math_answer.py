@@ -1,9 +1,9 @@
 """The math reward: is the final answer of a response the same as the gold answer?
 
 `check` extracts both answers, reads them into trees, and compares them: first exactly and without sympy
-(`rewards.math_fast`), and only where that is undecided symbolically in a killable worker process
-(`rewards.math_symbolic`, `rewards.worker_pool`). No text is ever evaluated as code, and no input can hold the caller
-longer than the limit. Conventions and their defaults are in `docs/math_checker.md` and `Options`.
+(`rewards.math_checker.fast`), and only where that is undecided symbolically in a killable worker process
+(`rewards.math_checker.symbolic`, `rewards.worker_pool`). No text is ever evaluated as code, and no input can hold the
+caller longer than the limit. Conventions and their defaults are in `docs/math_checker.md` and `Options`.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal
 
-from rewards.math_compare import Options, same
-from rewards.math_extract import extract
-from rewards.math_fast import fast_leaf
-from rewards.math_lexer import MathTextError, TooLargeError
-from rewards.math_poly import Undecided
-from rewards.math_read import Node, clean, pairings, readings
+from rewards.math_checker.compare import Options, same
+from rewards.math_checker.extract import extract
+from rewards.math_checker.fast import fast_leaf
+from rewards.math_checker.lexer import MathTextError, TooLargeError
+from rewards.math_checker.poly import Undecided
+from rewards.math_checker.read import Node, clean, pairings, readings
 from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
 from rollout.types import Rollout
 
@@ -25,7 +25,7 @@ Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "
 
 DEFAULTS = Options()
 _WORKER_MEMORY = 1 << 30
-_pool = WorkerPool("rewards.math_symbolic:handle", memory_bytes=_WORKER_MEMORY)
+_pool = WorkerPool("rewards.math_checker.symbolic:handle", memory_bytes=_WORKER_MEMORY)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -67,6 +68,11 @@ def build_rewards(configured: Sequence[Mapping[str, Any]]) -> list[Reward]:
     answers = [i for i, reward in enumerate(rewards) if reward.step == "answer"]
     if not answers:
         raise RewardError("rewards has no entry with step 'answer'; allowed: at least one, such as {name: math}")
+    for index, reward in enumerate(rewards):
+        if reward.correct and reward.step == "judge":
+            raise RewardError(
+                f"rewards[{index}] is of step judge and marked `correct`; allowed: rewards of step answer"
+            )
     if not any(reward.correct for reward in rewards):
         first = rewards[answers[0]]
         rewards[answers[0]] = Reward(**{**vars(first), "correct": True})
@@ -86,12 +92,21 @@ def _build(entry: dict[str, Any], index: int) -> Reward:
     if step not in STEPS:
         raise RewardError(f"{place}.step is {step!r}; allowed: {', '.join(STEPS)}")
     label = entry.pop("label", name.rsplit(":", 1)[-1].rsplit(".", 1)[-1])
-    weight = float(entry.pop("weight", 1.0))
+    weight = entry.pop("weight", 1.0)
+    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+        raise RewardError(f"{place}.weight is {weight!r}; allowed: a number")
     correct = bool(entry.pop("correct", False))
-    domains, sources = tuple(entry.pop("domains", ())), tuple(entry.pop("sources", ()))
+    domains, sources = (_names(entry, key, place) for key in ("domains", "sources"))
     function = find_function(name, place)
     _check_parameters(function, entry, place)
-    return Reward(label, step, weight, function, entry, correct, domains, sources)
+    return Reward(label, step, float(weight), function, entry, correct, domains, sources)
+
+
+def _names(entry: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
+    value = entry.pop(key, [])
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise RewardError(f"{place}.{key} is {value!r}; allowed: a list of names")
+    return tuple(value)
 
 
 def _check_parameters(function: Callable[..., Any], parameters: Mapping[str, Any], place: str) -> None:
@@ -114,6 +129,8 @@ def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
     elif "." in target:
         module_name, _, attribute = target.rpartition(".")
     else:
+        module_name = attribute = ""
+    if not module_name or not attribute:
         near = get_close_matches(name, SHIPPED, 1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise RewardError(f"{place}: no reward named {name!r}{hint} (shipped: {', '.join(SHIPPED)})")
@@ -132,7 +149,11 @@ def _load_file(path: str, place: str) -> Any:
     if spec is None or spec.loader is None:
         raise RewardError(f"{place}: {path!r} cannot be loaded as Python")
     module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        # Whatever a plug-in does when it is loaded, its file is what the user must mend.
+        raise RewardError(f"{place}: {path!r} fails to load: {type(error).__name__}: {error}") from error
     return module
 
 

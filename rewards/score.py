@@ -52,6 +52,11 @@ def _score_group(group: RolloutGroup, rewards: Sequence[Reward], history: Histor
 
 def _sum_answers(rollout: Rollout, answers: Sequence[Reward]) -> Rollout:
     correct = max(rollout.scores[a.name] for a in answers if a.correct)
+    if not 0 <= correct <= 1:
+        raise RewardError(
+            f"the correctness of problem {rollout.problem.id!r} is {correct}; allowed: 0 to 1 (mark another reward "
+            "`correct`, or scale this one)"
+        )
     total = sum(a.weight * rollout.scores[a.name] for a in answers)
     return rollout.with_scores(correct=correct, answer_reward=total)
 
@@ -71,6 +76,8 @@ def _apply(group: RolloutGroup, reward: Reward, history: History | None) -> Roll
                 f"reward {reward.name!r} on problem {group.problem.id!r} returned {_short(values)}; "
                 f"allowed: a list of {len(group.rollouts)} scores, one a rollout"
             )
+        if reward.step == "answer":
+            values = [0.0 if r.mode is None else v for r, v in zip(group.rollouts, values, strict=True)]
     else:
         values = [0.0 if r.mode is None else _call(reward, r, parameters) for r in group.rollouts]
     scored = []

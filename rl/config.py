@@ -116,9 +116,11 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class ColdStartConfig:
-    """Supervised fine-tuning on both modes before RL. `gate_*`: what the model must show before RL may start."""
+    """Supervised fine-tuning on both modes before RL. `shares`: difficulty shares of its problems in the embedded
+    world (default: `data.shares`)."""
 
     problems: int = 1000
+    shares: dict[str, float] = field(default_factory=dict)
     steps: int = 300
     batch: int = 16
     micro_batch: int = 0
@@ -129,8 +131,6 @@ class ColdStartConfig:
     adam_beta2: float = 0.999
     max_length: int = 1024
     save_every: int = 0
-    gate_problems: int = 0
-    gate_switch: list[float] = field(default_factory=lambda: [0.05, 0.95])
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,19 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "cold_start.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "model.dtype": ("float32", "bfloat16", "float16"),
 }
+_RANGES = {
+    "rollout.temperature": (0.01, 100.0),
+    "rollout.top_p": (1e-6, 1.0),
+    "history.decay": (0.0, 1.0),
+    "trainer.clip_low": (0.0, 1.0),
+    "trainer.clip_high": (0.0, 100.0),
+    "trainer.learning_rate": (0.0, 10.0),
+    "cold_start.learning_rate": (0.0, 10.0),
+    "trainer.kl": (0.0, 100.0),
+}
 _POSITIVE = (
+    "rollout.save_every",
+    "wandb.table_every",
     "rollout.group_size",
     "rollout.max_new_tokens",
     "rollout.max_prompt_tokens",
@@ -53,7 +65,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"no configuration file {str(path)!r} (looked in {Path.cwd()})")
     try:
         raw = yaml.safe_load(file.read_text(encoding="utf-8"))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if raw is None:
         raw = {}
@@ -101,10 +113,8 @@ def _override(raw: dict[str, Any], override: str) -> None:
 
 
 def _step_into(node: Any, part: str, key: str) -> Any:
-    if isinstance(node, list):
-        return node[_index(node, part, key)]
-    child = node.setdefault(part, {})
-    if child is None:
+    child = node[_index(node, part, key)] if isinstance(node, list) else node.setdefault(part, {})
+    if child is None and isinstance(node, dict):
         child = node[part] = {}
     if not isinstance(child, dict | list):
         raise ConfigError(f"override {key!r}: {part!r} is a value, not a section")
@@ -198,6 +208,16 @@ def _check(config: Config) -> None:
     for key in _POSITIVE:
         if _get(config, key) <= 0:
             raise ConfigError(f"{key} is {_get(config, key)}; allowed: above 0")
+    for key, (lowest, highest) in _RANGES.items():
+        value = _get(config, key)
+        if not lowest <= value <= highest:
+            raise ConfigError(f"{key} is {value}; allowed: {lowest} to {highest}")
+    for key in ("data.train_size", "data.test_size"):
+        size = _get(config, key)
+        if size is not None and size <= 0:
+            raise ConfigError(f"{key} is {size}; allowed: above 0, or null for all")
+    if not isinstance(config.algorithm.get("name", "step_srpo"), str):
+        raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.trainer.keep_checkpoints < 2:
         raise ConfigError(
             f"trainer.keep_checkpoints is {config.trainer.keep_checkpoints}; allowed: 2 or more, so that a run killed "
@@ -217,6 +237,3 @@ def _check(config: Config) -> None:
         raise ConfigError(
             "algorithm.forced_switch is 'masked' with rollout.forced.floor 1: nothing would train the judge"
         )
-    limits = config.cold_start.gate_switch
-    if len(limits) != 2 or not 0 <= limits[0] < limits[1] <= 1:
-        raise ConfigError(f"cold_start.gate_switch is {limits}; allowed: [low, high] in 0 to 1")

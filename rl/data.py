@@ -59,11 +59,11 @@ def _without_marks(text: str) -> str:
 
 
 def _tiny(config: Config, split: str, size: int | None) -> list[Problem]:
-    from rl.tiny.world import generate
+    from rl.tiny.world import LEVELS, generate
 
     shares = config.data.shares
-    if not shares:
-        raise DataError("data.shares is empty; allowed: a share for each difficulty level of the embedded world")
+    if not shares or not set(shares) <= set(LEVELS) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        raise DataError(f"data.shares is {shares}; allowed: shares of 0 or more for the levels {', '.join(LEVELS)}")
     test_size = config.data.test_size or 500
     test = [w.problem for w in generate(test_size, TEST_SEED + config.seed, shares)]
     if split == "test":
@@ -75,13 +75,15 @@ def _tiny(config: Config, split: str, size: int | None) -> list[Problem]:
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     if not path.is_file():
         raise DataError(f"no data file {str(path)!r} (looked in {Path.cwd()}); set data.path or data.train/data.test")
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             place = f"{path}:{number}"
             try:
-                row = json.loads(line)
+                row = json.loads(line.decode("utf-8"))
+            except UnicodeDecodeError as error:
+                raise DataError(f"{place}: not valid UTF-8 (byte {error.start})") from error
             except json.JSONDecodeError as error:
                 raise DataError(f"{place}: not valid JSON ({error.msg} at column {error.colno})") from error
             if not isinstance(row, dict):
@@ -113,6 +115,8 @@ def _field(row: Mapping[str, Any], name: str, place: str) -> Any:
 
 def _gsm8k(row: Mapping[str, Any], place: str) -> Problem:
     question, answer = _field(row, "question", place), str(_field(row, "answer", place))
+    if not isinstance(question, str) or not question.strip():
+        raise DataError(f"{place}: 'question' is {question!r}; allowed: text")
     if "####" not in answer:
         raise DataError(f"{place}: the field 'answer' has no '####' before its gold number")
     gold = answer.rpartition("####")[2].strip().replace(",", "")

@@ -46,9 +46,11 @@ def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "
     dtype = getattr(torch, config.model.dtype)
     location = _location(source)
     model = AutoModelForCausalLM.from_pretrained(**location, dtype=dtype, attn_implementation=config.model.attention)
-    # A dequantised GGUF model still carries the file's quantisation settings, which would block training.
-    if "gguf_file" in location and hasattr(model.config, "quantization_config"):
-        del model.config.quantization_config
+    if "gguf_file" in location:
+        # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
+        model.hf_quantizer = None
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
     return model
 
 

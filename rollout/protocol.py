@@ -152,6 +152,7 @@ class DecisionProtocol:
         self._think_close = single[spec.think_close]
         self._answer_open = single.get(spec.answer_open)
         self._answer_close = single.get(spec.answer_close)
+        self._tags = frozenset(single.values()) - set(self.switch_ids.values())
         self.eos_id = int(tokenizer.eos_token_id)
 
     def encode(self, text: str) -> tuple[int, ...]:
@@ -191,6 +192,10 @@ class DecisionProtocol:
             thought = f"<think>\n{thinking}\n</think>\n\n" if mode == "think" else ""
             return f"{head}{thought}<answer>\n{answer}\n</answer>"
         if s.name == "qwen3":
+            if mode == "think" and not thinking:
+                raise ProtocolError(
+                    "qwen3 spells no_think as an empty thought; allowed: a thinking text for mode think"
+                )
             thought = f"\n{thinking}\n" if mode == "think" else "\n\n"
             return f"<think>{thought}</think>\n\n{answer}"
         return f"{s.think}{thinking}{s.think_close}{answer}" if mode == "think" else f"{s.no_think}{answer}"
@@ -229,9 +234,13 @@ class DecisionProtocol:
         if found is None:
             return Parsed(None, "truncated" if truncated else "no_switch", truncated=truncated)
         index, mode = found
-        judge = body[: index + 1]
-        status, think, answer = self._answer_step(mode, body[index + 1 :], truncated)
-        if self._decision is None and any(token in self._modes for token in body[index + 1 :]):
+        judge, rest = body[: index + 1], body[index + 1 :]
+        status, think, answer = self._answer_step(mode, rest, truncated)
+        if self._tags.intersection(think, answer):
+            # A tag inside a text: reasoning smuggled into a direct answer, or a second answer.
+            status, answer = "malformed", ()
+        again = self._modes if self._decision is None else (self._decision,)
+        if any(token in again for token in rest):
             status, answer = "two_switches", ()
         return Parsed(
             mode,

@@ -129,8 +129,6 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
         ("rollout: {group_size: 3}", "rollout.forced.minimum is 2; allowed: at most half of rollout.group_size, 1"),
         ("rollout: {forced: {start: 1.5}}", "rollout.forced.start is 1.5; allowed: 0 to 1"),
         ("trainer: {save_every: 5, iterations: 2}", r"trainer.save_every is 5; .* a multiple of trainer.iterations"),
-        ("cold_start: {gate_switch: [0.9, 0.1]}", "cold_start.gate_switch is .*; allowed: "),
-        ("cold_start: {gate_switch: [0.9]}", "cold_start.gate_switch is .*; allowed: "),
         (
             "{algorithm: {name: step_srpo, forced_switch: masked}, rollout: {forced: {floor: 1.0}}}",
             "'masked' with rollout.forced.floor 1",

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from rewards.math_answer import check, is_readable, math, verify
-from rewards.math_compare import Options
-from rewards.math_extract import extract
+from rewards.math_checker.compare import Options
+from rewards.math_checker.extract import extract
 from rollout.types import Problem, Rollout
 
 LIMIT_S = 0.5

@@ -1,4 +1,4 @@
-"""Every private name and habit of TRL that the trainer leans on. A new TRL version fails here first, with the reason."""
+"""Every private name and habit of TRL that the trainer leans on: a new TRL version fails here first."""
 
 from __future__ import annotations
 

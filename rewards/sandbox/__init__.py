@@ -2,7 +2,7 @@
 
 `run_tests(code, tests, limits)` is the whole interface; `configure` sets the number of workers and whether a weak
 sandbox is accepted; `python -m rewards.sandbox` tests this machine. Inside: `judge` (verdicts), `session` (frames),
-`pool` (workers), `server` (forks), `confine` (isolation), `program` and `checker` (the two interpreters of a problem).
+`pool` and `worker`, `server` (forks), `confine` (isolation), `program` and `checker` (a problem's two interpreters).
 """
 
 from rewards.sandbox.judge import run_tests

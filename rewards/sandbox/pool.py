@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import atexit
 import contextlib
-import json
 import logging
 import os
 import queue
-import shutil
-import socket
-import subprocess
-import sys
-import tempfile
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from typing import Any
 
-from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
+from rewards.sandbox.limits import SandboxUnavailable
+from rewards.sandbox.worker import Worker
 
 log = logging.getLogger("rewards.sandbox")
 
@@ -33,99 +28,6 @@ TIERS = {
     2: "no namespaces: seccomp, Landlock, rlimits, own uid where started as root, kill loop",
     3: "weak: rlimits and whatever of seccomp and Landlock this machine has",
 }
-_HELLO_S, _PATIENCE_S = 30.0, 2.0
-_BOOT = """
-import sys, types
-for name, path in (("rewards", sys.argv[1]), ("rewards.sandbox", sys.argv[2])):
-    sys.modules[name] = types.ModuleType(name)
-    sys.modules[name].__path__ = [path]
-from rewards.sandbox.server import main
-fd, tier, scratch = sys.argv[3:]
-sys.argv[1:] = []
-main(int(fd), int(tier), scratch)
-"""
-
-
-class Worker:
-    """One fork server, used by one thread at a time."""
-
-    def __init__(self, tier: int) -> None:
-        self.scratch = tempfile.mkdtemp(prefix="step-srpo-sandbox-") if tier != 1 else ""  # tier 1 mounts its own
-        self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        here = os.path.dirname(os.path.abspath(__file__))
-        arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch]
-        interpreter = getattr(sys, "_base_executable", None) or sys.executable
-        self._process = subprocess.Popen(
-            [interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
-            env={"PYTHONHASHSEED": "0"},  # the order of sets must not change a verdict
-            cwd="/",
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            pass_fds=(theirs.fileno(),),
-            start_new_session=True,
-        )
-        theirs.close()
-        try:
-            self.info = self._hello()
-        except BaseException:
-            self.close()
-            raise
-        self.tier: int = self.info["tier"]
-        self.pid = self._process.pid
-
-    def _hello(self) -> dict[str, Any]:
-        self.socket.settimeout(_HELLO_S)
-        try:
-            body = self.socket.recv(1 << 16)
-        except TimeoutError:
-            body = b""
-        self.socket.settimeout(None)
-        if not body:
-            raise SandboxError("the fork server did not start")
-        message = json.loads(body)
-        if "failed" in message:
-            raise SandboxUnavailable(message["failed"])
-        return message
-
-    def start(self, number: int, role: str, limits: Limits, wall_s: float, cpu_s: float, fds: list[int]) -> None:
-        """Ask for a child; its descriptors become 0, 1, 2, …"""
-        bounds = {**limits.as_dict(), "cpu_s": cpu_s}
-        request = {"op": "start", "id": number, "role": role, "limits": bounds, "wall_s": wall_s}
-        with _broken_is_an_error():
-            socket.send_fds(self.socket, [json.dumps(request).encode()], fds)
-
-    def kill(self, number: int) -> None:
-        """Ask for the end of a child; its report follows."""
-        with _broken_is_an_error():
-            self.socket.sendall(json.dumps({"op": "kill", "id": number}).encode())
-
-    def report(self) -> dict[str, Any]:
-        """The next report of a child's end; blocks."""
-        with _broken_is_an_error():
-            body = self.socket.recv(1 << 16)
-        if not body:
-            raise SandboxError("the fork server died")
-        return json.loads(body)
-
-    def close(self) -> None:
-        """End the server, which ends its children; by force only if it does not react."""
-        self.socket.close()
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        if self.scratch:
-            shutil.rmtree(self.scratch, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def _broken_is_an_error() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise SandboxError(f"the fork server died: {error}") from error
 
 
 class _Owner:

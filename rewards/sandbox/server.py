@@ -1,9 +1,10 @@
 """The fork server: a lean interpreter that forks one confined child per program and ends it on time.
 
-It is exec'd by `pool.py` with an empty environment and one socket to its parent, takes requests (`start`, `kill`) with
-the child's descriptors attached, enforces wall and CPU time and the scratch limits itself, so that a busy parent cannot
-delay a verdict, and reports how each child ended. It never sees code, tests or answers: those go straight from the
-parent to the child. It ends, and its children with it, when the socket closes or its parent is gone.
+It is exec'd by `worker.py`, through `boot.py`, with an empty environment and one socket to its parent, takes requests
+(`start`, `kill`) with the child's descriptors attached, enforces wall and CPU time and the scratch limits itself, so
+that a busy parent cannot delay a verdict, and reports how each child ended. It never sees code, tests or answers: those
+go straight from the parent to the child. It ends, and its children with it, when the socket closes or its parent is
+gone.
 
 Not covered: judging (`judge.py`), what a child may do (`confine.py`).
 """
@@ -12,34 +13,25 @@ from __future__ import annotations
 
 import _socket
 import array
-import gc
 import json
 import os
-import random
 import select
 import signal
-import sys
 import time
 from typing import Any
 
-from rewards.sandbox import checker, namespaces, program, reaper, wire
+from rewards.sandbox import checker, namespaces, program, reaper
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
+from rewards.sandbox.library import LIBRARY, reach_library_as
 
-_FIRST_FREE = 10  # received descriptors land here or above, so that the child's 0 to 4 can be set in any order
-_CONTROL, _LIBRARY = 200, 201
 _MAX_MESSAGE, _MAX_FDS = 1 << 16, 8
 _TICK_S = 0.025
-_WARM_UP_ROUNDS = 20
 _CONFINE_FAILED = 70
 _PARENT_CHECK_S = 1.0
 _MIN_WAIT_S = 0.002
 _ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
 _PROOF = {"cpu_s": 1, "memory_mb": 64, "output_kb": 64, "processes": 1, "threads": 1, "files": 16, "files_mb": 1}
-_PRELOADED = """
-    abc array atexit bisect cmath collections copy datetime functools heapq itertools json math operator random re
-    string time types typing
-"""
 
 
 class Child:
@@ -69,7 +61,7 @@ class Server:
             namespaces.enter(self._uid)
         elif self._uid is not None:
             os.chown(scratch, self._uid, self._uid)
-            _reach_library_as(self._uid)
+            reach_library_as(self._uid)
         self._confinement = Confinement(tier, scratch, self._uid, base_memory)
         if tier != 1 and self._uid is not None:
             namespaces.become(self._uid)
@@ -157,8 +149,8 @@ class Server:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
             self._confine(limits, role != "checker")
-            sc.syscall("close_range", len(fds), _LIBRARY - 1, 0)
-            sc.syscall("close_range", _LIBRARY + 1, 0x7FFFFFFF, 0)
+            sc.syscall("close_range", len(fds), LIBRARY - 1, 0)
+            sc.syscall("close_range", LIBRARY + 1, 0x7FFFFFFF, 0)
             _ROLES[role](limits["output_kb"] << 10)
             status = 0
         finally:
@@ -232,55 +224,3 @@ class Server:
             self._kill(child, "disk")
         elif reaper.threads(child.pid) > child.limits["threads"] + 1:
             self._kill(child, "threads")
-
-
-def _reach_library_as(uid: int) -> None:
-    """Let programs that run as `uid` import, even where the library lies below a directory of root's: a descriptor of
-    the library's directory needs no rights on the directories above it."""
-    library = os.path.dirname(os.__file__)
-    if reaper.can_read(uid, library):
-        return
-    os.dup2(os.open(library, os.O_RDONLY | os.O_DIRECTORY), _LIBRARY)
-    short = f"/proc/self/fd/{_LIBRARY}"
-    sys.path[:] = [p.replace(library, short) for p in sys.path]
-    for module in list(sys.modules.values()):
-        if hasattr(module, "__path__"):
-            module.__path__ = [p.replace(library, short) for p in module.__path__]
-    sys.path_importer_cache.clear()
-
-
-def _warm_up() -> None:
-    """Run what every child runs, so that it is specialised and cached before the forks and not after each; then take
-    our modules out of a program's reach."""
-    for _ in range(_WARM_UP_ROUNDS):
-        trial = program.Program("trial")
-        for request in (["load", "def f(x):\n    return [x]"], ["names", ["f"]], ["call", "f", ["l", 1], ["d"]]):
-            wire.unpack(program.reply(trial, request, _MAX_MESSAGE)[4:])
-        del sys.modules["trial"]
-        checker.names_wanted("assert f(2) == 3")
-    random.seed(0)  # the same program must get the same verdict
-    for name in [m for m in sys.modules if m.split(".")[0] == "rewards"]:
-        del sys.modules[name]
-
-
-def main(control_fd: int, tier: int, scratch: str) -> None:
-    """Set up and serve. A set-up that fails is reported to the parent as the reason."""
-    os.dup2(control_fd, _CONTROL, inheritable=False)
-    null = os.open("/dev/null", os.O_RDWR)
-    for fd in range(_FIRST_FREE):
-        os.dup2(null, fd)
-    os.closerange(_FIRST_FREE, _CONTROL)
-    control = _socket.socket(fileno=_CONTROL)
-    os.environ.clear()
-    sc.limit_malloc_arenas()
-    for name in _PRELOADED.split():
-        __import__(name)
-    try:
-        server = Server(control, tier, scratch)
-    except (OSError, StopIteration) as error:
-        control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
-        return
-    _warm_up()
-    gc.collect()
-    gc.freeze()
-    server.run()

@@ -17,7 +17,7 @@ from typing import Any
 
 from rewards.sandbox import wire
 from rewards.sandbox.limits import Limits, SandboxError
-from rewards.sandbox.pool import Worker
+from rewards.sandbox.worker import Worker
 
 _CHUNK = 1 << 16
 _GRACE_S = 5.0  # the worker enforces the limits; beyond this it is considered broken

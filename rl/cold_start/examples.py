@@ -37,7 +37,8 @@ def worked_problems(config: Config) -> list[Worked]:
         from rl.tiny.world import generate, thinking_text
 
         held_out = frozenset(p.prompt for p in load_problems(config, "test"))
-        worlds = generate(count, COLD_START_SEED + config.seed, config.data.shares, held_out)
+        shares = config.cold_start.shares or config.data.shares
+        worlds = generate(count, COLD_START_SEED + config.seed, shares, held_out)
         return [Worked(w.problem, thinking_text(w.chain), JUDGE_WORDS) for w in worlds]
     if config.data.format != "gsm8k":
         raise ConfigError("the cold start needs worked solutions; allowed: data.train tiny, or data.format gsm8k")

@@ -4,8 +4,8 @@ Method: a value is a pair of sparse polynomials `(numerator, denominator)`; a po
 monomial is a sorted tuple of `(atom, exponent)`. Roots of rationals are split into primes with exponents in [0, 1), so
 `sqrt(8) = 2*2^(1/2)`; such monomials are linearly independent over Q (Besicovitch 1940), so a non-zero normal form in
 symbols, roots and i is a non-zero value, and `zero` decides both ways. Functions of normal forms are opaque
-atoms, if `rewards.math_transcendental` does not resolve them: equality is still proven by cancellation, inequality is
-not, and `Undecided` is raised.
+atoms, if `rewards.math_checker.transcendental` does not resolve them: equality is still proven by cancellation,
+inequality is not, and `Undecided` is raised.
 Every operation is paid from a budget of terms and bits; past it `Undecided` is raised, never a long computation begun.
 """
 
@@ -15,7 +15,7 @@ import math
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_poly import (
+from rewards.math_checker.poly import (
     MAX_BITS,
     ONE,
     UNIT,
@@ -31,7 +31,7 @@ from rewards.math_poly import (
     term_power,
     tidy,
 )
-from rewards.math_transcendental import CIRCULAR, circular, exponential, general_power, logarithm
+from rewards.math_checker.transcendental import CIRCULAR, circular, exponential, general_power, logarithm
 
 Node = tuple[Any, ...]
 

@@ -1,6 +1,6 @@
 """The comparison of single expressions without sympy: exact normal forms first, floats with error bounds second.
 
-`fast_leaf` proves equality (`rewards.math_algebra`) or inequality (either module) or raises `Undecided`.
+`fast_leaf` proves equality (`rewards.math_checker.algebra`) or inequality (either module) or raises `Undecided`.
 """
 
 from __future__ import annotations
@@ -8,10 +8,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_algebra import equal, normal_form
-from rewards.math_compare import Leaf, Options, contains
-from rewards.math_numeric import real_value, surely_different
-from rewards.math_poly import Budget, Poly, Ratio, Undecided, multiply, rational, subtract
+from rewards.math_checker.algebra import equal, normal_form
+from rewards.math_checker.compare import Leaf, Options, contains
+from rewards.math_checker.numeric import real_value, surely_different
+from rewards.math_checker.poly import Budget, Poly, Ratio, Undecided, multiply, rational, subtract
 
 Node = tuple[Any, ...]
 

@@ -1,4 +1,4 @@
-"""Parses an answer into a tree of plain tuples, by precedence climbing over the tokens of `rewards.math_lexer`.
+"""Parses an answer into a tree of plain tuples, by precedence climbing over the tokens of `rewards.math_checker.lexer`.
 
 Nodes: `("num", Fraction, decimals | None)`, `("sym", name)`, `("const", "pi" | "e" | "i" | "inf" | "empty" | "R" …)`,
 `("add", items)`, `("mul", items)`, `("pow", base, exponent)`, `("fn", name, arguments)`, `("pm", x)`, `("mp", x)`,
@@ -14,9 +14,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_atoms import AtomParser
-from rewards.math_lexer import MathTextError, TooLargeError, join_digit_groups, to_ascii, tokenize
-from rewards.math_units import known
+from rewards.math_checker.atoms import AtomParser
+from rewards.math_checker.lexer import MathTextError, TooLargeError, join_digit_groups, to_ascii, tokenize
+from rewards.math_checker.units import known
 
 Node = tuple[Any, ...]
 

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Literal
 
-from rewards.math_poly import Undecided
-from rewards.math_realset import is_region, same_region
-from rewards.math_units import DEGREE, PERCENT, Unit, resolve
+from rewards.math_checker.poly import Undecided
+from rewards.math_checker.realset import is_region, same_region
+from rewards.math_checker.units import DEGREE, PERCENT, Unit, resolve
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]

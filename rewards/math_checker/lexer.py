@@ -1,4 +1,4 @@
-"""Turns an answer's text, LaTeX or plain, into tokens for `rewards.math_parse`.
+"""Turns an answer's text, LaTeX or plain, into tokens for `rewards.math_checker.parse`.
 
 Method: Unicode signs get their LaTeX or ASCII spelling, layout commands are dropped, digit groups are joined, and one
 regular expression cuts the rest. A token is `(kind, value, spaced)`; kinds are num, cmd, sym, word, text and op.
@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rewards.math_tables import (
+from rewards.math_checker.tables import (
     CONNECTIVES,
     FUNCTIONS,
     GREEK,

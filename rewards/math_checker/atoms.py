@@ -1,15 +1,16 @@
 """The innermost part of the answer parser: powers, functions, brackets, matrices and big operators.
 
-`rewards.math_parse.Parser` builds the outer levels (sums, relations, lists) on this class and documents the nodes.
+`rewards.math_checker.parse.Parser` builds the outer levels (sums, relations, lists) on this class and documents the
+nodes.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
 
-from rewards.math_cursor import END, MINUS_ONE, Cursor, Node
-from rewards.math_lexer import MathTextError, tokenize
-from rewards.math_tables import ENGLISH, FUNCTIONS, SHORT_UNITS
+from rewards.math_checker.cursor import END, MINUS_ONE, Cursor, Node
+from rewards.math_checker.lexer import MathTextError, tokenize
+from rewards.math_checker.tables import ENGLISH, FUNCTIONS, SHORT_UNITS
 
 _MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "vmatrix", "Vmatrix"})
 _CONSTANTS = {"pi": "pi", "infty": "inf", "varnothing": "empty"}

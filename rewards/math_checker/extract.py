@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from rewards.math_lexer import matching_brace
+from rewards.math_checker.lexer import matching_brace
 
 MAX_SEARCHED = 200_000
 _TAIL = 20_000

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_algebra import normal_form
-from rewards.math_numeric import real_value
-from rewards.math_poly import Budget, Undecided, rational, subtract
+from rewards.math_checker.algebra import normal_form
+from rewards.math_checker.numeric import real_value
+from rewards.math_checker.poly import Budget, Undecided, rational, subtract
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]

@@ -1,6 +1,7 @@
 """The token cursor of the answer parser, and its numerals, letters and subscripts.
 
-`rewards.math_atoms` and `rewards.math_parse` build the outer levels on this class; the latter documents the nodes.
+`rewards.math_checker.atoms` and `rewards.math_checker.parse` build the outer levels on this class; the latter documents
+the nodes.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_lexer import MathTextError, Token, TooLargeError
+from rewards.math_checker.lexer import MathTextError, Token, TooLargeError
 
 Node = tuple[Any, ...]
 

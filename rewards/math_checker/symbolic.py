@@ -13,12 +13,12 @@ from typing import Any
 import sympy
 from sympy.core.evalf import PrecisionExhausted
 
-from rewards.math_build import TooLarge, build
-from rewards.math_compare import Options, same
-from rewards.math_fast import fast_leaf
-from rewards.math_lexer import MathTextError, TooLargeError
-from rewards.math_poly import Undecided
-from rewards.math_read import pairings, readings
+from rewards.math_checker.build import TooLarge, build
+from rewards.math_checker.compare import Options, same
+from rewards.math_checker.fast import fast_leaf
+from rewards.math_checker.lexer import MathTextError, TooLargeError
+from rewards.math_checker.poly import Undecided
+from rewards.math_checker.read import pairings, readings
 
 Node = tuple[Any, ...]
 

@@ -11,8 +11,8 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError, to_ascii
-from rewards.math_parse import parse
+from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError, to_ascii
+from rewards.math_checker.parse import parse
 
 Node = tuple[Any, ...]
 

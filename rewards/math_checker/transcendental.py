@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from rewards.math_poly import (
+from rewards.math_checker.poly import (
     ONE,
     UNIT,
     Budget,

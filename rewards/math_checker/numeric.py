@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Callable
 from typing import Any
 
-from rewards.math_poly import Undecided
+from rewards.math_checker.poly import Undecided
 
 Node = tuple[Any, ...]
 Value = tuple[complex, float]

@@ -11,7 +11,7 @@ from typing import Any
 
 import sympy
 
-from rewards.math_poly import Undecided
+from rewards.math_checker.poly import Undecided
 
 Node = tuple[Any, ...]
 

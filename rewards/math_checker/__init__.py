@@ -1,0 +1,1 @@
+"""The symbolic math checker behind `rewards.math_answer`: extraction, parsing, comparison."""

@@ -1,0 +1,62 @@
+"""The first code of a fork server: descriptors, preloaded modules, set-up at a tier, warm-up, then serving.
+
+`worker.py` execs an interpreter that calls `main`. Not covered: what the server does (`server.py`).
+"""
+
+from __future__ import annotations
+
+import _socket
+import gc
+import json
+import os
+import random
+import sys
+
+from rewards.sandbox import checker, program, wire
+from rewards.sandbox import syscalls as sc
+from rewards.sandbox.server import Server
+
+_FIRST_FREE = 10  # received descriptors land here or above, so that a child's 0 to 4 can be set in any order
+_CONTROL = 200
+_WARM_UP_ROUNDS, _TRIAL_BYTES = 20, 1 << 16
+_PRELOADED = """
+    abc array atexit bisect cmath collections copy datetime functools heapq itertools json math operator random re
+    string time types typing
+"""
+
+
+def _warm_up() -> None:
+    """Run what every child runs, so that it is specialised and cached before the forks and not after each; then take
+    our modules out of a program's reach."""
+    for _ in range(_WARM_UP_ROUNDS):
+        trial = program.Program("trial")
+        for request in (["load", "def f(x):\n    return [x]"], ["names", ["f"]], ["call", "f", ["l", 1], ["d"]]):
+            wire.unpack(program.reply(trial, request, _TRIAL_BYTES)[4:])
+        del sys.modules["trial"]
+        checker.names_wanted("assert f(2) == 3")
+    for name in [m for m in sys.modules if m.split(".")[0] == "rewards"]:
+        del sys.modules[name]
+
+
+def main(control_fd: int, tier: int, scratch: str) -> None:
+    """Set up and serve. A set-up that fails is reported to the parent as the reason."""
+    os.dup2(control_fd, _CONTROL, inheritable=False)
+    null = os.open("/dev/null", os.O_RDWR)
+    for fd in range(_FIRST_FREE):
+        os.dup2(null, fd)
+    os.closerange(_FIRST_FREE, _CONTROL)
+    control = _socket.socket(fileno=_CONTROL)
+    os.environ.clear()
+    sc.limit_malloc_arenas()
+    for name in _PRELOADED.split():
+        __import__(name)
+    try:
+        server = Server(control, tier, scratch)
+    except (OSError, StopIteration) as error:
+        control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
+        return
+    _warm_up()
+    random.seed(0)  # the same program must get the same verdict
+    gc.collect()
+    gc.freeze()
+    server.run()
