@@ -87,6 +87,11 @@ def _mean_rows(model: Any, new_ids: list[int]) -> None:
             layer.weight[new_ids] = layer.weight[: min(new_ids)].mean(dim=0)
 
 
+def device_arguments() -> dict[str, Any]:
+    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
+    return {} if torch.accelerator.is_available() else {"use_cpu": True, "ddp_backend": "gloo"}
+
+
 def trained_path(config: Config) -> str:
     """Where RL starts from: the cold start's model when there is one, else the configured model."""
     folder = Path(config.run_dir) / "cold_start" / "model"

@@ -22,7 +22,7 @@ from rl.checkpoints import last_complete, remove_incomplete, step_of
 from rl.config import Config, ConfigError
 from rl.config_file import save_config
 from rl.data import load_problems
-from rl.policy import add_decision_tokens, build_protocol, load_model, load_tokenizer, trained_path
+from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer, trained_path
 from rl.preflight import preflight
 from rl.run_log import RunLog
 from rl.trainer import StepSRPOTrainer
@@ -146,6 +146,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         dataloader_num_workers=0,
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
+        **device_arguments(),
         seed=config.seed,
         data_seed=config.seed,
     )

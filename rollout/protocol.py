@@ -236,7 +236,7 @@ class DecisionProtocol:
         index, mode = found
         judge, rest = body[: index + 1], body[index + 1 :]
         status, think, answer = self._answer_step(mode, rest, truncated)
-        if self._tags.intersection(think, answer):
+        if status == "ok" and self._tags.intersection((*think, *answer)):
             # A tag inside a text: reasoning smuggled into a direct answer, or a second answer.
             status, answer = "malformed", ()
         again = self._modes if self._decision is None else (self._decision,)

@@ -153,5 +153,5 @@ def test_the_embedded_world_follows_the_seed_alone():
 
 
 def test_the_embedded_world_without_shares_is_refused():
-    with pytest.raises(DataError, match=r"data\.shares is empty"):
+    with pytest.raises(DataError, match=r"data\.shares is \{\}; allowed: shares of 0 or more"):
         load_problems(config_of(), "train")

@@ -44,6 +44,8 @@ KAT = [
     ("<think_off>1<answer>2</answer>" + EOS, "no_think", "malformed"),
     ("<think_off><think>1</think><answer>2</answer>" + EOS, "no_think", "malformed"),
     ("<think_off>2" + EOS, "no_think", "malformed"),
+    ("<think_off><answer><think>1</think>2</answer>" + EOS, "no_think", "malformed"),  # a thought in the answer
+    ("<think_off><answer>1<answer>2</answer>" + EOS, "no_think", "malformed"),
     ("<think_on><think>1</think>2" + EOS, "think", "malformed"),
     ("<think_off><answer>2</answer>3" + EOS, "no_think", "malformed"),
     ("<think_on>", "think", "truncated"),
@@ -63,6 +65,7 @@ QWEN3 = [
     ("<think>\n\n42" + EOS, "no_think", "unclosed_think"),
     ("<think>\n\na</think>\n\n42" + EOS, "no_think", "malformed"),  # thinks although it said it would not
     ("<think>\na\n</think>\n\n42</think>" + EOS, "think", "malformed"),
+    ("<think>\n\n</think>\n\n<think>42" + EOS, "no_think", "two_switches"),
     ("<think>\na\n</think>\n\n" + EOS, "think", "empty_answer"),
     ("<think>\n\n</think>" + EOS, "no_think", "empty_answer"),
     ("<think>\na b", "think", "truncated"),

@@ -14,7 +14,8 @@ from rl.config_file import parse_config, save_config
 from rl.evaluation import Outcome, summarize
 from rl.metrics import step_metrics
 from rl.plots import PLOTS, THEMES, Inputs, render, running_mean, series
-from rl.report import ReportError, figure, page, read_run, samples, text, write_report
+from rl.report import figure, page, text, write_report
+from rl.run_folder import ReportError, read_run, samples
 from rl.run_log import RunLog, write_atomically
 from rollout.types import Problem, Rollout, RolloutGroup
 

@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from rl.cold_start.examples import training_rows, worked_problems
 from rl.config import Config, ConfigError
-from rl.policy import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
 from rl.run_log import write_atomically
 
 DONE = "done.json"
@@ -107,6 +107,7 @@ def sft_config(config: Config, output: Path) -> SFTConfig:
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        **device_arguments(),
         seed=config.seed,
         data_seed=config.seed,
     )
