@@ -78,7 +78,7 @@ def summarize(outcomes: Sequence[Outcome], easy: Sequence[str] = (), hard: Seque
     domains = sorted({o.problem.domain for o in outcomes})
     return {
         "n": len(outcomes),
-        "modes": mode_table(outcomes),
+        "modes": {name: row for name, row in mode_table(outcomes).items() if name in MODE_PLAN},
         "routers": routers(outcomes),
         "by_difficulty": {level: mode_table(_where(outcomes, (level,))) for level in levels},
         "by_domain": {d: mode_table([o for o in outcomes if o.problem.domain == d]) for d in domains},

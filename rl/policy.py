@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "
     model = AutoModelForCausalLM.from_pretrained(**location, dtype=dtype, attn_implementation=config.model.attention)
     if "gguf_file" in location:
         # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
-        model.hf_quantizer = None
+        model.hf_quantizer = None  # type: ignore[assignment]
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
     return model
@@ -89,7 +90,9 @@ def _mean_rows(model: Any, new_ids: list[int]) -> None:
 
 def device_arguments() -> dict[str, Any]:
     """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
-    return {} if torch.accelerator.is_available() else {"use_cpu": True, "ddp_backend": "gloo"}
+    if torch.accelerator.is_available():
+        return {}
+    return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
 
 def trained_path(config: Config) -> str:

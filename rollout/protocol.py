@@ -172,9 +172,10 @@ class DecisionProtocol:
             text = self.tokenizer.apply_chat_template(
                 messages, tokenize=False, add_generation_prompt=True, **self.template_kwargs
             )
-        if text.rstrip().endswith(("<think>", "</think>")):
+        written = [tag for tag in ("<think>", "</think>") if text.rstrip().endswith(tag)]
+        if written:
             raise ProtocolError(
-                f"the chat template already writes {text.rstrip()[-8:]!r} at the start of the response, so the model "
+                f"the chat template already writes {written[0]!r} at the start of the response, so the model "
                 "cannot decide; pass a template without it (model.chat_template: FILE) or protocol.template_kwargs"
             )
         suffix = self.spec.prompt_suffix
