@@ -104,7 +104,7 @@ def test_the_summary_splits_by_difficulty_domain_and_named_levels(outcomes):
     assert summary["hard"]["think"]["accuracy"] == 0.5
     assert summary["hard"]["auto"]["think_rate"] == 0.5
     assert set(summary["routers"]) == {"oracle", "random", "length"}
-    assert set(summary["modes"]) == {"think", "no_think", "auto", "n"}
+    assert set(summary["modes"]) == {"think", "no_think", "auto"}
 
 
 def test_without_named_levels_easy_and_hard_are_empty(outcomes):
