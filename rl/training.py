@@ -54,6 +54,11 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     problems = [g.problem for g in recorded.values()] if recorded else load_problems(config, "train")
     path = trained_path(config)
     show(f"model: {path}")
+    if config.trainer.kl > 0 and path.startswith(("tiny", "gguf:")):
+        raise ConfigError(
+            f"trainer.kl is {config.trainer.kl} on the model {path!r}; allowed: a model folder or hub id, because TRL "
+            "loads the reference from there (run scripts/cold_start.py first)"
+        )
     tokenizer = load_tokenizer(config, path)
     model = load_model(config, tokenizer, path)
     if config.protocol.add_tokens:
