@@ -49,9 +49,7 @@ def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "
     model = AutoModelForCausalLM.from_pretrained(**location, dtype=dtype, attn_implementation=config.model.attention)
     if "gguf_file" in location:
         # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
-        model.hf_quantizer = None  # type: ignore[assignment]
-        if hasattr(model.config, "quantization_config"):
-            del model.config.quantization_config
+        model.hf_quantizer.remove_quantization_config(model)
     return model
 
 
