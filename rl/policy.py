@@ -46,7 +46,9 @@ def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "
         return build_model(tokenizer, config.seed)
     dtype = getattr(torch, config.model.dtype)
     location = _location(source)
-    model = AutoModelForCausalLM.from_pretrained(**location, dtype=dtype, attn_implementation=config.model.attention)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        **location, dtype=dtype, attn_implementation=config.model.attention
+    )
     if "gguf_file" in location:
         # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
         model.hf_quantizer.remove_quantization_config(model)
