@@ -6,6 +6,7 @@ nodes.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from fractions import Fraction
 
 from rewards.math_checker.cursor import END, MINUS_ONE, Cursor, Node
@@ -58,8 +59,9 @@ class AtomParser(Cursor):
         self.depth -= 1
         return node
 
+    @abstractmethod
     def term(self) -> Node:
-        raise NotImplementedError
+        """Read one term; an outer level of the parser defines it."""
 
     def starts_factor(self) -> bool:
         """Whether the next token can begin a factor written right after another one."""

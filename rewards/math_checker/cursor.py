@@ -6,6 +6,7 @@ the nodes.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from fractions import Fraction
 from typing import Any
 
@@ -20,7 +21,7 @@ _MAX_EXPONENT_DIGITS = 4
 _APPLIED = frozenset("fgh")
 
 
-class Cursor:
+class Cursor(ABC):
     """The tokens, the place in them, and what can be read without looking at other levels."""
 
     def __init__(self, tokens: list[Token]) -> None:
@@ -31,14 +32,17 @@ class Cursor:
         self.integrals = 0
         self.bound: set[str] = set()
 
+    @abstractmethod
     def comma_list(self) -> Node:
-        raise NotImplementedError
+        """Read one comma list; an outer level of the parser defines it."""
 
+    @abstractmethod
     def sum(self) -> Node:
-        raise NotImplementedError
+        """Read one sum; an outer level of the parser defines it."""
 
+    @abstractmethod
     def atom(self) -> Node:
-        raise NotImplementedError
+        """Read one atom; an outer level of the parser defines it."""
 
     def at_end(self) -> bool:
         return self.position >= len(self.tokens)

@@ -23,7 +23,7 @@ from typing import Any
 from rewards.sandbox import checker, namespaces, program, reaper
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
-from rewards.sandbox.library import LIBRARY, reach_library_as
+from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
 
 _MAX_MESSAGE, _MAX_FDS = 1 << 16, 8
 _TICK_S = 0.025
