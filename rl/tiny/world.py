@@ -11,9 +11,10 @@ which is the minimal steps and one final check, the last step undone. Small oper
 large ones: a table whose every row looks alike gives a small network nothing to hold on to at first.
 
 Prompt length does not give the difficulty away: every level draws its length from the same range; redundant
-terms (``+ 00``, brackets, ``r1``) stretch the easy prompts and repeats shorten the hard ones. Two digits make a blind
-guess right once in a hundred, so luck does not look like skill; repeats stop at 3, because four times a digit is one of
-only five values, which makes guessing pay. No difficulty reaches the policy: it is an annotation for reports.
+terms (``+ 00``, brackets, ``r1``) stretch the easy prompts and repeats shorten the hard ones, in as many terms as fit,
+because few terms with repeats are tables again, which a forward pass picks up. Two digits make a blind guess right once
+in a hundred, so luck does not look like skill; repeats stop at 3, because four times a digit is one of only five values,
+which makes guessing pay. No difficulty reaches the policy: it is an annotation for reports.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ from dataclasses import dataclass
 
 from rollout.types import Problem
 
-LEVELS = ("1", "2", "3", "4", "5")
+LEVELS = ("1", "2", "3", "4")
 BASE = 10
 OPERAND_DIGITS = (6, 5, 4, 3, 2, 1, 1, 1, 1, 1)
-SHORTEST, LONGEST = 9, 13
+SHORTEST, LONGEST = 10, 15
 MAX_REPEAT = 3
 Term = tuple[str, str, int]
 
@@ -119,9 +120,10 @@ def _size(repeats: list[int]) -> int:
 
 
 def _composition(rng: random.Random, total: int, length: int) -> list[int]:
-    """Repeat counts that add up to `total` in a prompt of at most `length` tokens, or the shortest there is."""
+    """Repeat counts that add up to `total` in a prompt of at most `length` tokens, in as many terms as fit."""
     options = [c for c in _COMPOSITIONS[total] if _size(list(c)) <= length]
-    return list(rng.choice(options or [min(_COMPOSITIONS[total], key=lambda c: _size(list(c)))]))
+    most = max(map(len, options))
+    return list(rng.choice([c for c in options if len(c) == most]))
 
 
 def _all_compositions(total: int) -> list[tuple[int, ...]]:
