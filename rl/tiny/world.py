@@ -12,9 +12,9 @@ large ones: a table whose every row looks alike gives a small network nothing to
 
 Prompt length does not give the difficulty away: every level draws its length from the same range; redundant
 terms (``+ 00``, brackets, ``r1``) stretch the easy prompts and repeats shorten the hard ones, in as many terms as fit,
-because few terms with repeats are tables again, which a forward pass picks up. Two digits make a blind guess right once
-in a hundred, so luck does not look like skill; repeats stop at 3, because four times a digit is one of only five values,
-which makes guessing pay. No difficulty reaches the policy: it is an annotation for reports.
+because few terms with repeats are tables again, which a forward pass picks up. Two digits make a blind guess right
+once in a hundred, so luck does not look like skill; repeats stop at 3, because four times a digit is one of only five
+values, which makes guessing pay. No difficulty reaches the policy: it is an annotation for reports.
 """
 
 from __future__ import annotations
