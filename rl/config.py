@@ -104,6 +104,7 @@ class TrainerConfig:
     warmup_steps: int = 0
     weight_decay: float = 0.0
     adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
     max_grad_norm: float = 1.0
     clip_low: float = 0.2
     clip_high: float = 0.28

@@ -121,6 +121,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         warmup_steps=trainer.warmup_steps,
         weight_decay=trainer.weight_decay,
         adam_beta2=trainer.adam_beta2,
+        adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         loss_type="dapo",
         importance_sampling_level="token",
