@@ -10,7 +10,7 @@ a mode, rates move in steps of ¼ and any smaller margin is inert. When both mod
 
 Targets: `group` (pass rates of this group and its history), `label` (the problem's own `necessity`), `soft`
 (`tanh((p_T − p_N − margin)/tau)`, signed by the mode taken). 1 for right and 0 for wrong, without a baseline, is a
-push that fades as the policy agrees; see docs/algorithm.md.
+push that fades as the policy agrees; see docs/algorithm.md. The margin may change over the run: rewards/margin.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rewards.margin import margin_at
 from rollout.errors import UserError
 from rollout.types import MODES, Mode, RolloutGroup
 
@@ -57,25 +59,30 @@ def right_mode(rates: Mapping[Mode, float | None], margin: float, all_wrong: str
         return None
     if think == 0 and direct == 0:
         return "no_think" if all_wrong == "no_think" else None
-    return "think" if think - direct > margin else "no_think"
+    # Rates such as 0.55 and 0.5 are 0.05 apart but for rounding.
+    return "think" if think - direct > margin + 1e-9 else "no_think"
 
 
 def judge(
     group: RolloutGroup,
     *,
     history: Mapping[str, PassCounts] | None = None,
+    step: int = 0,
+    controlled_margin: float | None = None,
     target: str = "group",
-    margin: float = 0.05,
+    margin: float | Mapping[str, Any] = 0.05,
     wrong: float = 0.0,
     all_wrong: str = "neutral",
     prior: float = 0.5,
     tau: float = 0.3,
 ) -> list[float]:
-    """One score a rollout, from `scores["correct"]` of the whole group. Raises `UserError` on an unknown target."""
+    """One score a rollout, from `scores["correct"]` of the whole group. `margin` is a number or a schedule
+    (rewards/margin.py), read at `step`. Raises `UserError` on an unknown target."""
     if target not in TARGETS:
         raise UserError(f"judge.target is {target!r}; allowed: {', '.join(TARGETS)}")
     if all_wrong not in ("neutral", "no_think"):
         raise UserError(f"judge.all_wrong is {all_wrong!r}; allowed: neutral, no_think")
+    margin = margin_at(margin, step, controlled_margin)
     modes = [r.mode for r in group.rollouts]
     rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
     if target == "soft":

@@ -27,6 +27,9 @@ SHIPPED = {
 }
 STEPS = ("judge", "answer")
 RESERVED = ("correct", "answer_reward", "judge_reward")
+# What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step, and
+# where a controlled margin stands.
+INJECTED = ("history", "step", "controlled_margin")
 
 
 class RewardError(UserError):
@@ -52,10 +55,9 @@ class Reward:
         """Whether the function takes a whole group."""
         return getattr(self.function, "scope", "rollout") == "group"
 
-    @property
-    def wants_history(self) -> bool:
-        """Whether the function takes the pass counts of the problem's history."""
-        return "history" in inspect.signature(self.function).parameters
+    def wants(self, name: str) -> bool:
+        """Whether the function takes this one of `INJECTED`."""
+        return name in inspect.signature(self.function).parameters
 
     def applies_to(self, domain: str, source: str) -> bool:
         """Whether problems of this domain and source are scored by it."""
@@ -113,7 +115,7 @@ def _check_parameters(function: Callable[..., Any], parameters: Mapping[str, Any
     signature = inspect.signature(function).parameters
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.values()):
         return
-    allowed = [name for name in list(signature)[1:] if name != "history"]
+    allowed = [name for name in list(signature)[1:] if name not in INJECTED]
     for name in parameters:
         if name not in allowed:
             near = get_close_matches(name, allowed, 1)

@@ -24,13 +24,14 @@ History = Callable[[Problem], Mapping[str, PassCounts]]
 
 
 def score_groups(
-    groups: Sequence[RolloutGroup], rewards: Sequence[Reward], history: History | None = None
+    groups: Sequence[RolloutGroup], rewards: Sequence[Reward], history: History | None = None, **state: Any
 ) -> list[RolloutGroup]:
-    """The same groups with `scores` filled in. Raises `RewardError` when a reward breaks."""
-    return [_score_group(group, rewards, history) for group in groups]
+    """The same groups with `scores` filled in; `state` is what else rewards may ask for (`registry.INJECTED`). Raises
+    `RewardError` when a reward breaks."""
+    return [_score_group(group, rewards, {**state, "history": history}) for group in groups]
 
 
-def _score_group(group: RolloutGroup, rewards: Sequence[Reward], history: History | None) -> RolloutGroup:
+def _score_group(group: RolloutGroup, rewards: Sequence[Reward], state: Mapping[str, Any]) -> RolloutGroup:
     problem = group.problem
     mine = [r for r in rewards if r.applies_to(problem.domain, problem.source)]
     answers = [r for r in mine if r.step == "answer"]
@@ -40,10 +41,10 @@ def _score_group(group: RolloutGroup, rewards: Sequence[Reward], history: Histor
             "whether its answer is right; allowed: one `correct` answer reward for each domain"
         )
     for reward in answers:
-        group = _apply(group, reward, history)
+        group = _apply(group, reward, state)
     group = _replace(group, [_sum_answers(r, answers) for r in group.rollouts])
     for reward in (r for r in mine if r.step == "judge"):
-        group = _apply(group, reward, history)
+        group = _apply(group, reward, state)
     judges = [r for r in mine if r.step == "judge"]
     return _replace(
         group, [r.with_scores(judge_reward=sum(j.weight * r.scores[j.name] for j in judges)) for r in group.rollouts]
@@ -65,10 +66,10 @@ def _replace(group: RolloutGroup, rollouts: Sequence[Rollout]) -> RolloutGroup:
     return RolloutGroup(group.problem, tuple(rollouts))
 
 
-def _apply(group: RolloutGroup, reward: Reward, history: History | None) -> RolloutGroup:
-    parameters = dict(reward.parameters)
-    if reward.wants_history:
-        parameters["history"] = history(group.problem) if history else None
+def _apply(group: RolloutGroup, reward: Reward, state: Mapping[str, Any]) -> RolloutGroup:
+    parameters = dict(reward.parameters) | {name: value for name, value in state.items() if reward.wants(name)}
+    if parameters.get("history"):
+        parameters["history"] = parameters["history"](group.problem)
     if reward.of_group:
         values = _call(reward, group, parameters)
         if not isinstance(values, Sequence) or len(values) != len(group.rollouts):

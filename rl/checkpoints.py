@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 HISTORY = "pass_history.json"
+MARGIN = "judge_margin.json"
 COMPLETE = "complete.json"
 
 

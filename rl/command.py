@@ -51,10 +51,11 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
 def check_light(config: Config, split: str = "train") -> None:
     """Rewards, algorithm and data of a run, without torch. Raises `UserError`."""
     from rewards.registry import build_rewards
-    from rl.algorithms import build_algorithm
+    from rl.algorithms.configured import configured_algorithm
     from rl.data import load_problems
+    from rl.margin import MarginState
 
-    build_rewards(config.rewards)
-    build_algorithm(config.algorithm)
+    MarginState(build_rewards(config.rewards))
+    configured_algorithm(config)
     if not config.rollout.replay:
         load_problems(config, split)

@@ -93,7 +93,8 @@ class HistoryConfig:
 @dataclass(frozen=True)
 class TrainerConfig:
     """The update. `prompts_per_step` prompts with `rollout.group_size` rollouts each, over all ranks, make one
-    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all)."""
+    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). `kl` is the weight of the KL
+    to the starting model (null: the algorithm's own, 0 for most)."""
 
     steps: int = 100
     prompts_per_step: int = 32
@@ -108,7 +109,7 @@ class TrainerConfig:
     max_grad_norm: float = 1.0
     clip_low: float = 0.2
     clip_high: float = 0.28
-    kl: float = 0.0
+    kl: float | None = None
     save_every: int = 20
     keep_checkpoints: int = 2
     bf16: bool = False

@@ -210,7 +210,7 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{key} is {_get(config, key)}; allowed: above 0")
     for key, (lowest, highest) in _RANGES.items():
         value = _get(config, key)
-        if not lowest <= value <= highest:
+        if value is not None and not lowest <= value <= highest:
             raise ConfigError(f"{key} is {value}; allowed: {lowest} to {highest}")
     for key in ("data.train_size", "data.test_size"):
         size = _get(config, key)
@@ -232,8 +232,4 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"trainer.save_every is {config.trainer.save_every}; allowed: a multiple of trainer.iterations "
             f"({config.trainer.iterations}), so that a resumed run continues exactly"
-        )
-    if config.algorithm.get("forced_switch") == "masked" and forced.floor >= 1:
-        raise ConfigError(
-            "algorithm.forced_switch is 'masked' with rollout.forced.floor 1: nothing would train the judge"
         )

@@ -4,7 +4,8 @@ What is different, in the order it happens in a step:
   1. `_get_train_sampler`  our prompt order, exact to resume
   2. `rollout_func`        plan -> engine -> parse -> rewards; TRL gets ids and the mask of trained tokens
   3. `_generate_and_score_completions`  super(), then TRL's scalar advantages are replaced by the (B, T) tensor that
-     carries a judge and an answer advantage, each on its own tokens
+     carries a judge and an answer advantage, each on its own tokens (and old log-probabilities, for algorithms in
+     which a coin chose the forced switch)
   4. `log`, `_save_checkpoint`  our metrics, our history in the checkpoint
 Loss, clipping, optimizer, distribution and checkpoints are TRL's, accelerate's and transformers' own.
 
@@ -32,10 +33,13 @@ from trl.models.utils import unwrap_model_for_generation
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
-from rl.algorithms.base import Algorithm, group_arrays
-from rl.checkpoints import COMPLETE, HISTORY
+from rl.algorithms.base import Algorithm
+from rl.algorithms.group import GroupArrays, free_choices, group_arrays
+from rl.checkpoints import COMPLETE, HISTORY, MARGIN
+from rl.coin import coin_log_probs
 from rl.config import Config
 from rl.history import PassHistory
+from rl.margin import MarginState
 from rl.metrics import step_line, step_metrics
 from rl.run_log import RunLog, write_atomically
 from rl.sampler import RoundSampler
@@ -84,6 +88,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.problems = {problem.id: problem for problem in problems}
         self.recorded = recorded
         self.history = PassHistory(config.history.decay)
+        self.margin = MarginState(rewards)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.run_log: RunLog | None = None
         self.show_line: Callable[[str], Any] = print
@@ -116,7 +121,9 @@ class StepSRPOTrainer(GRPOTrainer):
         problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
         groups = self._collect(problems)
         generated = time.perf_counter()
-        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts))
+        step, controlled = self.state.global_step, self.margin.controlled
+        scored = score_groups(groups, self.rewards, self.history.counts, step=step, controlled_margin=controlled)
+        self._groups = self._permuted(scored)
         self._pending["time/rollout"] = generated - started
         self._pending["time/reward"] = time.perf_counter() - generated
         rollouts = [r for group in self._groups for r in group.rollouts]
@@ -132,7 +139,8 @@ class StepSRPOTrainer(GRPOTrainer):
         if self.recorded is not None:
             return [self.recorded[problem.id] for problem in problems]
         settings, step = self.config.rollout, self.state.global_step
-        plan = make_plan(settings.group_size, self.forced.at(step), self.forced.minimum)
+        share = self.forced.at(step, self._progress())
+        plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
@@ -153,31 +161,52 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
+        algorithm, loss = self.algorithm, self.algorithm.loss
         rollouts = [r for group in self._groups for r in group.rollouts]
-        pairs = [self.algorithm(group_arrays(group, self._progress())) for group in self._groups]
-        judge_B = np.concatenate([judge for judge, _ in pairs])
-        answer_B = np.concatenate([answer for _, answer in pairs])
-        counts = self._global_counts(count_tokens(rollouts, self.algorithm.loss.forced_switch))
-        advantages_BT = token_advantages(rollouts, judge_B.tolist(), answer_B.tolist(), self.algorithm.loss, counts)
+        arrays = self._arrays()
+        judge_B, answer_B = (np.concatenate(values) for values in zip(*map(algorithm, arrays), strict=True))
+        local = count_tokens(rollouts, loss.forced_switch, loss.judge_text)
+        advantages_BT = token_advantages(
+            rollouts,
+            judge_B.tolist(),
+            answer_B.tolist(),
+            loss,
+            Counts(*self._over_ranks(local.rollouts, local.tokens, local.answer_tokens)),
+            switch_weights_B=np.concatenate([algorithm.switch_weights(group) for group in arrays]).tolist(),
+            max_tokens=self.config.rollout.max_new_tokens,
+        )
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
+        if loss.forced_log_prob == "half":
+            output["old_per_token_logps"] = coin_log_probs(self, output, rollouts)
         self._observe(judge_B.tolist(), answer_B.tolist())
         return output
+
+    def _arrays(self) -> list[GroupArrays]:
+        """The groups of this rank as algorithms see them."""
+        think, chosen = self._over_ranks(*free_choices(self._groups))
+        share, progress = think / chosen if chosen else None, self._progress()
+        return [
+            group_arrays(group, progress, history=self.history.counts(group.problem), batch_think_share=share)
+            for group in self._groups
+        ]
 
     def _progress(self) -> float:
         return self.state.global_step / max(self.args.max_steps, 1)
 
-    def _global_counts(self, local: Counts) -> Counts:
-        """Counts over all ranks."""
-        values = torch.tensor([local.rollouts, local.tokens, local.answer_tokens], device=self.accelerator.device)
-        return Counts(*self.accelerator.reduce(values, reduction="sum").tolist())
+    def _over_ranks(self, *counts: int) -> list[int]:
+        """The sums of these counts over all ranks."""
+        return self.accelerator.reduce(torch.tensor(counts, device=self.accelerator.device), reduction="sum").tolist()
 
     def _observe(self, judge_B: list[float], answer_B: list[float]) -> None:
         """Everything that looks at the groups of all ranks."""
         groups = gather_object(self._groups)
         judge, answer = gather_object(judge_B), gather_object(answer_B)
         self.history.observe(groups)
-        share = self.forced.at(self.state.global_step)
+        share = self.forced.at(self.state.global_step, self._progress())
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
+        margin = self.margin.at(self.state.global_step)
+        self._pending |= {} if margin is None else {"judge/margin": margin}
+        self.margin.observe(groups)
         step = self.state.global_step + 1
         if self.run_log is None:
             return
@@ -204,6 +233,7 @@ class StepSRPOTrainer(GRPOTrainer):
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
         if self.accelerator.is_main_process:
             write_atomically(folder / HISTORY, json.dumps(self.history.state_dict()))
+            write_atomically(folder / MARGIN, json.dumps(self.margin.state_dict()))
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
@@ -211,8 +241,10 @@ class StepSRPOTrainer(GRPOTrainer):
             write_atomically(folder / COMPLETE, json.dumps({"step": self.state.global_step}))
 
     def load_history(self, checkpoint: Path) -> None:
-        """Take the pass history back from a checkpoint."""
+        """Take the pass history and the margin back from a checkpoint."""
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
+        if (checkpoint / MARGIN).is_file():
+            self.margin.load_state_dict(json.loads((checkpoint / MARGIN).read_text(encoding="utf-8")))
 
 
 def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:

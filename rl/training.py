@@ -17,7 +17,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
-from rl.algorithms import build_algorithm
+from rl.algorithms.configured import configured_algorithm, kl_weight
 from rl.checkpoints import last_complete, remove_incomplete, step_of
 from rl.config import Config, ConfigError
 from rl.config_file import save_config
@@ -49,15 +49,15 @@ class Setup:
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
     rewards = build_rewards(config.rewards)
-    build_algorithm(config.algorithm)
+    kl = kl_weight(config, configured_algorithm(config))
     recorded = read_replay(config) if config.rollout.replay else None
     problems = [g.problem for g in recorded.values()] if recorded else load_problems(config, "train")
     path = trained_path(config)
     show(f"model: {path}")
-    if config.trainer.kl > 0 and path.startswith(("tiny", "gguf:")):
+    if kl > 0 and path.startswith(("tiny", "gguf:")):
         raise ConfigError(
-            f"trainer.kl is {config.trainer.kl} on the model {path!r}; allowed: a model folder or hub id, because TRL "
-            "loads the reference from there (run scripts/cold_start.py first)"
+            f"trainer.kl (or the algorithm's own) is {kl} on the model {path!r}; allowed: a model folder or hub id, "
+            "because TRL loads the reference from there (run scripts/cold_start.py first)"
         )
     tokenizer = load_tokenizer(config, path)
     model = load_model(config, tokenizer, path)
@@ -104,6 +104,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
     """TRL's arguments. Everything that shapes the loss is set here, whatever TRL's defaults are."""
     trainer, rollout = config.trainer, config.rollout
     micro, accumulation = batch_shape(config, ranks)
+    algorithm = configured_algorithm(config)
     return GRPOConfig(
         output_dir=str(Path(config.run_dir) / "checkpoints"),
         per_device_train_batch_size=micro,
@@ -124,12 +125,12 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         loss_type="dapo",
-        importance_sampling_level="token",
+        importance_sampling_level=algorithm.loss.ratio,
         scale_rewards="none",
         epsilon=trainer.clip_low,
         epsilon_high=trainer.clip_high,
         delta=None,
-        beta=trainer.kl,
+        beta=kl_weight(config, algorithm),
         use_bias_correction_kl=False,
         mask_truncated_completions=False,
         top_entropy_quantile=1.0,
@@ -169,7 +170,7 @@ def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
         problems=setup.problems,
         protocol=setup.protocol,
         rewards=setup.rewards,
-        algorithm=build_algorithm(config.algorithm),
+        algorithm=configured_algorithm(config),
         recorded=setup.recorded,
         peft_config=_lora(config),
     )

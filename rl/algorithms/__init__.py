@@ -1,53 +1,104 @@
-"""Algorithms by name. One file each; adding one is a function and a line in `SHIPPED`."""
+"""Algorithms by name. One file each; adding one is an `Algorithm` in its file and its name in `SHIPPED`."""
 
 from __future__ import annotations
 
 import dataclasses
 import inspect
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 from typing import Any
 
-import numpy as np
-
-from rewards.judge import right_mode
 from rewards.registry import find_function
-from rl.algorithms import grpo, step_srpo
-from rl.algorithms.base import Algorithm, Array, GroupArrays, LossOptions
+from rl.algorithms.ada_grpo import ADA_GRPO
+from rl.algorithms.adaptthink import ADAPTTHINK
+from rl.algorithms.autothink import AUTOTHINK
+from rl.algorithms.base import Algorithm, LossOptions
+from rl.algorithms.bpo import BPO
+from rl.algorithms.degrpo import DEGRPO
+from rl.algorithms.dr_grpo import DR_GRPO
+from rl.algorithms.group import Array
+from rl.algorithms.grpo import GRPO
+from rl.algorithms.hgpo import HGPO
+from rl.algorithms.hipo import HIPO
+from rl.algorithms.paired_routing import PAIRED_ROUTING
+from rl.algorithms.parameters import nearest, type_hints, typed
+from rl.algorithms.plain import group_from_lists, judge_scores
+from rl.algorithms.step_srpo import STEP_SRPO
 from rollout.errors import UserError
-from rollout.plan import ForcedShare
-from rollout.types import MODES, Mode
-
-FREE = ForcedShare(start=0.0, floor=0.0, decay_steps=0, minimum=0)
+from rollout.types import Mode
 
 SHIPPED = {
-    "step_srpo": Algorithm("step_srpo", step_srpo.advantages, {}),
-    "grpo": Algorithm("grpo", grpo.advantages, {}, LossOptions(judge_weight=1.0, judge_mean="tokens"), FREE),
+    algorithm.name: algorithm
+    for algorithm in (
+        STEP_SRPO,
+        HIPO,
+        GRPO,
+        DR_GRPO,
+        ADAPTTHINK,
+        DEGRPO,
+        ADA_GRPO,
+        HGPO,
+        AUTOTHINK,
+        BPO,
+        PAIRED_ROUTING,
+    )
 }
+JUDGE_PARAMETERS = ("margin", "wrong")
 
 
 def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
     """The algorithm of a config section such as `{name: step_srpo, kappa: 1.0, judge_weight: 0.4}`. `name` may be
-    `file.py:function`, a function with the signature of `rl.algorithms.step_srpo.advantages`. Raises `UserError`."""
-    settings = dict(settings)
-    name = settings.pop("name", "step_srpo")
+    `file.py:NAME`, an `Algorithm` or a function with the signature of `rl.algorithms.step_srpo.advantages`. Raises
+    `UserError` for a name, a parameter or a value that is not allowed."""
+    own = dict(settings)
+    base = _find(own.pop("name", "step_srpo"))
+    signature = inspect.signature(base.advantages).parameters
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
+    parameters = [p.name for p in list(signature.values())[1:] if p.kind is not p.VAR_KEYWORD]
+    options = [f.name for f in dataclasses.fields(LossOptions)]
+    hints, loss_hints = type_hints(base.advantages), type_hints(LossOptions)
+    values, loss = {}, {}
+    for key, value in own.items():
+        option = base.loss_names.get(key, key)
+        if option in options and key not in parameters:
+            loss[option] = typed(value, loss_hints[option], f"algorithm.{key}")
+        elif takes_all or key in parameters:
+            values[key] = typed(value, hints.get(key), f"algorithm.{key}")
+        else:
+            raise UserError(_unknown(base, key, [*parameters, *base.loss_names], options))
+    made = dataclasses.replace(base, parameters=values, loss=dataclasses.replace(base.loss, **loss))
+    return _with_policy_baseline(made) if "baseline" in parameters else made
+
+
+def _find(name: Any) -> Algorithm:
+    if not isinstance(name, str):
+        raise UserError(f"algorithm.name is {name!r}; allowed: a name or file.py:function")
     if name in SHIPPED:
-        base = SHIPPED[name]
-    elif ":" in name or "." in name:
-        base = Algorithm(name, find_function(name, "algorithm.name"), {})
-    else:
-        near = get_close_matches(name, SHIPPED, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise UserError(f"algorithm.name is {name!r}{hint} (allowed: {', '.join(SHIPPED)} or file.py:function)")
-    options = {f.name for f in dataclasses.fields(LossOptions)}
-    loss = {key: settings.pop(key) for key in list(settings) if key in options}
-    allowed = list(inspect.signature(base.advantages).parameters)[1:]
-    for key in settings:
-        if key not in allowed:
-            near = get_close_matches(key, [*allowed, *options], 1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise UserError(f"algorithm.{key} is unknown to {name!r}{hint} (allowed: {', '.join(allowed)})")
-    return dataclasses.replace(base, parameters=settings, loss=dataclasses.replace(base.loss, **loss))
+        return SHIPPED[name]
+    if ":" not in name and "." not in name:
+        raise UserError(
+            f"algorithm.name is {name!r}{nearest(name, SHIPPED)} (allowed: {', '.join(SHIPPED)} or file.py:function)"
+        )
+    found = find_function(name, "algorithm.name")
+    return found if isinstance(found, Algorithm) else Algorithm(name, found)
+
+
+def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str]) -> str:
+    if base.name == "step_srpo" and key in JUDGE_PARAMETERS:
+        return f"algorithm.{key} belongs to the judge reward; allowed: rewards: [{{name: judge, {key}: …}}]"
+    allowed = ", ".join(parameters) or "no parameters"
+    return f"algorithm.{key} is unknown to {base.name!r}{nearest(key, [*parameters, *options])} (allowed: {allowed})"
+
+
+def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:
+    """`importance` is exact with the policy baseline only: it becomes the default, another one is refused."""
+    if algorithm.loss.forced_switch != "importance":
+        return algorithm
+    baseline = algorithm.parameters.get("baseline", "policy")
+    if baseline != "policy":
+        raise UserError(
+            f"algorithm.baseline is {baseline!r} with forced_switch 'importance'; allowed: policy (or leave it out)"
+        )
+    return dataclasses.replace(algorithm, parameters={**algorithm.parameters, "baseline": "policy"})
 
 
 def compute(
@@ -61,33 +112,21 @@ def compute(
     params: Mapping[str, Any] | None = None,
     context: Mapping[str, Any] | None = None,
 ) -> tuple[Array, Array]:
-    """(judge_G, answer_G) of one group, from plain lists. `context` may carry `judge_scores` (else 1 for the mode
-    that `correct` calls right by `params["margin"]`, `params["wrong"]` for the other), `switch_probs` (G pairs),
-    `forced` and `truncated` (G flags). The other `params` are the algorithm's own."""
-    context, own = dict(context or {}), dict(params or {})
-    judging = {key: float(own.pop(key)) for key in ("margin", "wrong") if key in own}
-    count = len(modes)
-    judge = context.get("judge_scores")
-    if judge is None:
-        judge = _judge_scores(modes, correct, **judging)
-    group = GroupArrays(
-        modes=tuple(modes),
-        rewards_G=np.asarray(rewards, dtype=float),
-        judge_G=np.asarray(judge, dtype=float),
-        correct_G=np.asarray(correct, dtype=float),
-        lengths_G=np.asarray(lengths, dtype=float),
-        switch_probs_G2=np.asarray(context.get("switch_probs", np.full((count, 2), 0.5)), dtype=float),
-        forced_G=np.asarray(context.get("forced", np.zeros(count)), dtype=float),
-        truncated_G=np.asarray(context.get("truncated", np.zeros(count)), dtype=float),
-        progress=progress,
-    )
-    return build_algorithm({"name": name, **own})(group)
+    """(judge_G, answer_G) of one group, from plain lists: the advantages at the switch and on the answer.
 
-
-def _judge_scores(
-    modes: Sequence[Mode | None], correct: Sequence[float], margin: float = 0.05, wrong: float = 0.0
-) -> list[float]:
-    values = {m: [c for mode, c in zip(modes, correct, strict=True) if mode == m] for m in MODES}
-    rates = {m: (sum(v) / len(v) if v else None) for m, v in values.items()}
-    right = right_mode(rates, margin)
-    return [0.0 if right is None or mode is None else 1.0 if mode == right else wrong for mode in modes]
+    `params` are what a config section may hold, for `step_srpo` also the judge reward's `margin` and `wrong`.
+    `context` may hold (see `rl.algorithms.plain`) `judge_scores` (else 1 for the mode that `correct` and `history` call
+    right by `margin`, `wrong` for the other), `switch_probs`, `forced`, `truncated`, `necessity`, `history`,
+    `batch_think_share` and `reference_accuracy`. A rollout without a mode has reward 0, whatever `rewards` says. With
+    `forced_switch: importance` judge_G carries the weights. Raises `UserError` naming what is not allowed.
+    """
+    own = dict(params or {})
+    judging = {key: own.pop(key) for key in JUDGE_PARAMETERS if name == "step_srpo" and key in own}
+    judging = {key: typed(value, float, f"algorithm.{key}") for key, value in judging.items()}
+    algorithm = build_algorithm({"name": name, **own})
+    group = group_from_lists(modes, rewards, correct, lengths, progress, context or {})
+    if (context or {}).get("judge_scores") is None:
+        scores_G = judge_scores(group, (context or {}).get("history"), **judging)
+        group = dataclasses.replace(group, judge_G=scores_G)
+    judge_G, answer_G = algorithm(group)
+    return judge_G * algorithm.switch_weights(group), answer_G

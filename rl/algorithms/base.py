@@ -1,66 +1,74 @@
-"""What an algorithm is: a plan, two advantages per rollout, and how the loss weighs the two steps. Pure numpy.
-
-Shapes: G is the number of rollouts in a group.
-"""
+"""What an algorithm is: a plan, two advantages per rollout, and how the loss weighs the two steps. Pure numpy."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from rl.algorithms.group import Array, GroupArrays
 from rollout.errors import UserError
 from rollout.plan import ForcedShare
-from rollout.types import MODES, Mode, RolloutGroup
+from rollout.types import MODES
 
-Array = NDArray[np.float64]
+FREE = ForcedShare(start=0.0, floor=0.0, decay_steps=0, minimum=0)
+PAIRED = ForcedShare(start=1.0, floor=1.0, decay_steps=0, minimum=0)
 
 
-@dataclass(frozen=True)
-class GroupArrays:
-    """One group as arrays: what every algorithm is a function of.
+def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
+    """Raises `UserError` unless `value` is one of `allowed`."""
+    if value not in allowed:
+        raise UserError(f"algorithm.{name} is {value!r}; allowed: {', '.join(allowed)}")
 
-    `modes` is "think", "no_think" or None for each of G rollouts; `rewards_G` the answer rewards r, `judge_G` the
-    judge rewards q, `correct_G` in [0, 1], `lengths_G` completion tokens, `switch_probs_G2` the policy's probabilities
-    of (think, no_think) at the decision, `forced_G` 1 where the mode was forced, `truncated_G` 1 where the response
-    hit the length limit. `progress` is the share of the run that is over, in [0, 1].
-    """
 
-    modes: tuple[Mode | None, ...]
-    rewards_G: Array
-    judge_G: Array
-    correct_G: Array
-    lengths_G: Array
-    switch_probs_G2: Array
-    forced_G: Array
-    truncated_G: Array
-    progress: float = 0.0
-
-    def mask(self, mode: Mode | None) -> NDArray[np.bool_]:
-        """True for the rollouts of this mode."""
-        return np.array([m == mode for m in self.modes], dtype=bool)
+def at_least_zero(name: str, value: float) -> None:
+    """Raises `UserError` for a negative value."""
+    if not 0 <= value < math.inf:
+        raise UserError(f"algorithm.{name} is {value}; allowed: 0 or more")
 
 
 @dataclass(frozen=True)
 class LossOptions:
-    """How the two advantages enter the loss.
+    """How the two advantages enter the loss; rl/advantages.py has the formulas.
 
     `judge_weight` is w_J. `judge_mean` says what the judge step is averaged over: "rollouts" (its own count, so that
-    long judge texts cannot drown the switch) or "tokens" (one token mean with the answer step, as in GRPO).
-    `forced_switch`: "uncorrected" trains a forced switch as if it had been sampled, "masked" gives it no gradient.
+    long judge texts cannot drown the switch) or "tokens" (one mean with the answer step, as in GRPO). `judge_text`:
+    the step that sampled judge text before the switch belongs to, "judge", or "answer" where a formula singles out
+    the switch alone (a response without a switch is then all answer).
+    `answer_mean`: "tokens" (of the batch), "sequences" (of each rollout, then over rollouts) or "constant" (a sum
+    divided by rollouts and the length limit, as Dr.GRPO). `ratio`: "token", or "sequence": exp of the mean log-ratio
+    over a rollout's trained tokens (GSPO, arXiv 2507.18071).
+    `forced_switch`: "uncorrected" trains a forced switch as if it had been sampled, "masked" gives it no gradient,
+    "importance" weighs every switch by π(m)·G/F_m. `forced_log_prob`: the old log-probability of a forced switch is
+    the "policy"'s own, or log ½ ("half"). `kl` counts where trainer.kl is not set.
     """
 
     judge_weight: float = 0.4
     judge_mean: str = "rollouts"
+    judge_text: str = "judge"
+    answer_mean: str = "tokens"
+    ratio: str = "token"
     forced_switch: str = "uncorrected"
+    forced_log_prob: str = "policy"
+    kl: float = 0.0
 
     def __post_init__(self) -> None:
-        _one_of("judge_mean", self.judge_mean, ("rollouts", "tokens"))
-        _one_of("forced_switch", self.forced_switch, ("uncorrected", "masked"))
+        one_of("judge_mean", self.judge_mean, ("rollouts", "tokens"))
+        one_of("judge_text", self.judge_text, ("judge", "answer"))
+        one_of("answer_mean", self.answer_mean, ("tokens", "sequences", "constant"))
+        one_of("ratio", self.ratio, ("token", "sequence"))
+        one_of("forced_switch", self.forced_switch, ("uncorrected", "masked", "importance"))
+        one_of("forced_log_prob", self.forced_log_prob, ("policy", "half"))
+        at_least_zero("judge_weight", self.judge_weight)
+        at_least_zero("kl", self.kl)
+        if self.forced_switch == "importance" and self.forced_log_prob == "half":
+            raise UserError("algorithm.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy")
 
+
+ONE_MEAN = LossOptions(judge_weight=1.0, judge_mean="tokens")
 
 Advantages = Callable[..., tuple[Array, Array]]
 
@@ -68,35 +76,41 @@ Advantages = Callable[..., tuple[Array, Array]]
 @dataclass(frozen=True)
 class Algorithm:
     """`advantages(group, **parameters) -> (judge_G, answer_G)`; `plan` replaces the configured forced share when the
-    algorithm prescribes its own."""
+    algorithm prescribes its own. `one_advantage`: both are always equal. `loss_names`: the algorithm's own names of
+    loss options, such as degrpo's alpha for judge_weight."""
 
     name: str
     advantages: Advantages
-    parameters: Mapping[str, Any]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
     loss: LossOptions = field(default_factory=LossOptions)
     plan: ForcedShare | None = None
+    one_advantage: bool = False
+    loss_names: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        loss = self.loss
+        same = self.one_advantage and loss.judge_mean == "tokens" and loss.judge_weight == 1
+        if loss.ratio == "sequence" and not (same and loss.forced_switch != "importance"):
+            raise UserError(
+                f"algorithm.ratio is 'sequence' with {self.name!r}, whose tokens differ in advantage or weight; "
+                "allowed: token (a sequence ratio would average them)"
+            )
 
     def __call__(self, group: GroupArrays) -> tuple[Array, Array]:
         """The two advantages of every rollout, each of shape (G,)."""
         return self.advantages(group, **self.parameters)
 
+    def switch_weights(self, group: GroupArrays) -> Array:
+        """What `forced_switch: importance` multiplies each switch's judge advantage by, shape (G,); else 1.
 
-def group_arrays(group: RolloutGroup, progress: float) -> GroupArrays:
-    """The arrays of a scored group."""
-    rollouts = group.rollouts
-    return GroupArrays(
-        modes=tuple(r.mode for r in rollouts),
-        rewards_G=np.array([r.scores["answer_reward"] for r in rollouts], dtype=float),
-        judge_G=np.array([r.scores["judge_reward"] for r in rollouts], dtype=float),
-        correct_G=np.array([r.scores["correct"] for r in rollouts], dtype=float),
-        lengths_G=np.array([len(r.completion_ids) for r in rollouts], dtype=float),
-        switch_probs_G2=np.array([[r.switch_probs.get(m, 0.0) for m in MODES] for r in rollouts], dtype=float),
-        forced_G=np.array([r.forced for r in rollouts], dtype=float),
-        truncated_G=np.array([r.truncated for r in rollouts], dtype=float),
-        progress=progress,
-    )
-
-
-def _one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    if value not in allowed:
-        raise UserError(f"algorithm.{name} is {value!r}; allowed: {', '.join(allowed)}")
+        π(m)·G/F_m with π over the two switches and F_m the rollouts of mode m. With the policy baseline
+        A = q − Σ_m π(m) q(m), the mean over rollouts of weight · A · ∇log π(m) is Σ_m ∇π(m) q(m), the exact gradient
+        of E[q], whoever was forced, as long as both modes occur. The baseline also cancels what the switches' common
+        share of the vocabulary would add.
+        """
+        weights_G = np.ones(len(group.modes))
+        if self.loss.forced_switch == "importance":
+            for column, mode in enumerate(MODES):
+                mask = group.mask(mode)
+                weights_G[mask] = group.choice_probs()[mask, column] * len(group.modes) / max(mask.sum(), 1)
+        return weights_G

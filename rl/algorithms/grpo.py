@@ -4,24 +4,22 @@
 
 A rollout without a switch takes part with its reward of 0. Nothing separates the decision from the answer: it is
 the baseline that Step-SRPO is compared with.
+
+Plan: free. Loss: one mean over all tokens (DAPO's; `answer_mean: sequences` gives the paper's mean per rollout).
 """
 
 from __future__ import annotations
 
-import numpy as np
-
-from rl.algorithms.base import Array, GroupArrays
-from rollout.errors import UserError
-
-EPSILON = 1e-6
+from rl.algorithms.base import FREE, ONE_MEAN, Algorithm, one_of
+from rl.algorithms.group import Array, GroupArrays, standardise
 
 
 def advantages(group: GroupArrays, *, answer_scale: str = "std") -> tuple[Array, Array]:
     """The same advantage for both steps, each of shape (G,). Raises `UserError` on an unknown option."""
-    if answer_scale not in ("none", "std"):
-        raise UserError(f"algorithm.answer_scale is {answer_scale!r}; allowed: none, std")
-    centred_G = group.rewards_G - group.rewards_G.mean()
-    if answer_scale == "std":
-        std = group.rewards_G.std(ddof=1) if len(group.modes) > 1 else 0.0
-        centred_G = centred_G / (std + EPSILON) if std > 0 else np.zeros_like(centred_G)
-    return centred_G, centred_G.copy()
+    one_of("answer_scale", answer_scale, ("none", "std"))
+    rewards_G = group.rewards_G
+    both_G = standardise(rewards_G) if answer_scale == "std" else rewards_G - rewards_G.mean()
+    return both_G, both_G.copy()
+
+
+GRPO = Algorithm("grpo", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True)

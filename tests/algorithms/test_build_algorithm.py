@@ -1,0 +1,129 @@
+"""From a config section to an algorithm: names, parameters, loss options, plans, and one-line errors."""
+
+import pytest
+from algorithm_helpers import run
+
+from rl.algorithms import SHIPPED, build_algorithm
+from rl.algorithms.base import LossOptions
+from rollout.errors import UserError
+
+
+def test_loss_options_and_advantage_parameters_are_told_apart():
+    algorithm = build_algorithm({"name": "step_srpo", "judge_weight": 0.7, "forced_switch": "masked", "kappa": 2.0})
+    assert algorithm.loss == LossOptions(judge_weight=0.7, judge_mean="rollouts", forced_switch="masked")
+    assert algorithm.parameters == {"kappa": 2.0}
+    assert build_algorithm({}).name == "step_srpo"
+    assert SHIPPED["step_srpo"].parameters == {}  # building leaves the shipped one alone
+
+
+def test_grpo_is_one_token_mean_with_free_choice():
+    algorithm = build_algorithm({"name": "grpo"})
+    assert algorithm.loss == LossOptions(judge_weight=1.0, judge_mean="tokens")
+    assert (algorithm.plan.at(0), algorithm.plan.at(100), algorithm.plan.minimum) == (0.0, 0.0, 0)
+    assert build_algorithm({"name": "step_srpo"}).plan is None
+
+
+def test_a_function_of_a_users_file_is_an_algorithm(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def double(group, *, factor=2.0):\n    return factor * group.judge_G, group.rewards_G\n", "utf-8")
+    judge_G, answer_G = run("TN", (1, 0), judge_scores=[1, 0], name=f"{path}:double", factor=3.0)
+    assert (judge_G, answer_G) == ([3, 0], [1, 0])
+
+
+def test_an_algorithm_object_of_a_users_file_brings_its_own_plan_and_loss(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "from rl.algorithms.base import PAIRED, Algorithm, LossOptions\n"
+        "def double(group, *, factor=2.0):\n    return factor * group.judge_G, group.rewards_G\n"
+        "MINE = Algorithm('mine', double, loss=LossOptions(judge_weight=0.9), plan=PAIRED)\n",
+        "utf-8",
+    )
+    algorithm = build_algorithm({"name": f"{path}:MINE", "factor": 4.0})
+    assert (algorithm.name, algorithm.loss.judge_weight, algorithm.plan.at(0)) == ("mine", 0.9, 1.0)
+    assert algorithm.parameters == {"factor": 4.0}
+
+
+PLANS = {"free": (0.0, 0.0), "paired": (1.0, 1.0), "falling": (1.0, 0.3)}
+
+
+@pytest.mark.parametrize(
+    ("name", "plan", "options"),
+    [
+        ("hipo", None, {}),
+        ("dr_grpo", "free", {"judge_weight": 1.0, "judge_mean": "tokens", "answer_mean": "constant"}),
+        (
+            "adaptthink",
+            "paired",
+            {
+                "judge_weight": 1.0,
+                "judge_mean": "tokens",
+                "answer_mean": "sequences",
+                "ratio": "sequence",
+                "forced_log_prob": "half",
+            },
+        ),
+        ("degrpo", "free", {"judge_weight": 0.001, "judge_text": "answer", "kl": 0.001}),
+        ("ada_grpo", "free", {"judge_weight": 1.0, "judge_mean": "tokens"}),
+        ("hgpo", "paired", {"judge_weight": 1.0, "judge_mean": "tokens", "judge_text": "answer"}),
+        ("autothink", "free", {"judge_weight": 1.0, "judge_mean": "tokens"}),
+        ("bpo", "paired", {"judge_weight": 1.0, "judge_mean": "tokens"}),
+        ("paired_routing", "falling", {}),
+    ],
+)
+def test_each_algorithm_brings_its_plan_and_its_loss(name, plan, options):
+    algorithm = build_algorithm({"name": name})
+    assert algorithm.loss == LossOptions(**options)
+    found = algorithm.plan and (algorithm.plan.at(0, 0.0), algorithm.plan.at(10**6, 1.0))
+    assert found == (PLANS[plan] if plan else None)
+
+
+def test_yaml_reads_1e_3_as_text_and_we_as_a_number():
+    assert build_algorithm({"name": "degrpo", "alpha": "1e-3"}).loss.judge_weight == 0.001
+    assert build_algorithm({"name": "hgpo", "delta": "2E-1"}).parameters == {"delta": 0.2}
+
+
+def test_importance_takes_the_policy_baseline_by_itself():
+    algorithm = build_algorithm({"name": "step_srpo", "forced_switch": "importance"})
+    assert algorithm.parameters == {"baseline": "policy"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"name": "step_srop"}, r"algorithm\.name is 'step_srop'; did you mean 'step_srpo'\?"),
+        ({"name": "step_srpo", "kapa": 1}, r"algorithm\.kapa is unknown to 'step_srpo'; did you mean 'kappa'\?"),
+        ({"name": "step_srpo", "judge_wieght": 1}, r"algorithm\.judge_wieght .*; did you mean 'judge_weight'\?"),
+        ({"name": "grpo", "kappa": 1}, r"algorithm\.kappa is unknown to 'grpo' \(allowed: answer_scale\)"),
+        ({"judge_mean": "words"}, r"algorithm\.judge_mean is 'words'; allowed: rollouts, tokens"),
+        ({"name": "degrpo", "alfa": 1}, r"algorithm\.alfa is unknown to 'degrpo'; did you mean 'alpha'\?"),
+        ({"name": 3}, r"algorithm\.name is 3; allowed: a name or file.py:function"),
+        ({"kappa": "2"}, r"algorithm\.kappa is '2'; allowed: a number"),
+        ({"kappa": True}, r"algorithm\.kappa is True; allowed: a number"),
+        ({"kappa": float("nan")}, r"algorithm\.kappa is nan; allowed: a number"),
+        ({"kappa": None}, r"algorithm\.kappa is None; allowed: a number"),
+        ({"baseline": 1}, r"algorithm\.baseline is 1; allowed: text"),
+        ({"name": "autothink", "stage": 1.5}, r"algorithm\.stage is 1\.5; allowed: a whole number"),
+        ({"judge_weight": "much"}, r"algorithm\.judge_weight is 'much'; allowed: a number"),
+        ({"judge_weight": -1}, r"algorithm\.judge_weight is -1\.0; allowed: 0 or more"),
+        ({"margin": 0.1}, r"algorithm\.margin belongs to the judge reward; allowed: rewards: \[\{name: judge, margin"),
+        ({"ratio": "sequence"}, r"algorithm\.ratio is 'sequence' with 'step_srpo'.*; allowed: token"),
+        ({"name": "hgpo", "ratio": "sequence"}, r"algorithm\.ratio is 'sequence' with 'hgpo'"),
+        ({"name": "grpo", "ratio": "sequence", "judge_weight": 0.4}, r"algorithm\.ratio is 'sequence' with 'grpo'"),
+        (
+            {"forced_switch": "importance", "baseline": "none"},
+            r"algorithm\.baseline is 'none' with forced_switch 'importance'; allowed: policy",
+        ),
+        (
+            {"forced_switch": "importance", "forced_log_prob": "half"},
+            r"algorithm\.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy",
+        ),
+        ({"forced_switch": "free"}, r"algorithm\.forced_switch is 'free'; allowed: uncorrected, masked, importance"),
+    ],
+)
+def test_a_misspelt_setting_names_the_nearest(settings, message):
+    with pytest.raises(UserError, match=message):
+        build_algorithm(settings)
+
+
+def test_a_sequence_ratio_is_allowed_where_all_tokens_have_the_same_advantage():
+    assert build_algorithm({"name": "grpo", "ratio": "sequence"}).loss.ratio == "sequence"

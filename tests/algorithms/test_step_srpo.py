@@ -1,0 +1,120 @@
+"""Step-SRPO against groups worked out by hand (all right, all wrong, one mode only, one rollout in a mode, no switch, a
+tie within the margin)."""
+
+import math
+
+import pytest
+from algorithm_helpers import run
+from factories import make_group
+
+from rl.algorithms import build_algorithm
+from rl.algorithms.group import group_arrays
+from rollout.errors import UserError
+
+# --- the default ----------------------------------------------------------------------------------------------------
+
+
+def test_all_right_rewards_the_direct_switches_and_leaves_the_answers_alone():
+    assert run("TTNN", (1, 1, 1, 1)) == ([0, 0, 1, 1], [0, 0, 0, 0])
+
+
+def test_all_wrong_moves_nothing():
+    assert run("TTNN", (0, 0, 0, 0)) == ([0, 0, 0, 0], [0, 0, 0, 0])
+
+
+def test_thinking_that_pays_rewards_its_switch_and_each_answer_is_compared_within_its_mode():
+    judge_G, answer_G = run("TTTTNNNN", (1, 1, 1, 0, 1, 0, 0, 0))
+    assert judge_G == [1, 1, 1, 1, 0, 0, 0, 0]
+    assert answer_G == [0.25, 0.25, 0.25, -0.75, 0.75, -0.25, -0.25, -0.25]
+
+
+def test_direct_answering_that_does_better_is_rewarded():
+    judge_G, answer_G = run("TTNN", (1, 0, 1, 1))
+    assert judge_G == [0, 0, 1, 1]
+    assert answer_G == [0.5, -0.5, 0, 0]
+
+
+def test_one_mode_only_has_no_judge_signal_but_trains_its_answers():
+    assert run("TTTT", (1, 0, 0, 0)) == ([0, 0, 0, 0], [0.75, -0.25, -0.25, -0.25])
+    assert run("NN", (1, 0)) == ([0, 0], [0.5, -0.5])
+
+
+def test_one_rollout_in_a_mode_has_no_answer_advantage():
+    judge_G, answer_G = run("TNNN", (1, 1, 0, 0))
+    assert judge_G == [1, 0, 0, 0]
+    assert answer_G == pytest.approx([0, 2 / 3, -1 / 3, -1 / 3])
+
+
+def test_a_rollout_without_a_switch_gets_minus_kappa_and_is_in_nobodys_mean():
+    judge_G, answer_G = run("TT-NN", (1, 0, 0, 0, 0))
+    assert judge_G == [1, 1, -1, 0, 0]
+    assert answer_G == [0.5, -0.5, 0, 0, 0]
+    assert run("TT-NN", (1, 0, 0, 0, 0), kappa=0.5)[0] == [0.5, 0.5, -0.5, 0, 0]
+
+
+def test_a_group_without_any_switch_is_pushed_down_everywhere():
+    assert run("---", (0, 0, 0)) == ([-1, -1, -1], [0, 0, 0])
+
+
+def test_a_tie_within_the_margin_goes_to_direct_answering():
+    # raw pass rates 1/20 apart: thinking is better, but not by more than the margin of 0.05
+    modes, rewards = "T" * 20 + "N" * 20, (1,) * 20 + (1,) * 19 + (0,)
+    judge_G, answer_G = run(modes, rewards)
+    assert judge_G == [0] * 20 + [1] * 20
+    assert answer_G[:20] == [0] * 20
+    assert answer_G[20:] == pytest.approx([0.05] * 19 + [-0.95])
+
+
+def test_wrong_modes_cost_when_the_judge_reward_says_so():
+    assert run("TN", (1, 0), judge_scores=[1, -1], kappa=2.0)[0] == [2, -2]
+
+
+# --- options --------------------------------------------------------------------------------------------------------
+
+
+def test_dividing_by_std_takes_the_sample_std_of_each_mode():
+    judge_G, answer_G = run("TTTTNN", (1, 1, 1, 0, 1, 0), answer_scale="std")
+    # think: sample variance (3*(1/4)^2 + (3/4)^2) / 3 = 1/4; no_think: (1/4 + 1/4) / 1 = 1/2
+    assert answer_G == pytest.approx([0.5, 0.5, 0.5, -1.5, math.sqrt(0.5), -math.sqrt(0.5)], abs=1e-5)
+    assert judge_G == [1, 1, 1, 1, 0, 0]
+
+
+def test_dividing_by_std_gives_zero_where_the_std_is_below_a_thousandth():
+    _, answer_G = run("TTNN", (1.0, 1.0005, 0.5, 0.5), answer_scale="std")
+    assert answer_G == [0, 0, 0, 0]
+    _, answer_G = run("TT", (1.0, 1.01), answer_scale="std")
+    assert answer_G == pytest.approx([-math.sqrt(0.5), math.sqrt(0.5)], rel=1e-3)
+
+
+def test_dividing_by_std_leaves_a_single_rollout_of_a_mode_at_zero():
+    assert run("TNN", (1, 1, 0), answer_scale="std")[1][0] == 0
+
+
+def test_the_group_baseline_is_the_mean_judge_reward():
+    assert run("TTTN", (1, 1, 1, 0), judge_scores=[1, 1, 1, 0], baseline="group")[0] == [0.25, 0.25, 0.25, -0.75]
+
+
+def test_the_policy_baseline_weighs_the_two_modes_by_their_probability():
+    arrays = group_arrays(make_group("TN", (1, 0), [1, 0], switch_probs=(0.25, 0.75)), 0.0)
+    judge_G, _ = build_algorithm({"name": "step_srpo", "baseline": "policy"})(arrays)
+    assert judge_G.tolist() == [0.75, -0.25]  # the baseline is 0.25 * 1 + 0.75 * 0
+
+
+def test_a_truncated_answer_can_be_left_out():
+    arrays = group_arrays(make_group("TT", (1, 0), [1, 1], truncated=True), 0.0)
+    assert build_algorithm({"name": "step_srpo"})(arrays)[1].tolist() == [0.5, -0.5]
+    judge_G, answer_G = build_algorithm({"name": "step_srpo", "truncated_answer": "skip"})(arrays)
+    assert (judge_G.tolist(), answer_G.tolist()) == ([1, 1], [0, 0])
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "allowed"),
+    [
+        ("baseline", "mean", "none, group, policy"),
+        ("answer_scale", "sigma", "none, std"),
+        ("truncated_answer", "drop", "train, skip"),
+    ],
+)
+def test_an_unknown_option_names_what_is_allowed(option, value, allowed):
+    with pytest.raises(UserError, match=f"algorithm.{option} is '{value}'; allowed: {allowed}"):
+        run("TN", (1, 0), **{option: value})
