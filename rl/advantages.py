@@ -40,9 +40,11 @@ def step_masks(rollout: Rollout, forced_switch: str) -> tuple[Mask, Mask]:
 
     A free rollout trains all its sampled tokens. In a forced one the judge text did not choose the mode, so of the
     judge step only the switch is trained (`uncorrected`) or nothing (`masked`); text written along with the switch is
-    never trained. Without a switch all tokens are judge tokens.
+    never trained. Without a switch all tokens are judge tokens. A broken rollout trains none.
     """
     length = len(rollout.completion_ids)
+    if rollout.broken:
+        return np.zeros(length), np.zeros(length)
     sampled_T = np.array(rollout.sampled or [1] * length, dtype=float)
     judge_T = np.zeros(length)
     if rollout.switch_index is None:
@@ -64,10 +66,10 @@ def trained_mask(rollout: Rollout, forced_switch: str) -> list[int]:
 
 
 def count_tokens(rollouts: Sequence[Rollout], forced_switch: str) -> Counts:
-    """The counts of these rollouts; sum them over ranks."""
+    """The counts of these rollouts, broken ones left out; sum them over ranks."""
     masks = [step_masks(r, forced_switch) for r in rollouts]
     judge, answer = (int(sum(m[k].sum() for m in masks)) for k in (0, 1))
-    return Counts(len(rollouts), judge + answer, answer)
+    return Counts(sum(not r.broken for r in rollouts), judge + answer, answer)
 
 
 def token_advantages(

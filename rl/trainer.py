@@ -14,6 +14,7 @@ Groups never cross ranks, so advantages are local; only token counts, history an
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -30,9 +31,9 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
-from rl.algorithms.base import Algorithm, group_arrays
+from rl.algorithms.base import Algorithm, group_advantages
 from rl.checkpoints import COMPLETE, HISTORY
 from rl.config import Config
 from rl.history import PassHistory
@@ -45,6 +46,8 @@ from rollout.hf_engine import HFEngine
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
+
+logger = logging.getLogger(__name__)
 
 FROM_TRL = {
     "loss": "loss",
@@ -116,7 +119,8 @@ class StepSRPOTrainer(GRPOTrainer):
         problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
         groups = self._collect(problems)
         generated = time.perf_counter()
-        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts))
+        policy = self.config.reward_errors.policy
+        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts, policy))
         self._pending["time/rollout"] = generated - started
         self._pending["time/reward"] = time.perf_counter() - generated
         rollouts = [r for group in self._groups for r in group.rollouts]
@@ -125,7 +129,7 @@ class StepSRPOTrainer(GRPOTrainer):
             "completion_ids": [list(r.completion_ids) for r in rollouts],
             "logprobs": None,
             "env_mask": [trained_mask(r, self.algorithm.loss.forced_switch) for r in rollouts],
-            "answer_reward": [r.scores["answer_reward"] for r in rollouts],
+            "answer_reward": [r.scores.get("answer_reward", 0.0) for r in rollouts],
         }
 
     def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
@@ -143,18 +147,21 @@ class StepSRPOTrainer(GRPOTrainer):
         """The control run: judge rewards dealt out at random within the batch."""
         if not self.config.control.permute_judge:
             return groups
-        rollouts = [r for group in groups for r in group.rollouts]
-        values = [r.scores["judge_reward"] for r in rollouts]
+        values = [r.scores["judge_reward"] for group in groups for r in group.usable().rollouts]
         random.Random(f"permute-{self.config.seed}-{self.state.global_step}").shuffle(values)
         dealt = iter(values)
         return [
-            RolloutGroup(g.problem, tuple(r.with_scores(judge_reward=next(dealt)) for r in g.rollouts)) for g in groups
+            RolloutGroup(
+                g.problem,
+                tuple(r if r.broken else r.with_scores(judge_reward=next(dealt)) for r in g.rollouts),
+            )
+            for g in groups
         ]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
         rollouts = [r for group in self._groups for r in group.rollouts]
-        pairs = [self.algorithm(group_arrays(group, self._progress())) for group in self._groups]
+        pairs = [group_advantages(self.algorithm, group, self._progress()) for group in self._groups]
         judge_B = np.concatenate([judge for judge, _ in pairs])
         answer_B = np.concatenate([answer for _, answer in pairs])
         counts = self._global_counts(count_tokens(rollouts, self.algorithm.loss.forced_switch))
@@ -174,6 +181,7 @@ class StepSRPOTrainer(GRPOTrainer):
     def _observe(self, judge_B: list[float], answer_B: list[float]) -> None:
         """Everything that looks at the groups of all ranks."""
         groups = gather_object(self._groups)
+        self._check_broken(groups)
         judge, answer = gather_object(judge_B), gather_object(answer_B)
         self.history.observe(groups)
         share = self.forced.at(self.state.global_step)
@@ -185,6 +193,13 @@ class StepSRPOTrainer(GRPOTrainer):
             self.run_log.save_rollouts(step, groups)
         if step == 1 or step % self.config.wandb.table_every == 0:
             self.run_log.table(step, groups)
+
+    def _check_broken(self, groups: list[RolloutGroup]) -> None:
+        """On the groups of all ranks, so that all of them stop or none."""
+        if check_broken(groups, self.config.reward_errors.max_share) and self.accelerator.is_main_process:
+            broken = [r.broken for g in groups for r in g.rollouts if r.broken]
+            step = self.state.global_step + 1
+            logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)

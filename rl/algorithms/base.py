@@ -81,6 +81,16 @@ class Algorithm:
         return self.advantages(group, **self.parameters)
 
 
+def group_advantages(algorithm: Algorithm, group: RolloutGroup, progress: float) -> tuple[Array, Array]:
+    """The two advantages of every rollout of a group, each of shape (G,). A broken rollout takes part in nothing: they
+    are computed on the others alone, and its own are 0."""
+    usable_G = np.array([not r.broken for r in group.rollouts], dtype=bool)
+    judge_G, answer_G = np.zeros(len(usable_G)), np.zeros(len(usable_G))
+    if usable_G.any():
+        judge_G[usable_G], answer_G[usable_G] = algorithm(group_arrays(group.usable(), progress))
+    return judge_G, answer_G
+
+
 def group_arrays(group: RolloutGroup, progress: float) -> GroupArrays:
     """The arrays of a scored group."""
     rollouts = group.rollouts
