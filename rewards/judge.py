@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.margin import margin_at
+from rewards.plugin import group_reward
 from rollout.errors import UserError
 from rollout.types import MODES, Mode, RolloutGroup
 
@@ -63,6 +64,7 @@ def right_mode(rates: Mapping[Mode, float | None], margin: float, all_wrong: str
     return "think" if think - direct > margin + 1e-9 else "no_think"
 
 
+@group_reward
 def judge(
     group: RolloutGroup,
     *,
@@ -91,9 +93,6 @@ def judge(
     if right is None:
         return [0.0] * len(modes)
     return [0.0 if mode is None else 1.0 if mode == right else wrong for mode in modes]
-
-
-judge.scope = "group"  # type: ignore[attr-defined]
 
 
 def _soft(mode: Mode | None, rates: Mapping[Mode, float | None], margin: float, tau: float) -> float:

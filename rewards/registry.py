@@ -1,30 +1,21 @@
-"""From a line of configuration to a reward function.
+"""From a line of configuration to a reward: its function, weight, limits and parameters, all checked at once.
 
-A reward is a plain function. Of one rollout: `f(rollout, **parameters) -> float` or a mapping with the key "score"
-(other keys become metrics). Of a whole group, marked by the attribute `scope = "group"`:
-`f(group, **parameters) -> [float, …]`. It is found by a shipped name, as `file.py:function`, or by dotted path.
+`rewards/lookup.py` finds the function, `rewards/plugin.py` says what it may take and return. A parameter that is
+called `function` names another function and is found in the same way: that is how the adapters take one.
 """
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-from rollout.errors import UserError
+from rewards.lookup import find_function
+from rewards.plugin import SCOPES, RewardError
 
-SHIPPED = {
-    "judge": "rewards.judge:judge",
-    "math": "rewards.math_answer:math",
-    "code": "rewards.code_tests:code_tests",
-    "format": "rewards.format:format_ok",
-}
 STEPS = ("judge", "answer")
 RESERVED = ("correct", "answer_reward", "judge_reward")
 # What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step, and
@@ -32,14 +23,10 @@ RESERVED = ("correct", "answer_reward", "judge_reward")
 INJECTED = ("history", "step", "controlled_margin")
 
 
-class RewardError(UserError):
-    """A reward that cannot be found, or that returned something that is no score."""
-
-
 @dataclass(frozen=True)
 class Reward:
     """One configured reward. `correct` marks the answer reward that says whether the answer is right; `domains`
-    and `sources` limit it to some problems (empty: all)."""
+    and `sources` limit it to some problems (empty: all); `timeout_s` is the limit of one call (None: none)."""
 
     name: str
     step: str
@@ -49,11 +36,12 @@ class Reward:
     correct: bool = False
     domains: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
+    timeout_s: float | None = None
 
     @property
-    def of_group(self) -> bool:
-        """Whether the function takes a whole group."""
-        return getattr(self.function, "scope", "rollout") == "group"
+    def scope(self) -> str:
+        """What the function takes: a rollout, a group, or a batch."""
+        return getattr(self.function, "scope", "rollout")
 
     def wants(self, name: str) -> bool:
         """Whether the function takes this one of `INJECTED`."""
@@ -76,8 +64,7 @@ def build_rewards(configured: Sequence[Mapping[str, Any]]) -> list[Reward]:
                 f"rewards[{index}] is of step judge and marked `correct`; allowed: rewards of step answer"
             )
     if not any(reward.correct for reward in rewards):
-        first = rewards[answers[0]]
-        rewards[answers[0]] = Reward(**{**vars(first), "correct": True})
+        rewards[answers[0]] = replace(rewards[answers[0]], correct=True)
     names = [reward.name for reward in rewards]
     for name in names:
         if names.count(name) > 1 or name in RESERVED:
@@ -93,15 +80,28 @@ def _build(entry: dict[str, Any], index: int) -> Reward:
     step = entry.pop("step", "judge" if name == "judge" else "answer")
     if step not in STEPS:
         raise RewardError(f"{place}.step is {step!r}; allowed: {', '.join(STEPS)}")
-    label = entry.pop("label", name.rsplit(":", 1)[-1].rsplit(".", 1)[-1])
+    label = entry.pop("label", _last_part(entry.get("function", name)))
     weight = entry.pop("weight", 1.0)
-    if isinstance(weight, bool) or not isinstance(weight, int | float) or not math.isfinite(weight):
+    if not _is_number(weight):
         raise RewardError(f"{place}.weight is {weight!r}; allowed: a number")
-    correct = bool(entry.pop("correct", False))
+    correct = entry.pop("correct", False)
+    if not isinstance(correct, bool):
+        raise RewardError(f"{place}.correct is {correct!r}; allowed: true or false")
     domains, sources = (_names(entry, key, place) for key in ("domains", "sources"))
     function = find_function(name, place)
-    _check_parameters(function, entry, place)
-    return Reward(label, step, float(weight), function, entry, correct, domains, sources)
+    if isinstance(entry.get("function"), str):
+        entry["function"] = find_function(entry["function"], f"{place}.function")
+    timeout_s = _timeout(function, entry, place)
+    _check_function(function, entry, place)
+    return Reward(label, step, float(weight), function, entry, correct, domains, sources, timeout_s)
+
+
+def _last_part(name: Any) -> str:
+    return str(name).rsplit(":", 1)[-1].rsplit(".", 1)[-1]
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names(entry: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
@@ -111,56 +111,33 @@ def _names(entry: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
     return tuple(value)
 
 
-def _check_parameters(function: Callable[..., Any], parameters: Mapping[str, Any], place: str) -> None:
-    signature = inspect.signature(function).parameters
-    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in signature.values()):
+def _timeout(function: Callable[..., Any], entry: dict[str, Any], place: str) -> float | None:
+    """The limit of one call; None where the function takes `timeout_s` itself, as math does."""
+    value = entry.get("timeout_s")
+    if value is not None and (not _is_number(value) or value <= 0):
+        raise RewardError(f"{place}.timeout_s is {value!r}; allowed: a number above 0")
+    if "timeout_s" in inspect.signature(function).parameters:
+        return None
+    entry.pop("timeout_s", None)
+    return None if value is None else float(value)
+
+
+def _check_function(function: Callable[..., Any], parameters: Mapping[str, Any], place: str) -> None:
+    scope = getattr(function, "scope", "rollout")
+    if scope not in SCOPES:
+        raise RewardError(f"{place}: its scope is {scope!r}; allowed: {', '.join(SCOPES)}")
+    signature = list(inspect.signature(function).parameters.values())
+    if scope == "batch" and "history" in [p.name for p in signature]:
+        raise RewardError(f"{place} is a batch reward with a parameter 'history'; allowed: rollout and group rewards")
+    named = [p for p in signature[1:] if p.name not in INJECTED and p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+    for parameter in named:
+        if parameter.default is parameter.empty and parameter.name not in parameters:
+            raise RewardError(f"{place} lacks the parameter {parameter.name!r}, which has no default")
+    if any(p.kind is p.VAR_KEYWORD for p in signature):
         return
-    allowed = [name for name in list(signature)[1:] if name not in INJECTED]
+    allowed = [p.name for p in named]
     for name in parameters:
         if name not in allowed:
             near = get_close_matches(name, allowed, 1)
             hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(allowed) or 'none'}"
             raise RewardError(f"{place} has an unknown parameter {name!r}{hint}")
-
-
-def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
-    """The function behind a shipped name, `file.py:function`, `package.module:function` or a dotted path."""
-    target = SHIPPED.get(name, name)
-    if ":" in target:
-        module_name, _, attribute = target.rpartition(":")
-    elif "." in target:
-        module_name, _, attribute = target.rpartition(".")
-    else:
-        module_name = attribute = ""
-    if not module_name or not attribute:
-        near = get_close_matches(name, SHIPPED, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise RewardError(f"{place}: no reward named {name!r}{hint} (shipped: {', '.join(SHIPPED)})")
-    module = _load_file(module_name, place) if module_name.endswith(".py") else _load_module(module_name, place)
-    function = getattr(module, attribute, None)
-    if not callable(function):
-        raise RewardError(f"{place}: {module_name} has no function {attribute!r}")
-    return function
-
-
-def _load_file(path: str, place: str) -> Any:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise RewardError(f"{place}: no file {path!r} (looked in {Path.cwd()})")
-    spec = importlib.util.spec_from_file_location(f"reward_plugin_{file.stem}", file)
-    if spec is None or spec.loader is None:
-        raise RewardError(f"{place}: {path!r} cannot be loaded as Python")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        # Whatever a plug-in does when it is loaded, its file is what the user must mend.
-        raise RewardError(f"{place}: {path!r} fails to load: {type(error).__name__}: {error}") from error
-    return module
-
-
-def _load_module(name: str, place: str) -> Any:
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        raise RewardError(f"{place}: cannot import {name!r} ({error})") from error

@@ -46,9 +46,11 @@ def step_masks(rollout: Rollout, forced_switch: str, judge_text: str = "judge") 
     A free rollout trains all its sampled tokens. In a forced one the judge text did not choose the mode, so of the
     judge step only the switch is trained, or nothing (`masked`); text written along with the switch is never trained.
     Without a switch all tokens are judge tokens. With `judge_text` "answer" the judge step is the switch alone and all
-    else that is trained belongs to the answer step.
+    else that is trained belongs to the answer step. A broken rollout trains none.
     """
     length = len(rollout.completion_ids)
+    if rollout.broken:
+        return np.zeros(length), np.zeros(length)
     sampled_T = np.array(rollout.sampled or [1] * length, dtype=float)
     judge_T = np.zeros(length)
     switch = rollout.switch_index
@@ -72,10 +74,10 @@ def trained_mask(rollout: Rollout, forced_switch: str) -> list[int]:
 
 
 def count_tokens(rollouts: Sequence[Rollout], forced_switch: str, judge_text: str = "judge") -> Counts:
-    """The counts of these rollouts; sum them over ranks."""
+    """The counts of these rollouts, broken ones left out; sum them over ranks."""
     masks = [step_masks(r, forced_switch, judge_text) for r in rollouts]
     judge, answer = (int(sum(m[k].sum() for m in masks)) for k in (0, 1))
-    return Counts(len(rollouts), judge + answer, answer)
+    return Counts(sum(not r.broken for r in rollouts), judge + answer, answer)
 
 
 def token_advantages(

@@ -84,6 +84,34 @@ class RolloutConfig:
 
 
 @dataclass(frozen=True)
+class RewardErrorsConfig:
+    """What a broken reward does (an exception, a passed `timeout_s`, no score; a wrong answer is a score of 0).
+    `policy`: stop ends the run; drop leaves its rollout out of baselines, gradient and metrics, and ends the run when
+    more than `max_share` of a step's rollouts are broken."""
+
+    policy: str = "stop"
+    max_share: float = 0.05
+
+
+@dataclass(frozen=True)
+class SandboxConfig:
+    """Where programs of the reward `code` run (docs/sandbox.md). `workers`: at once on each rank (null: one a core);
+    `tier`: 1, 2 or 3 (null: the best that this machine has); `allow_weak` accepts tier 3."""
+
+    workers: int | None = None
+    tier: int | None = None
+    allow_weak: bool = False
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"sandbox.workers is {self.workers}; allowed: 1 or more, or null for one a core")
+        if self.tier not in (None, 1, 2, 3):
+            raise ValueError(f"sandbox.tier is {self.tier}; allowed: 1, 2, 3, or null for the best")
+        if self.tier == 3 and not self.allow_weak:
+            raise ValueError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
+
+
+@dataclass(frozen=True)
 class HistoryConfig:
     """Pass counts of earlier visits to a problem, multiplied by `decay` at each new one."""
 
@@ -175,6 +203,8 @@ class Config:
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)
     rollout: RolloutConfig = field(default_factory=RolloutConfig)
     rewards: list[dict[str, Any]] = field(default_factory=list)
+    reward_errors: RewardErrorsConfig = field(default_factory=RewardErrorsConfig)
+    sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     algorithm: dict[str, Any] = field(default_factory=lambda: {"name": "step_srpo"})
     history: HistoryConfig = field(default_factory=HistoryConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)

@@ -17,8 +17,9 @@ from typing import Any
 
 from tqdm import tqdm
 
+from rewards.plugin import RewardError
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.config import Config
 from rl.tables import level_order
 from rollout.collect import collect
@@ -54,22 +55,32 @@ def evaluate(
     rewards: Sequence[Reward],
     on_rollouts: Callable[[Sequence[Rollout]], None] | None = None,
 ) -> dict[str, Any]:
-    """The contents of `eval.json`. `on_rollouts` sees the rollouts of each batch as they finish."""
+    """The contents of `eval.json`. `on_rollouts` sees the rollouts of each batch as they finish. With
+    `reward_errors.policy: drop` a problem that a reward broke on in one mode is left out of all, and `broken` counts
+    them."""
     answers = [r for r in rewards if r.step == "answer"]
     length = config.evaluation.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(temperature=0.0, max_new_tokens=length)
     size = max(1, config.evaluation.batch // len(MODE_PLAN))
     outcomes: list[Outcome] = []
+    broken = 0
     with tqdm(total=len(problems), desc="evaluate", unit="problem", dynamic_ncols=True) as progress:
         for start in range(0, len(problems), size):
             batch = problems[start : start + size]
             groups = collect(batch, tuple(MODE_PLAN.values()), engine, protocol, sampling, config.seed)
-            for group in score_groups(groups, answers):
-                outcomes.append(Outcome(group.problem, dict(zip(MODE_PLAN, group.rollouts, strict=True))))
+            scored = score_groups(groups, answers, on_error=config.reward_errors.policy)
+            check_broken(scored, config.reward_errors.max_share)
+            for group in scored:
+                if any(r.broken for r in group.rollouts):
+                    broken += 1
+                else:
+                    outcomes.append(Outcome(group.problem, dict(zip(MODE_PLAN, group.rollouts, strict=True))))
                 if on_rollouts:
                     on_rollouts(group.rollouts)
             progress.update(len(batch))
-    return summarize(outcomes, config.data.easy, config.data.hard)
+    if not outcomes:
+        raise RewardError(f"rewards broke on each of the {broken} problems in one mode or another: nothing to report")
+    return {**summarize(outcomes, config.data.easy, config.data.hard), "broken": broken}
 
 
 def summarize(outcomes: Sequence[Outcome], easy: Sequence[str] = (), hard: Sequence[str] = ()) -> dict[str, Any]:

@@ -32,8 +32,10 @@ class PassHistory:
         return self._counts.get(problem.id, {})
 
     def observe(self, groups: Iterable[RolloutGroup]) -> None:
-        """Add what scored groups showed."""
-        for group in groups:
+        """Add what scored groups showed; a group of broken rollouts alone showed nothing."""
+        for group in (g.usable() for g in groups):
+            if not group.rollouts:
+                continue
             before = self.counts(group.problem)
             after: dict[str, PassCounts] = {}
             for mode in MODES:

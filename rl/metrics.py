@@ -2,6 +2,7 @@
 
 Means are over the rollouts they name; a key whose set is empty in a step is left out of it. `free` is a rollout whose
 mode the policy chose. Forced shares and free shares are kept apart: only free choices say what the policy wants.
+Rollouts that a reward broke on count in `reward/broken`, `reward/broken_share` and `tokens/total`, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,8 +24,16 @@ def step_metrics(
     history_size: int,
 ) -> dict[str, float]:
     """The metrics of one step over all ranks; advantages are one float a rollout, in the order of the groups."""
+    every = [r for g in groups for r in g.rollouts]
+    groups = [g.usable() for g in groups]
     rollouts = [r for g in groups for r in g.rollouts]
+    judge_advantages, answer_advantages = (
+        [a for a, r in zip(advantages, every, strict=True) if not r.broken]
+        for advantages in (judge_advantages, answer_advantages)
+    )
     metrics = {
+        "reward/broken": float(len(every) - len(rollouts)),
+        "reward/broken_share": _mean(bool(r.broken) for r in every),
         "reward/answer": _mean(r.scores["answer_reward"] for r in rollouts),
         "reward/judge": _mean(r.scores["judge_reward"] for r in rollouts),
         "advantage/judge": _mean(judge_advantages),
@@ -33,7 +42,7 @@ def step_metrics(
         "advantage/answer_abs": _mean(map(abs, answer_advantages)),
         "accuracy": _mean(r.scores["correct"] for r in rollouts),
         "tokens": _mean(len(r.completion_ids) for r in rollouts),
-        "tokens/total": float(sum(len(r.completion_ids) for r in rollouts)),
+        "tokens/total": float(sum(len(r.completion_ids) for r in every)),
         "forced_share": forced_share,
         "history/problems": float(history_size),
         "judge/target_think": _target_share(groups),

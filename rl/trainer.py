@@ -15,6 +15,7 @@ Groups never cross ranks, so advantages are local; only token counts, history an
 from __future__ import annotations
 
 import json
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -31,10 +32,10 @@ from trl import GRPOConfig, GRPOTrainer
 from trl.models.utils import unwrap_model_for_generation
 
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
-from rl.algorithms.base import Algorithm
-from rl.algorithms.group import GroupArrays, free_choices, group_arrays
+from rl.algorithms.base import Algorithm, group_advantages
+from rl.algorithms.group import free_choices
 from rl.checkpoints import COMPLETE, HISTORY, MARGIN
 from rl.coin import coin_log_probs
 from rl.config import Config
@@ -49,6 +50,8 @@ from rollout.hf_engine import HFEngine
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
+
+logger = logging.getLogger(__name__)
 
 FROM_TRL = {
     "loss": "loss",
@@ -121,9 +124,9 @@ class StepSRPOTrainer(GRPOTrainer):
         problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
         groups = self._collect(problems)
         generated = time.perf_counter()
-        step, controlled = self.state.global_step, self.margin.controlled
-        scored = score_groups(groups, self.rewards, self.history.counts, step=step, controlled_margin=controlled)
-        self._groups = self._permuted(scored)
+        state = {"step": self.state.global_step, "controlled_margin": self.margin.controlled}
+        policy = self.config.reward_errors.policy
+        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts, policy, **state))
         self._pending["time/rollout"] = generated - started
         self._pending["time/reward"] = time.perf_counter() - generated
         rollouts = [r for group in self._groups for r in group.rollouts]
@@ -132,7 +135,7 @@ class StepSRPOTrainer(GRPOTrainer):
             "completion_ids": [list(r.completion_ids) for r in rollouts],
             "logprobs": None,
             "env_mask": [trained_mask(r, self.algorithm.loss.forced_switch) for r in rollouts],
-            "answer_reward": [r.scores["answer_reward"] for r in rollouts],
+            "answer_reward": [r.scores.get("answer_reward", 0.0) for r in rollouts],
         }
 
     def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
@@ -151,44 +154,54 @@ class StepSRPOTrainer(GRPOTrainer):
         """The control run: judge rewards dealt out at random within the batch."""
         if not self.config.control.permute_judge:
             return groups
-        rollouts = [r for group in groups for r in group.rollouts]
-        values = [r.scores["judge_reward"] for r in rollouts]
+        values = [r.scores["judge_reward"] for group in groups for r in group.usable().rollouts]
         random.Random(f"permute-{self.config.seed}-{self.state.global_step}").shuffle(values)
         dealt = iter(values)
         return [
-            RolloutGroup(g.problem, tuple(r.with_scores(judge_reward=next(dealt)) for r in g.rollouts)) for g in groups
+            RolloutGroup(
+                g.problem,
+                tuple(r if r.broken else r.with_scores(judge_reward=next(dealt)) for r in g.rollouts),
+            )
+            for g in groups
         ]
 
     def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
         output = super()._generate_and_score_completions(inputs)
-        algorithm, loss = self.algorithm, self.algorithm.loss
+        loss = self.algorithm.loss
         rollouts = [r for group in self._groups for r in group.rollouts]
-        arrays = self._arrays()
-        judge_B, answer_B = (np.concatenate(values) for values in zip(*map(algorithm, arrays), strict=True))
+        judge_B, answer_B, weights_B = self._advantages()
         local = count_tokens(rollouts, loss.forced_switch, loss.judge_text)
         advantages_BT = token_advantages(
             rollouts,
-            judge_B.tolist(),
-            answer_B.tolist(),
+            judge_B,
+            answer_B,
             loss,
             Counts(*self._over_ranks(local.rollouts, local.tokens, local.answer_tokens)),
-            switch_weights_B=np.concatenate([algorithm.switch_weights(group) for group in arrays]).tolist(),
+            switch_weights_B=weights_B,
             max_tokens=self.config.rollout.max_new_tokens,
         )
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
         if loss.forced_log_prob == "half":
             output["old_per_token_logps"] = coin_log_probs(self, output, rollouts)
-        self._observe(judge_B.tolist(), answer_B.tolist())
+        self._observe(judge_B, answer_B)
         return output
 
-    def _arrays(self) -> list[GroupArrays]:
-        """The groups of this rank as algorithms see them."""
+    def _advantages(self) -> tuple[list[float], list[float], list[float]]:
+        """Judge and answer advantage and switch weight of every rollout of this rank, each of shape (B,)."""
         think, chosen = self._over_ranks(*free_choices(self._groups))
         share, progress = think / chosen if chosen else None, self._progress()
-        return [
-            group_arrays(group, progress, history=self.history.counts(group.problem), batch_think_share=share)
+        parts = [
+            group_advantages(
+                self.algorithm,
+                group,
+                progress=progress,
+                history=self.history.counts(group.problem),
+                batch_think_share=share,
+            )
             for group in self._groups
         ]
+        judge_B, answer_B, weights_B = (np.concatenate(values).tolist() for values in zip(*parts, strict=True))
+        return judge_B, answer_B, weights_B
 
     def _progress(self) -> float:
         return self.state.global_step / max(self.args.max_steps, 1)
@@ -200,13 +213,14 @@ class StepSRPOTrainer(GRPOTrainer):
     def _observe(self, judge_B: list[float], answer_B: list[float]) -> None:
         """Everything that looks at the groups of all ranks."""
         groups = gather_object(self._groups)
+        self._check_broken(groups)
         judge, answer = gather_object(judge_B), gather_object(answer_B)
         self.history.observe(groups)
         share = self.forced.at(self.state.global_step, self._progress())
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
         margin = self.margin.at(self.state.global_step)
         self._pending |= {} if margin is None else {"judge/margin": margin}
-        self.margin.observe(groups)
+        self.margin.observe([group.usable() for group in groups])
         step = self.state.global_step + 1
         if self.run_log is None:
             return
@@ -214,6 +228,13 @@ class StepSRPOTrainer(GRPOTrainer):
             self.run_log.save_rollouts(step, groups)
         if step == 1 or step % self.config.wandb.table_every == 0:
             self.run_log.table(step, groups)
+
+    def _check_broken(self, groups: list[RolloutGroup]) -> None:
+        """On the groups of all ranks, so that all of them stop or none."""
+        if check_broken(groups, self.config.reward_errors.max_share) and self.accelerator.is_main_process:
+            broken = [r.broken for g in groups for r in g.rollouts if r.broken]
+            step = self.state.global_step + 1
+            logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)

@@ -39,7 +39,8 @@ STATUSES: tuple[Status, ...] = (
 @dataclass(frozen=True)
 class Problem:
     """One task. `answer` or `tests` is what the rewards judge by; `difficulty` and `necessity` are optional
-    annotations that only reports (and the judge target `label`) read."""
+    annotations that only reports (and the judge target `label`) read; `metadata` is whatever else a reward needs, as
+    plain JSON data."""
 
     id: str
     prompt: str
@@ -49,6 +50,7 @@ class Problem:
     tests: tuple[Mapping[str, Any], ...] = ()
     difficulty: str | None = None
     necessity: Mode | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Rollout:
     `think_ids` and `answer_ids` are the texts between the tags, without the tags. `logprobs` has one float per
     completion token, under the sampling policy. `switch_probs` are the policy's probabilities of the two switches at
     the decision, before any forcing. `sampled` marks with 1 the tokens the policy chose and with 0 those that were
-    forced on it (the switch of a forced rollout, and the template text written along with it).
+    forced on it (the switch of a forced rollout, and the template text written along with it). `broken` says why a
+    reward failed on it (reward_errors.policy: drop): such a rollout counts nowhere and is not trained.
     """
 
     problem: Problem
@@ -80,6 +83,7 @@ class Rollout:
     switch_probs: Mapping[str, float] = field(default_factory=dict)
     truncated: bool = False
     scores: Mapping[str, float] = field(default_factory=dict)
+    broken: str = ""
 
     def with_scores(self, **scores: float) -> Rollout:
         """A copy with these scores added; a score that is already there keeps its name once, with the new value."""
@@ -96,6 +100,10 @@ class RolloutGroup:
     def by_mode(self, mode: Mode) -> tuple[Rollout, ...]:
         """The rollouts that answered in this mode."""
         return tuple(r for r in self.rollouts if r.mode == mode)
+
+    def usable(self) -> RolloutGroup:
+        """The group without its broken rollouts."""
+        return RolloutGroup(self.problem, tuple(r for r in self.rollouts if not r.broken))
 
 
 def rollout_to_json(rollout: Rollout) -> dict[str, Any]:

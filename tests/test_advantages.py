@@ -4,6 +4,7 @@ A rollout is drawn as a word, one letter a token: j judge text of a free rollout
 sampled switch, F a forced one, f template text written along with it, A answer step, n a token without any decision.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -181,3 +182,12 @@ def test_neither_steps_weight_depends_on_how_long_the_judge_texts_are():
     forced = ("FA", "xxxxxxFAAAA")
     ratios = [[1.0] * len(word) for word in forced]
     assert loss_on_ranks([forced], np.ones(2), np.zeros(2), ratios, options) == pytest.approx(-0.4)
+
+
+def test_a_broken_rollout_trains_no_token_and_counts_as_no_rollout():
+    broken = dataclasses.replace(draw("jSAA"), broken="reward 'x' failed")
+    assert trained_mask(broken, "uncorrected") == [0, 0, 0, 0]
+    assert count_tokens([draw("jSAA"), broken], "uncorrected") == Counts(1, 4, 2)
+    rows = token_advantages([draw("SA"), broken], [1.0, 1.0], [1.0, 1.0], LossOptions(), Counts(1, 2, 1))
+    assert rows[1].tolist() == [0.0] * 4
+    assert rows[0].tolist() == [0.4 * 2 / 1, 2.0, 0.0, 0.0]

@@ -118,6 +118,11 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
     [
         ("protocol: {name: kot}", r"protocol.name is 'kot'; allowed: kat, qwen3, one_token \(did you mean 'kat'\?\)"),
         ("wandb: {mode: ofline}", r"wandb.mode is 'ofline'; .* \(did you mean 'offline'\?\)"),
+        ("reward_errors: {policy: ignore}", "reward_errors.policy is 'ignore'; allowed: stop, drop"),
+        ("reward_errors: {max_share: 1}", "reward_errors.max_share is 1.0; allowed: 0.0 to 0.99"),
+        ("sandbox: {tier: 4}", "sandbox.tier is 4; allowed: 1, 2, 3, or null for the best"),
+        ("sandbox: {tier: 3}", "sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true"),
+        ("sandbox: {workers: 0}", "sandbox.workers is 0; allowed: 1 or more, or null"),
         ("resume: always", "resume is 'always'; allowed: auto, never"),
         ("data: {format: csv}", "data.format is 'csv'; allowed: problems, gsm8k"),
         ("model: {dtype: int8}", "model.dtype is 'int8'; allowed: float32, bfloat16, float16"),

@@ -1,9 +1,13 @@
 """Evaluation tables and routers, every number by hand; then the whole path on the tiny model."""
 
+from dataclasses import replace
+
 import pytest
 from factories import make_problem, make_protocol, make_rollout
 
-from rewards.registry import build_rewards
+from rewards.plugin import RewardError
+from rewards.registry import Reward, build_rewards
+from rl.config import RewardErrorsConfig
 from rl.config_file import parse_config
 from rl.evaluation import Outcome, evaluate, length_routes, mode_table, routers, summarize
 from rl.tiny.model import build_model
@@ -129,3 +133,24 @@ def test_a_model_is_evaluated_in_three_modes_on_the_same_problems_in_batches():
     tokens = sum(len(batch[0].completion_ids) for batch in batches) / 5
     assert result["modes"]["think"]["mean_tokens"] == tokens  # judge text, forced switch and end included
     assert result == evaluate(config, problems, engine, protocol, rewards)  # greedy: nothing is drawn
+
+
+def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():
+    protocol = make_protocol("kat", judge_patience=1)
+    engine = HFEngine(
+        build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id
+    )
+    config = parse_config({"rollout": {"max_new_tokens": 8}, "reward_errors": {"policy": "drop", "max_share": 0.2}})
+    problems = [make_problem(f"p{i}", f"1{i} + 34", f"4{i + 4}", domain="math", difficulty="1") for i in range(3)]
+
+    def picky(rollout):
+        return 1.0 / (rollout.problem.id != "p1" or rollout.mode != "think")
+
+    reward = Reward("picky", "answer", 1.0, picky, correct=True)
+    result = evaluate(config, problems, engine, protocol, [reward])
+    assert (result["n"], result["broken"]) == (2, 1)
+    assert result["modes"]["no_think"]["accuracy"] == 1.0
+    with pytest.raises(RewardError, match=r"rewards broke on 1 of 9 rollouts; allowed: a share of 0\.1"):
+        evaluate(replace(config, reward_errors=RewardErrorsConfig("drop", 0.1)), problems, engine, protocol, [reward])
+    with pytest.raises(RewardError, match=r"reward 'picky' failed on problem 'p1', rollout 0: ZeroDivisionError"):
+        evaluate(replace(config, reward_errors=RewardErrorsConfig()), problems, engine, protocol, [reward])

@@ -1,5 +1,6 @@
 """Decayed pass counts, by hand."""
 
+import dataclasses
 import json
 
 import pytest
@@ -75,3 +76,13 @@ def test_loading_replaces_what_was_there():
 def test_a_decay_out_of_range_is_refused(decay):
     with pytest.raises(UserError, match=rf"history\.decay is {decay}; allowed: 0"):
         PassHistory(decay)
+
+
+def test_a_broken_rollout_is_no_trial_and_a_group_of_them_no_visit():
+    history = PassHistory(decay=0.5)
+    group = make_group("TTN", (1, 0, 1))
+    first, second, third = group.rollouts
+    history.observe([dataclasses.replace(group, rollouts=(first, dataclasses.replace(second, broken="no"), third))])
+    assert history.counts(make_problem()) == {"think": PassCounts(1.0, 1.0), "no_think": PassCounts(1.0, 1.0)}
+    history.observe([dataclasses.replace(group, rollouts=(dataclasses.replace(first, broken="no", scores={}),))])
+    assert history.counts(make_problem())["think"] == PassCounts(1.0, 1.0)

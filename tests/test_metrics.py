@@ -127,3 +127,16 @@ def test_a_step_is_one_readable_line():
     }
     line = step_line(7, 100, values)
     assert line == "step   7/100 | answer 0.75 | think 50% | tokens 22 | p(think) 1:3% 4:98%"
+
+
+def test_broken_rollouts_are_counted_and_change_nothing_else_but_the_tokens_spent(metrics):
+    (easy, hard) = make_groups()
+    broken = make_rollout("think", problem=hard.problem, tokens=33, scores={}, broken="reward 'x' failed")
+    groups = [easy, RolloutGroup(hard.problem, (*hard.rollouts, broken))]
+    found = step_metrics(
+        groups, [0, 1, 1, 1, 0, -1, 0], [0.5, -0.5, 0, 0.25, 0, 0, 0], forced_share=0.5, history_size=7
+    )
+    changed = {key for key in found if found[key] != metrics[key]}
+    assert changed == {"reward/broken", "reward/broken_share", "tokens/total"}
+    assert (found["reward/broken"], found["tokens/total"]) == (1.0, 99.0)
+    assert found["reward/broken_share"] == pytest.approx(1 / 7)

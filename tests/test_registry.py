@@ -91,8 +91,8 @@ def test_domains_and_sources_limit_a_reward():
 
 def test_the_judge_takes_a_group_and_its_history_and_math_neither():
     of_group, of_rollout = build_rewards([{"name": "judge"}, MATH])
-    assert (of_group.of_group, of_group.wants_history) == (True, True)
-    assert (of_rollout.of_group, of_rollout.wants_history) == (False, False)
+    assert (of_group.scope, of_group.wants("history")) == ("group", True)
+    assert (of_rollout.scope, of_rollout.wants("history")) == ("rollout", False)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest():
@@ -101,7 +101,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 
 def test_a_name_like_no_other_is_answered_with_the_list():
-    with pytest.raises(RewardError, match=r"no reward named 'zzz' \(shipped: judge, math, code, format\)"):
+    with pytest.raises(RewardError, match=r"no reward named 'zzz' \(known: judge, math, code, format"):
         find_function("zzz")
 
 
@@ -130,6 +130,10 @@ def test_a_function_that_takes_any_keyword_takes_any_parameter(plugin):
         ({}, r"rewards\[0\]\.name is None"),
         ({"name": 3}, r"rewards\[0\]\.name is 3"),
         ({"name": "math", "step": "think"}, r"rewards\[0\]\.step is 'think'; allowed: judge, answer"),
+        ({"name": "math", "weight": True}, r"rewards\[0\]\.weight is True; allowed: a number"),
+        ({"name": "math", "correct": "yes"}, r"rewards\[0\]\.correct is 'yes'; allowed: true or false"),
+        ({"name": "format", "timeout_s": 0}, r"rewards\[0\]\.timeout_s is 0; allowed: a number above 0"),
+        ({"name": "format", "timeout_s": "2"}, r"rewards\[0\]\.timeout_s is '2'; allowed: a number above 0"),
         ({"name": "nowhere.py:f"}, r"rewards\[0\]: no file 'nowhere\.py'"),
         ({"name": "no_such_module_here.f"}, r"rewards\[0\]: cannot import 'no_such_module_here'"),
         ({"name": "rewards.format:nothing"}, r"rewards\.format has no function 'nothing'"),
@@ -148,3 +152,66 @@ def test_a_constant_is_no_reward(plugin):
 def test_a_run_without_an_answer_reward_is_refused():
     with pytest.raises(RewardError, match="no entry with step 'answer'"):
         build_rewards([{"name": "judge"}])
+
+
+# --- scopes, limits, functions of functions ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def marked(tmp_path):
+    """A reward file with every kind of mark."""
+    path = tmp_path / "marked.py"
+    path.write_text(
+        "from rewards.plugin import batch_reward, group_reward\n"
+        "@group_reward\n"
+        "async def whole(group, *, history=None): return [1.0] * len(group.rollouts)\n"
+        "@batch_reward\n"
+        "def many(rollouts): return [1.0] * len(rollouts)\n"
+        "def bare(group): return []\n"
+        "bare.scope = 'group'\n"
+        "def odd(rollout): return 1.0\n"
+        "odd.scope = 'galaxy'\n"
+        "@batch_reward\n"
+        "def past(rollouts, history): return []\n"
+        "def needs(rollout, *, target): return 1.0\n"
+        "def wraps(rollout, *, function, scale=1.0): return function(rollout) * scale\n",
+        encoding="utf-8",
+    )
+    return path
+
+
+def test_decorators_and_a_plain_attribute_say_what_a_function_takes(marked):
+    rewards = build_rewards([MATH, *({"name": f"{marked}:{name}"} for name in ("whole", "many", "bare"))])
+    assert [r.scope for r in rewards] == ["rollout", "group", "batch", "group"]
+
+
+def test_an_unknown_scope_and_a_batch_with_history_are_refused(marked):
+    with pytest.raises(RewardError, match=r"rewards\[0\]: its scope is 'galaxy'; allowed: rollout, group, batch"):
+        build_rewards([{"name": f"{marked}:odd"}])
+    with pytest.raises(RewardError, match=r"rewards\[0\] is a batch reward with a parameter 'history'"):
+        build_rewards([{"name": f"{marked}:past"}])
+
+
+def test_a_parameter_without_default_must_be_given(marked):
+    with pytest.raises(RewardError, match=r"rewards\[0\] lacks the parameter 'target', which has no default"):
+        build_rewards([{"name": f"{marked}:needs"}])
+    assert build_rewards([{"name": f"{marked}:needs", "target": 3}])[0].parameters == {"target": 3}
+
+
+def test_a_time_limit_is_kept_apart_from_the_parameters(marked):
+    (reward,) = build_rewards([{"name": f"{marked}:needs", "target": 3, "timeout_s": 5}])
+    assert (reward.timeout_s, reward.parameters) == (5.0, {"target": 3})
+    assert build_rewards([MATH])[0].timeout_s is None
+
+
+def test_a_function_that_takes_a_time_limit_itself_gets_it_as_a_parameter():
+    (reward,) = build_rewards([{"name": "math", "timeout_s": 0.5}])
+    assert (reward.timeout_s, reward.parameters) == (None, {"timeout_s": 0.5})
+
+
+def test_a_parameter_called_function_is_looked_up_and_names_the_reward(marked, plugin):
+    (reward,) = build_rewards([{"name": f"{marked}:wraps", "function": f"{plugin}:short", "scale": 2.0}])
+    assert reward.name == "short"
+    assert reward.parameters["function"].__name__ == "short"
+    with pytest.raises(RewardError, match=r"rewards\[0\]\.function: no file 'gone\.py'"):
+        build_rewards([{"name": f"{marked}:wraps", "function": "gone.py:f"}])

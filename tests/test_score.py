@@ -1,5 +1,6 @@
-"""Groups in, scored groups out; a broken reward is named with its problem."""
+"""Groups in, scored groups out; a broken reward is named with its problem, and stops the run or loses its rollout."""
 
+import asyncio
 import dataclasses
 import math
 
@@ -8,8 +9,9 @@ from factories import make_group, make_problem, make_rollout
 
 from rewards.format import format_ok
 from rewards.judge import PassCounts
-from rewards.registry import Reward, RewardError, build_rewards
-from rewards.score import score_groups
+from rewards.plugin import NOT_APPLICABLE, RewardError, batch_reward, group_reward
+from rewards.registry import Reward, build_rewards
+from rewards.score import check_broken, score_groups
 from rollout.types import STATUSES, RolloutGroup
 
 
@@ -160,7 +162,7 @@ def test_a_bad_value_within_a_group_reward_names_the_rollout():
 
 
 def test_a_mapping_without_a_score_or_with_a_bad_one_is_refused():
-    with pytest.raises(RewardError, match="reward 'mine' on problem 'p1' returned no key 'score'"):
+    with pytest.raises(RewardError, match="reward 'mine' on problem 'p1', rollout 0, returned no key 'score'"):
         score_groups([bare_group()], [constant({"points": 1.0})])
     with pytest.raises(RewardError, match="reward 'mine' on problem 'p1', rollout 0, returned None"):
         score_groups([bare_group()], [constant({"score": None})])
@@ -172,7 +174,7 @@ def test_a_reward_that_raises_is_named_with_its_problem_and_its_error():
     def broken(rollout):
         return {}["key"]
 
-    with pytest.raises(RewardError, match="reward 'broken' failed on problem 'p1': KeyError: 'key'"):
+    with pytest.raises(RewardError, match="reward 'broken' failed on problem 'p1', rollout 0: KeyError: 'key'"):
         score_groups([bare_group()], [Reward("broken", "answer", 1.0, broken, correct=True)])
 
 
@@ -184,3 +186,189 @@ def test_a_problem_that_its_reward_cannot_judge_is_broken_machinery_not_a_wrong_
 @pytest.mark.parametrize("status", STATUSES)
 def test_the_format_reward_is_one_for_ok_alone(status):
     assert format_ok(make_rollout(status=status)) == (1.0 if status == "ok" else 0.0)
+
+
+# --- what a reward sees -----------------------------------------------------------------------------------------------
+
+
+def test_a_reward_that_does_not_say_what_is_right_sees_whether_the_answer_is_right():
+    def if_right(rollout):
+        return 0.5 * rollout.scores["correct"]
+
+    rewards = [Reward("bonus", "answer", 1.0, if_right), *build_rewards([{"name": "math"}])]
+    assert [s["answer_reward"] for s in scores(bare_group(), rewards)] == [1.5, 0.0]
+
+
+def test_a_batch_reward_sees_the_answered_rollouts_of_all_problems_it_applies_to_at_once():
+    seen = []
+
+    @batch_reward
+    def served(rollouts, *, scale):
+        seen.append([(r.problem.id, r.mode) for r in rollouts])
+        return [scale * len(r.answer_text) for r in rollouts]
+
+    rewards = [Reward("served", "answer", 1.0, served, {"scale": 0.1}, domains=("a",)), constant(1.0)]
+    groups = [
+        bare_group("TN-", ("1", "22", "333"), make_problem("p1", domain="a")),
+        bare_group("TN", ("1", "2"), make_problem("p2", domain="b")),
+        bare_group("NT", ("1", "22"), make_problem("p3", domain="a")),
+    ]
+    scored = score_groups(groups, rewards)
+    assert seen == [[("p1", "think"), ("p1", "no_think"), ("p3", "no_think"), ("p3", "think")]]
+    assert [[r.scores.get("served") for r in g.rollouts] for g in scored] == [[0.1, 0.2, 0.0], [None, None], [0.1, 0.2]]
+
+
+def test_a_batch_without_rollouts_is_not_called():
+    @batch_reward
+    def never(rollouts):
+        raise AssertionError
+
+    assert scores(bare_group("--", ("", "")), [Reward("never", "answer", 1.0, never), constant(1.0)])
+
+
+def test_async_rewards_of_all_rollouts_groups_and_batches_are_awaited():
+    together = asyncio.Barrier(4)  # passes only when all four wait at once
+
+    async def of_rollout(rollout):
+        await asyncio.wait_for(together.wait(), 5)
+        return 0.25
+
+    @group_reward
+    async def whole(group):
+        return [0.5] * len(group.rollouts)
+
+    @batch_reward
+    async def many(rollouts):
+        return [1.0] * len(rollouts)
+
+    functions = {"one": of_rollout, "whole": whole, "many": many}
+    rewards = [Reward(name, "answer", 1.0, f, correct=name == "one") for name, f in functions.items()]
+    groups = score_groups([bare_group(), bare_group(problem=make_problem("p2"))], rewards)
+    assert [r.scores["answer_reward"] for g in groups for r in g.rollouts] == [1.75] * 4
+
+
+def test_an_array_of_scores_is_as_good_as_a_list():
+    import numpy as np
+
+    assert [s["mine"] for s in scores(bare_group(), [of_group(np.array([0.25, 0.5]))])] == [0.25, 0.5]
+
+
+def test_a_reward_with_nothing_to_say_leaves_no_score_and_no_trace_in_the_sum():
+    silent = Reward("silent", "answer", 1.0, lambda rollout: NOT_APPLICABLE)
+    assert scores(bare_group(), [constant(0.5), silent])[0] == {
+        "mine": 0.5,
+        "correct": 0.5,
+        "answer_reward": 0.5,
+        "judge_reward": 0.0,
+    }
+    with pytest.raises(RewardError, match="correctness of problem 'p1' was said by none of its rewards"):
+        score_groups([bare_group()], [constant(NOT_APPLICABLE)])
+
+
+# --- errors by policy -------------------------------------------------------------------------------------------------
+
+
+def picky(rollout):
+    """Breaks on the answer "bad"."""
+    if rollout.answer_text == "bad":
+        raise ConnectionError("gone")
+    return float(rollout.answer_text == "46")
+
+
+PICKY = Reward("picky", "answer", 1.0, picky, correct=True)
+
+
+def test_a_dropped_rollout_says_why_and_the_others_are_scored_without_it():
+    seen = []
+
+    @group_reward
+    def judge_like(group):
+        seen.append([r.answer_text for r in group.rollouts])
+        return [float(k) for k in range(len(group.rollouts))]
+
+    rewards = [PICKY, Reward("format", "answer", 0.5, format_ok), Reward("order", "judge", 2.0, judge_like)]
+    (group,) = score_groups([bare_group("TTN", ("46", "bad", "45"))], rewards, on_error="drop")
+    right, broken, wrong = group.rollouts
+    assert broken.broken == "reward 'picky' failed on problem 'p1', rollout 1: ConnectionError: gone"
+    assert broken.scores == {}
+    assert seen == [["46", "45"]]
+    assert (right.broken, wrong.broken) == ("", "")
+    assert right.scores == {
+        "picky": 1.0,
+        "format": 1.0,
+        "correct": 1.0,
+        "answer_reward": 1.5,
+        "order": 0.0,
+        "judge_reward": 0.0,
+    }
+    assert (wrong.scores["answer_reward"], wrong.scores["judge_reward"]) == (0.5, 2.0)
+
+
+def test_the_judge_compares_the_modes_without_the_dropped_rollouts():
+    group = bare_group("TTNN", ("46", "46", "bad", "45"))
+    rewards = [PICKY, *build_rewards([{"name": "judge"}, {"name": "format"}])[:1]]
+    (scored,) = score_groups([group], rewards, on_error="drop")
+    assert [r.scores.get("judge") for r in scored.rollouts] == [1.0, 1.0, None, 0.0]
+
+
+@pytest.mark.parametrize("value", [math.nan, None, "1.0", [1.0], {"points": 1.0}])
+def test_a_value_that_is_no_score_drops_its_rollout_too(value):
+    (group,) = score_groups([bare_group()], [constant(value)], on_error="drop")
+    assert all("reward 'mine' on problem 'p1', rollout" in r.broken for r in group.rollouts)
+
+
+def test_a_correctness_out_of_range_drops_its_rollout_and_stops_by_default():
+    (group,) = score_groups([bare_group()], [constant(1.5)], on_error="drop")
+    assert "the correctness of problem 'p1' is 1.5; allowed: 0 to 1" in group.rollouts[0].broken
+    with pytest.raises(RewardError, match=r"is 1\.5; allowed: 0 to 1"):
+        score_groups([bare_group()], [constant(1.5)])
+
+
+def test_a_group_or_batch_reward_that_breaks_drops_all_its_rollouts():
+    def broken(subject):
+        raise ValueError("no")
+
+    groups = [bare_group("TN-", ("46", "45", "")), bare_group(problem=make_problem("p2"))]
+    for mark, names in ((group_reward, 5), (batch_reward, 4)):
+        function = mark(lambda subject: broken(subject))
+        scored = score_groups(groups, [constant(1.0), Reward("sad", "answer", 1.0, function)], on_error="drop")
+        assert sum(bool(r.broken) for g in scored for r in g.rollouts) == names
+    assert "a batch of 4 rollouts, the first of problem 'p1': ValueError: no" in scored[1].rollouts[0].broken
+
+
+@pytest.mark.parametrize("value", [[1.0], [1.0] * 3, "ab", 1.0, None])
+def test_a_batch_of_the_wrong_length_is_named(value):
+    reward = Reward("many", "answer", 1.0, batch_reward(lambda rollouts: value), correct=True)
+    with pytest.raises(RewardError, match=r"reward 'many' on a batch of 2 rollouts.* allowed: a list of 2 scores"):
+        score_groups([bare_group()], [reward])
+
+
+def test_a_passed_limit_is_broken_machinery_and_not_a_wrong_answer():
+    async def slow(rollout):
+        await asyncio.sleep(30)
+
+    reward = Reward("slow", "answer", 1.0, slow, correct=True, timeout_s=0.05)
+    with pytest.raises(RewardError, match=r"reward 'slow' failed on problem 'p1', rollout 0: no result within 0.05 s"):
+        score_groups([bare_group()], [reward])
+
+
+def test_a_stopping_reward_is_not_called_again_after_it_broke():
+    made = []
+
+    def broken(rollout):
+        made.append(rollout)
+        raise ValueError("no")
+
+    with pytest.raises(RewardError, match="rollout 0: ValueError: no"):
+        score_groups([bare_group()] * 3, [Reward("broken", "answer", 1.0, broken, correct=True)])
+    assert len(made) == 1
+
+
+def test_broken_rollouts_are_counted_up_to_a_share():
+    groups = score_groups([bare_group("TTNN", ("46", "bad", "45", "45"))], [PICKY], on_error="drop")
+    assert check_broken(groups, 0.25) == 1
+    with pytest.raises(
+        RewardError, match=r"broke on 1 of 4 rollouts; allowed: a share of 0.2 .*: reward 'picky' failed"
+    ):
+        check_broken(groups, 0.2)
+    assert check_broken([bare_group()], 0.0) == 0

@@ -10,9 +10,9 @@ from rollout.types import MODES, STATUSES, group_rollouts, rollout_from_json, ro
 
 CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
-    "switch_probs truncated scores"
+    "switch_probs truncated scores broken"
 )
-PROBLEM = "id prompt domain source answer tests difficulty necessity"
+PROBLEM = "id prompt domain source answer tests difficulty necessity metadata"
 
 
 def test_a_rollout_has_every_field_of_the_public_contract():
@@ -23,10 +23,21 @@ def test_a_rollout_has_every_field_of_the_public_contract():
 
 def test_a_rollout_survives_json_unchanged():
     problem = make_problem(
-        tests=({"call": "f", "args": [2], "expected": 3},), domain="code", difficulty="2", necessity="no_think"
+        tests=({"call": "f", "args": [2], "expected": 3},),
+        domain="code",
+        difficulty="2",
+        necessity="no_think",
+        metadata={"entry": {"seed": 7, "names": ["a"]}},
     )
     rollout = make_rollout(
-        "no_think", forced=True, problem=problem, think_ids=(7,), judge_text="hm", answer_text="46", truncated=True
+        "no_think",
+        forced=True,
+        problem=problem,
+        think_ids=(7,),
+        judge_text="hm",
+        answer_text="46",
+        truncated=True,
+        broken="no",
     )
     assert rollout_from_json(json.loads(json.dumps(rollout_to_json(rollout)))) == rollout
 
@@ -89,3 +100,11 @@ def test_there_are_two_modes_and_eight_statuses():
         "malformed",
         "truncated",
     )
+
+
+def test_the_usable_part_of_a_group_leaves_out_the_broken_rollouts():
+    group = make_group("TNN", (1, 0, 1))
+    broken = dataclasses.replace(group.rollouts[1], broken="reward 'x' failed")
+    mixed = dataclasses.replace(group, rollouts=(group.rollouts[0], broken, group.rollouts[2]))
+    assert mixed.usable().rollouts == (group.rollouts[0], group.rollouts[2])
+    assert group.usable() == group

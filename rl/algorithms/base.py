@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from rl.algorithms.group import Array, GroupArrays
+from rl.algorithms.group import Array, GroupArrays, group_arrays
 from rollout.errors import UserError
 from rollout.plan import ForcedShare
-from rollout.types import MODES
+from rollout.types import MODES, RolloutGroup
 
 FREE = ForcedShare(start=0.0, floor=0.0, decay_steps=0, minimum=0)
 PAIRED = ForcedShare(start=1.0, floor=1.0, decay_steps=0, minimum=0)
@@ -114,3 +114,15 @@ class Algorithm:
                 mask = group.mask(mode)
                 weights_G[mask] = group.choice_probs()[mask, column] * len(group.modes) / max(mask.sum(), 1)
         return weights_G
+
+
+def group_advantages(algorithm: Algorithm, group: RolloutGroup, **known: Any) -> tuple[Array, Array, Array]:
+    """The two advantages and the switch weight of every rollout of a group, each of shape (G,). A broken rollout takes
+    part in nothing: they are computed on the others alone, and its own are 0. `known` goes to `group_arrays`."""
+    usable_G = np.array([not r.broken for r in group.rollouts], dtype=bool)
+    judge_G, answer_G, weights_G = (np.zeros(len(usable_G)) for _ in range(3))
+    if usable_G.any():
+        arrays = group_arrays(group.usable(), **known)
+        judge_G[usable_G], answer_G[usable_G] = algorithm(arrays)
+        weights_G[usable_G] = algorithm.switch_weights(arrays)
+    return judge_G, answer_G, weights_G

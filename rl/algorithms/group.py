@@ -131,5 +131,5 @@ def _reference_accuracy(problem: Problem, history: Mapping[str, PassCounts]) -> 
 
 def free_choices(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(thinking, all) of the rollouts whose mode the policy chose; add them up over ranks."""
-    modes = [r.mode for g in groups for r in g.rollouts if not r.forced and r.mode is not None]
+    modes = [r.mode for g in groups for r in g.rollouts if not r.forced and not r.broken and r.mode is not None]
     return modes.count("think"), len(modes)

@@ -1,0 +1,99 @@
+"""Finds a function by name: a shipped reward, an entry point of the group `step_srpo.rewards`, `file.py:function`,
+`module:function`, or a dotted path. A file is loaded once, whatever the number of its functions in use."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import importlib.util
+import sys
+import zlib
+from collections.abc import Callable
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from rewards.plugin import RewardError
+
+SHIPPED = {
+    "judge": "rewards.judge:judge",
+    "math": "rewards.math_answer:math",
+    "code": "rewards.code_tests:code_tests",
+    "format": "rewards.format:format_ok",
+}
+ENTRY_POINTS = "step_srpo.rewards"
+
+
+def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
+    """The function of this name. Raises `RewardError` that begins with `place`."""
+    target = SHIPPED.get(name, name)
+    if target == name:
+        points = importlib.metadata.entry_points(group=ENTRY_POINTS)
+        if name in points.names:
+            return _load_entry_point(list(points.select(name=name)), name, place)
+    module_name, _, attribute = target.rpartition(":" if ":" in target else ".")
+    if not module_name or not attribute:
+        known = [*SHIPPED, *sorted(points.names)]
+        near = get_close_matches(name, known, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise RewardError(f"{place}: no reward named {name!r}{hint} (known: {', '.join(known)}, file.py:function)")
+    module = _load_file(module_name, place) if module_name.endswith(".py") else _load_module(module_name, place)
+    function = getattr(module, attribute, None)
+    if not callable(function):
+        raise RewardError(f"{place}: {module_name} has no function {attribute!r}")
+    return function
+
+
+def _load_entry_point(points: list[importlib.metadata.EntryPoint], name: str, place: str) -> Callable[..., Any]:
+    origins = sorted({point.dist.name if point.dist else "?" for point in points})
+    if len({point.value for point in points}) > 1:
+        raise RewardError(f"{place}: {name!r} is published by {' and by '.join(origins)}; use a dotted path instead")
+    try:
+        function = points[0].load()
+    except Exception as error:
+        # Whatever a package does when it is imported, the package is what the user must mend.
+        raise RewardError(
+            f"{place}: {name!r} of the package {origins[0]!r} fails to load: {type(error).__name__}: {error}"
+        ) from error
+    if not callable(function):
+        raise RewardError(f"{place}: {name!r} of the package {origins[0]!r} is no function")
+    return function
+
+
+_files: dict[tuple[Path, int], Any] = {}
+
+
+def _load_file(path: str, place: str) -> Any:
+    file = Path(path).expanduser()
+    if not file.is_file():
+        raise RewardError(f"{place}: no file {path!r} (looked in {Path.cwd()})")
+    version = (file.resolve(), file.stat().st_mtime_ns)
+    if version not in _files:
+        _files[version] = _execute(version[0], path, place)
+    return _files[version]
+
+
+def _execute(file: Path, path: str, place: str) -> Any:
+    name = f"reward_plugin_{file.stem}_{zlib.crc32(str(file).encode()):08x}"
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise RewardError(f"{place}: {path!r} cannot be loaded as Python")
+    module = importlib.util.module_from_spec(spec)
+    # Dataclasses and pickle look their module up by name.
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        # Whatever a plug-in does when it is loaded, its file is what the user must mend.
+        raise RewardError(f"{place}: {path!r} fails to load: {type(error).__name__}: {error}") from error
+    return module
+
+
+def _load_module(name: str, place: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise RewardError(f"{place}: cannot import {name!r} ({error})") from error
+    except Exception as error:
+        # As for a file: the user must mend the module.
+        raise RewardError(f"{place}: {name!r} fails to load: {type(error).__name__}: {error}") from error
