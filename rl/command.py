@@ -49,11 +49,13 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
 
 
 def check_light(config: Config, split: str = "train") -> None:
-    """Rewards, algorithm and data of a run, without torch. Raises `UserError`."""
+    """Rewards, algorithm, engine and data of a run, without torch. Raises `UserError`."""
     from rewards.registry import build_rewards
     from rl.algorithms import build_algorithm
     from rl.data import load_problems
+    from rl.engines import check_engine
 
+    check_engine(config)
     build_rewards(config.rewards)
     build_algorithm(config.algorithm)
     if not config.rollout.replay:

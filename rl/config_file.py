@@ -23,6 +23,7 @@ from rollout.protocol import LAYOUTS
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resume": ("auto", "never"),
     "protocol.name": LAYOUTS,
+    "rollout.engine": ("auto", "hf", "vllm", "vllm_server"),
     "wandb.mode": ("online", "offline", "disabled"),
     "data.format": ("problems", "gsm8k"),
     "trainer.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
@@ -32,9 +33,11 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 _RANGES = {
     "rollout.temperature": (0.01, 100.0),
     "rollout.top_p": (1e-6, 1.0),
+    "rollout.vllm.gpu_memory_utilization": (0.01, 1.0),
     "history.decay": (0.0, 1.0),
     "trainer.clip_low": (0.0, 1.0),
     "trainer.clip_high": (0.0, 100.0),
+    "trainer.engine_ratio_cap": (1.0, 1e6),
     "trainer.learning_rate": (0.0, 10.0),
     "cold_start.learning_rate": (0.0, 10.0),
     "trainer.kl": (0.0, 100.0),
@@ -45,6 +48,8 @@ _POSITIVE = (
     "rollout.group_size",
     "rollout.max_new_tokens",
     "rollout.max_prompt_tokens",
+    "rollout.vllm.timeout",
+    "rollout.vllm.concurrency",
     "trainer.steps",
     "trainer.prompts_per_step",
     "trainer.iterations",

@@ -30,7 +30,7 @@ BAN = -100.0
 
 @dataclass(frozen=True)
 class Call:
-    """Sample at most `max_tokens` after `prompt_ids`, ending with the first of `stop_ids`, never one of `banned_ids`."""
+    """Sample at most `max_tokens` after `prompt_ids`, up to the first of `stop_ids`, and none of `banned_ids`."""
 
     prompt_ids: tuple[int, ...]
     max_tokens: int
@@ -111,9 +111,7 @@ class Rows:
     """All rows of a request list as one stream of calls: `open` gives the first ones, `close` takes an answer and
     gives those that it makes possible. Nothing waits for other rows."""
 
-    def __init__(
-        self, requests: Sequence[Request], protocol: DecisionProtocol, sampling: Sampling, seed: int
-    ) -> None:
+    def __init__(self, requests: Sequence[Request], protocol: DecisionProtocol, sampling: Sampling, seed: int) -> None:
         draw = random.Random(seed)
         self.programs = []
         for request in requests:

@@ -5,8 +5,8 @@ temperature is therefore put in front of them, as a scale of the logits inside t
 greedily). They are then what `rollout/hf_engine.py` returns and what the trainer recomputes.
 
 The engine starts with random weights; `sync` must have been called once before `generate`. It loads weights in the
-checkpoint's names and forgets cached prefixes. With `sleep` (CUDA), GPU memory is given back between `generate` and the
-next `sync`. One engine a rank; a model that needs several GPUs to decode belongs to a server (`rollout/vllm_server.py`).
+checkpoint's names and forgets cached prefixes. With `sleep` (CUDA), GPU memory is given back between `generate` and
+the next `sync`. One engine a rank: a model that needs several GPUs to decode belongs to `rollout/vllm_server.py`.
 
 The only file that imports vllm, and only when an engine is made.
 """
@@ -68,7 +68,7 @@ class VLLMEngine:
                 str(folder),
                 load_format="dummy",
                 skip_tokenizer_init=True,
-                dtype=dtype,  # type: ignore[arg-type]
+                dtype=dtype,
                 max_model_len=max_model_len,
                 gpu_memory_utilization=gpu_memory_utilization,
                 enable_sleep_mode=sleep,
@@ -110,7 +110,8 @@ class VLLMEngine:
                 self.version = None  # level 2 discards the weights
 
     def _decode(self, rows: Rows, sampling: Sampling) -> list[Completion]:
-        names, running = itertools.count(), {}
+        names = itertools.count()
+        running: dict[str, Call] = {}
         fresh = rows.open()
         while fresh or running:
             for call in fresh:
@@ -192,8 +193,8 @@ def _scale_logits(model: torch.nn.Module, factor: float) -> None:
 
 
 def _repack_head(model: torch.nn.Module) -> None:
-    """vLLM's CPU backend multiplies by a packed copy of the output matrix. A head tied to the embeddings is no tensor of
-    its own in the checkpoint, so loading leaves that copy behind."""
+    """vLLM's CPU backend multiplies by a packed copy of the output matrix. A head tied to the embeddings is no tensor
+    of its own in the checkpoint, so loading leaves that copy behind."""
     head = getattr(model, "lm_head", None)
     if head is not None and hasattr(head, "quant_method") and head.weight.device.type == "cpu":
         head.quant_method.process_weights_after_loading(head)
