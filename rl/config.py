@@ -69,9 +69,26 @@ class ProtocolConfig:
 
 
 @dataclass(frozen=True)
-class RolloutConfig:
-    """Sampling in training. `replay` trains on the rollouts of a recorded file instead of generating."""
+class VLLMConfig:
+    """The vLLM engines; see docs/engines.md. In-process: the share of GPU memory for weights and cache,
+    `max_model_len` (0: prompt cap + completion cap), `sleep` gives the memory back during updates, `eager` runs without
+    CUDA graphs. Server: its URL, the seconds that one call may take, and how many calls are open at once."""
 
+    gpu_memory_utilization: float = 0.3
+    max_model_len: int = 0
+    sleep: bool = False
+    eager: bool = False
+    server_url: str = "http://127.0.0.1:8000"
+    timeout: float = 1800.0
+    concurrency: int = 128
+
+
+@dataclass(frozen=True)
+class RolloutConfig:
+    """Sampling in training. `engine`: auto, hf, vllm or vllm_server (auto: vllm where a GPU and the package are
+    present, else hf). `replay` trains on the rollouts of a recorded file instead of generating."""
+
+    engine: str = "auto"
     group_size: int = 8
     temperature: float = 1.0
     top_p: float = 1.0
@@ -81,6 +98,7 @@ class RolloutConfig:
     forced: ForcedShare = field(default_factory=ForcedShare)
     save_every: int = 10
     replay: str = ""
+    vllm: VLLMConfig = field(default_factory=VLLMConfig)
 
 
 @dataclass(frozen=True)
@@ -122,7 +140,8 @@ class HistoryConfig:
 class TrainerConfig:
     """The update. `prompts_per_step` prompts with `rollout.group_size` rollouts each, over all ranks, make one
     optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). `kl` is the weight of the KL
-    to the starting model (null: the algorithm's own, 0 for most)."""
+    to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the importance ratio
+    between the trainer's policy and a vLLM engine's (rl/off_policy.py)."""
 
     steps: int = 100
     prompts_per_step: int = 32
@@ -137,6 +156,7 @@ class TrainerConfig:
     max_grad_norm: float = 1.0
     clip_low: float = 0.2
     clip_high: float = 0.28
+    engine_ratio_cap: float = 2.0
     kl: float | None = None
     save_every: int = 20
     keep_checkpoints: int = 2

@@ -28,8 +28,7 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig, GRPOTrainer
-from trl.models.utils import unwrap_model_for_generation
+from trl import GRPOConfig
 
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
@@ -39,14 +38,15 @@ from rl.algorithms.group import free_choices
 from rl.checkpoints import COMPLETE, HISTORY, MARGIN
 from rl.coin import coin_log_probs
 from rl.config import Config
+from rl.engines import PolicyEngine
 from rl.history import PassHistory
 from rl.margin import MarginState
 from rl.metrics import step_line, step_metrics
+from rl.off_policy import OffPolicyTrainer
 from rl.run_log import RunLog, write_atomically
 from rl.sampler import RoundSampler
 from rollout.collect import collect
 from rollout.engine import Sampling
-from rollout.hf_engine import HFEngine
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
@@ -60,6 +60,8 @@ FROM_TRL = {
     "entropy": "token_entropy",
     "kl": "kl",
     "clip_ratio/region_mean": "clip_ratio",
+    "engine/logprob_gap": "engine/logprob_gap",
+    "engine/ratio_cut": "engine/ratio_cut",
 }
 
 
@@ -68,7 +70,7 @@ def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
     return answer_reward
 
 
-class StepSRPOTrainer(GRPOTrainer):
+class StepSRPOTrainer(OffPolicyTrainer):
     """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
     args: GRPOConfig
@@ -93,6 +95,8 @@ class StepSRPOTrainer(GRPOTrainer):
         self.history = PassHistory(config.history.decay)
         self.margin = MarginState(rewards)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
+        self.engine = PolicyEngine(config, protocol)
+        self.engine_ratio_cap = config.trainer.engine_ratio_cap
         self.run_log: RunLog | None = None
         self.show_line: Callable[[str], Any] = print
         self._groups: list[RolloutGroup] = []
@@ -133,7 +137,7 @@ class StepSRPOTrainer(GRPOTrainer):
         return {
             "prompt_ids": [list(r.prompt_ids) for r in rollouts],
             "completion_ids": [list(r.completion_ids) for r in rollouts],
-            "logprobs": None,
+            "logprobs": [list(r.logprobs) for r in rollouts] if self.engine.apart and not self.recorded else None,
             "env_mask": [trained_mask(r, self.algorithm.loss.forced_switch) for r in rollouts],
             "answer_reward": [r.scores.get("answer_reward", 0.0) for r in rollouts],
         }
@@ -146,8 +150,7 @@ class StepSRPOTrainer(GRPOTrainer):
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
-        with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
-            engine = HFEngine(model, self.protocol, self._tokenizer.pad_token_id)
+        with self.engine.open(self) as engine:
             return collect(problems, plan, engine, self.protocol, sampling, seed)
 
     def _permuted(self, groups: list[RolloutGroup]) -> list[RolloutGroup]:

@@ -16,15 +16,16 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data import load_problems
+    from rl.engines import open_engine
     from rl.evaluation import evaluate
     from rl.policy import build_protocol, load_model, load_tokenizer
     from rl.run_log import write_atomically
     from rl.tables import mode_lines
-    from rollout.hf_engine import HFEngine
 
     tokenizer = load_tokenizer(config, options.model)
     protocol = build_protocol(config, tokenizer)
-    engine = HFEngine(load_model(config, tokenizer, options.model), protocol, tokenizer.pad_token_id)
+    model = load_model(config, tokenizer, options.model)
+    engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
     problems = load_problems(config, "test")[: config.evaluation.problems]
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
     write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")

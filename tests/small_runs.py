@@ -21,10 +21,10 @@ from rollout.types import Problem, Rollout, rollout_to_json
 ROOT = Path(__file__).parents[1]
 
 
-def save_policy(folder: Path, seed: int = 0) -> Path:
-    """A random Qwen3 of one layer and width 32 with the embedded tokenizer, as a model folder."""
+def save_policy(folder: Path, seed: int = 0, hidden: int = 32) -> Path:
+    """A random Qwen3 of one layer and width `hidden` with the embedded tokenizer, as a model folder."""
     tokenizer = build_tokenizer()
-    build_model(tokenizer, seed, hidden=32, layers=1).save_pretrained(folder)
+    build_model(tokenizer, seed, hidden=hidden, layers=1).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
 

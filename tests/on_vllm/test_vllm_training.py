@@ -1,0 +1,50 @@
+"""`scripts/train.py` with the vLLM engine: three steps whose rollouts come from the weights of the step before."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+from rollout.types import rollout_from_json
+from tests.small_runs import metrics, save_policy, script, settings, write_config
+
+
+def logprob_gap(model, rollouts) -> float:
+    """Mean absolute difference between the recorded log-probabilities and those of a forward pass of `model`."""
+    gaps = []
+    for rollout in rollouts:
+        ids = torch.tensor([[*rollout.prompt_ids, *rollout.completion_ids]])
+        with torch.no_grad():
+            logp = model(input_ids=ids).logits[0, len(rollout.prompt_ids) - 1 : -1].log_softmax(-1)
+        taken = logp.gather(1, torch.tensor(rollout.completion_ids).unsqueeze(1)).squeeze(1)
+        gaps += (taken - torch.tensor(rollout.logprobs)).abs().tolist()
+    return sum(gaps) / len(gaps)
+
+
+@pytest.mark.parametrize("lora", [0, 4], ids=["full", "lora"])
+def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lora):
+    policy = save_policy(tmp_path / "policy", hidden=128)
+    raw = settings(
+        tmp_path / "run",
+        policy,
+        model={"lora": {"rank": lora}},
+        rollout={"engine": "vllm", "vllm": {"eager": True}},
+        trainer={"learning_rate": 2e-2, "save_every": 1},
+    )
+    done = script("train.py", str(write_config(tmp_path / "config.json", raw)))
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
+    records = metrics(tmp_path / "run")
+    assert [record["step"] for record in records] == [1, 2, 3]
+    assert all(record["engine/logprob_gap"] < 1e-4 and record["engine/ratio_cut"] == 0 for record in records)
+    lines = (tmp_path / "run" / "rollouts" / "step_000003.jsonl").read_text().splitlines()
+    third = [rollout_from_json(json.loads(line)) for line in lines]
+    assert len(third) == 16
+    start = AutoModelForCausalLM.from_pretrained(policy).eval()
+    assert logprob_gap(start, third) > 0.01
+    second = tmp_path / "run" / "checkpoints" / "checkpoint-2"
+    before = PeftModel.from_pretrained(start, second) if lora else AutoModelForCausalLM.from_pretrained(second)
+    assert logprob_gap(before.eval(), third) < 1e-4
