@@ -62,7 +62,8 @@ def even_parts(lengths_B: ArrayLike, parts: int) -> list[int]:
 
 def _filled(lengths: NDArray[np.int64], parts: int, capacity: int) -> list[int]:
     """Rows of each part when each takes as many as fit into `capacity`; the last is −1 when the rest does not fit."""
-    sizes, start = [], 0
+    sizes: list[int] = []
+    start = 0
     for left in range(parts, 0, -1):
         spare = len(lengths) - start - (left - 1)
         fits = max(1, min(spare, capacity // max(int(lengths[start]), 1)))

@@ -39,7 +39,7 @@ def settings(run_dir: Path, policy: Path, **sections: dict[str, Any]) -> dict[st
         "rollout": {
             "group_size": 4,
             "max_new_tokens": 16,
-            "max_prompt_tokens": 16,
+            "max_prompt_tokens": 20,
             "forced": {"start": 1.0, "floor": 0.5, "decay_steps": 4, "minimum": 1},
             "save_every": 1,
         },
