@@ -17,7 +17,7 @@ test: .venv/dev.done
 
 # The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
 test-vllm: .venv-vllm/done
-	.venv-vllm/bin/python -m pytest tests/on_vllm $(ARGS)
+	.venv-vllm/bin/python -m pytest tests/on_vllm --timeout=1200 $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

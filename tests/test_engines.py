@@ -44,7 +44,7 @@ def test_an_unknown_engine_names_the_nearest():
 
 @pytest.mark.skipif(not WITHOUT_VLLM, reason="vllm is installed")
 def test_vllm_without_its_package_is_refused_before_compute():
-    with pytest.raises(ConfigError, match="rollout.engine is 'vllm', but no package vllm is installed"):
+    with pytest.raises(ConfigError, match=r"rollout\.engine is 'vllm', but no package vllm is installed"):
         check_engine(config(engine="vllm"))
 
 

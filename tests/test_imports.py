@@ -61,6 +61,11 @@ def test_only_engines_trainers_and_model_files_import_torch():
     assert not [name for name in heavy if name.startswith(("rewards/", "rl/algorithms/", "scripts/"))]
 
 
+def test_one_file_imports_vllm():
+    users = [path for path in FILES if "vllm" in {name.partition(".")[0] for name in imported(path)}]
+    assert [str(path.relative_to(ROOT)) for path in users] == ["rollout/vllm_engine.py"]
+
+
 def test_no_module_is_named_like_a_library():
     assert not [path for path in FILES if path.stem in LIBRARIES or path.stem in sys.stdlib_module_names - {"types"}]
 

@@ -36,7 +36,7 @@ def gradients(trainer, batch):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A trainer, its batch, the trainer's own log-probabilities of it, and an engine's that are off by known factors."""
+    """A trainer, its batch, its own log-probabilities of it, and the known factors by which an engine's are off."""
     folder = tmp_path_factory.mktemp("off_policy")
     trainer, batch = generation_batch(replay_setup(folder, save_policy(folder / "policy")))
     with torch.no_grad():

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 
 import pytest
 import trl
 from trl import GRPOConfig, GRPOTrainer
+from trl.distributed import DistributedBackend
+from trl.generation.vllm_client import VLLMClient
+from trl.generation.vllm_generation import VLLMGeneration
 from trl.models.utils import unwrap_model_for_generation
 
 from rl.config import Config, TrainerConfig
@@ -18,7 +22,16 @@ def test_the_version_is_the_probed_one():
 
 
 @pytest.mark.parametrize(
-    "name", ["_get_train_sampler", "_generate_and_score_completions", "log", "_save_checkpoint", "_get_output_dir"]
+    "name",
+    [
+        "_get_train_sampler",
+        "_generate_and_score_completions",
+        "_compute_loss",
+        "_get_per_token_logps_and_entropies",
+        "log",
+        "_save_checkpoint",
+        "_get_output_dir",
+    ],
 )
 def test_the_overridden_and_called_methods_exist(name):
     assert callable(getattr(GRPOTrainer, name))
@@ -42,6 +55,27 @@ def test_trained_tokens_are_counted_after_the_mask():
     source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
     assert "loss_mask = completion_mask if tool_mask is None else completion_mask * tool_mask" in source
     assert "num_items_in_batch = self.accelerator.gather(loss_mask.sum()).sum()" in source
+
+
+def test_the_engines_log_probabilities_reach_the_loss():
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert 'output["sampling_per_token_logps"] = sampling_per_token_logps' in source
+    assert 'output["old_per_token_logps"] = old_per_token_logps' in source
+    loss = inspect.getsource(GRPOTrainer._compute_loss)
+    assert "per_token_logps, entropies, aux_loss = self._get_per_token_logps_and_entropies(" in loss
+
+
+def test_the_weight_reader_needs_a_model_an_accelerator_and_a_backend_only():
+    source = inspect.getsource(VLLMGeneration._iter_named_params)
+    assert list(inspect.signature(DistributedBackend).parameters) == ["accelerator"]
+    assert set(re.findall(r"self\.(\w+)", source)) == {"model", "_dist", "_iter_fsdp_params", "_fix_param_name_to_vllm"}
+
+
+def test_the_server_client_connects_pushes_and_forgets_prefixes():
+    assert {"base_url", "connection_timeout"} <= set(inspect.signature(VLLMClient).parameters)
+    assert list(inspect.signature(VLLMClient.init_communicator).parameters) == ["self", "device"]
+    assert list(inspect.signature(VLLMClient.update_named_params).parameters)[1:] == ["metadata", "named_params"]
+    assert callable(VLLMClient.reset_prefix_cache)
 
 
 def test_the_dataloader_asks_our_sampler():

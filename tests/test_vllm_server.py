@@ -11,6 +11,7 @@ import pytest
 
 from rollout.calls import Call
 from rollout.engine import Request, Sampling
+from rollout.errors import UserError
 from rollout.vllm_server import ServerEngine, ServerError, parse_choice, served_model
 from tests.factories import make_protocol
 
@@ -87,15 +88,17 @@ def test_a_server_that_stays_broken_is_one_line():
 
 def test_a_refusal_is_not_tried_again_and_says_why():
     with serving(lambda body, _: (400, {"message": "no such option"})) as (url, bodies):
-        with pytest.raises(ServerError, match="answered 400: .*no such option"):
-            ServerEngine(url, PROTOCOL).generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
+        engine = ServerEngine(url, PROTOCOL)
+        with pytest.raises(ServerError, match=r"answered 400: .*no such option"):
+            engine.generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
     assert len(bodies) == 1
 
 
 def test_a_row_longer_than_the_served_model_is_refused():
     with serving(lambda body, _: (200, choice(body))) as (url, bodies):
-        with pytest.raises(ValueError, match="need 33; allowed: the server's --max-model-len, 32"):
-            ServerEngine(url, PROTOCOL).generate([Request((1,) * 30)], Sampling(max_new_tokens=3), seed=0)
+        engine = ServerEngine(url, PROTOCOL)
+        with pytest.raises(UserError, match="need 33; allowed: the server's --max-model-len, 32"):
+            engine.generate([Request((1,) * 30)], Sampling(max_new_tokens=3), seed=0)
     assert bodies == []
 
 

@@ -19,7 +19,7 @@ for name, value in {
     os.environ.setdefault(name, value)
 
 HERE = Path(__file__).parent
-LENGTH = 64
+LENGTH = 256  # two blocks of the cache: prefixes are shared between the rows of a prompt
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -44,7 +44,9 @@ def model():
     """A random Qwen3 of one layer; heads of 32, the smallest that vLLM's CPU attention knows."""
     from rl.tiny.model import build_model, build_tokenizer
 
-    return sharpen(build_model(build_tokenizer(), 0, hidden=128, layers=1), 0)
+    made = build_model(build_tokenizer(), 0, hidden=128, layers=1)
+    made.config.max_position_embeddings = LENGTH
+    return sharpen(made, 0)
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from tests.factories import make_protocol
 
 PROMPTS = ("7 + 1", "12 + ( 34 ) r2 - 00", "99", "5 - 5 - 5", "40 + 02", "3 + 3 r3")
 ALL = (None, *MODES)
+LONG = tuple(5 + i * i % 30 for i in range(150))  # more than a block of the cache
 
 
 def kat_requests(protocol, forced=ALL):
@@ -40,7 +41,7 @@ def full_pass(model, request, completion, temperature=1.0):
 def test_greedy_rows_equal_those_of_the_transformers_engine(engine, model, name):
     protocol = make_protocol(name, judge_patience=3)
     texts = PROMPTS if name == "kat" else ("a", "a b c 7", "42 42 b", "c c c c c a")
-    requests = [Request(protocol.encode(text), mode) for text in texts for mode in ALL]
+    requests = [Request(ids, mode) for ids in (*map(protocol.encode, texts), LONG) for mode in ALL]
     greedy = Sampling(temperature=0.0, max_new_tokens=14)
     theirs = HFEngine(model, protocol, 0).generate(requests, greedy, seed=0)
     ours = with_protocol(engine, protocol).generate(requests, greedy, seed=0)
@@ -150,11 +151,11 @@ def test_first_tokens_come_as_often_as_the_softmax_says(engine, model):
 
 
 def test_an_update_changes_the_sampled_distribution_once_the_weights_are_synchronised(engine, model):
-    learner, request = copy.deepcopy(model), Request(engine.protocol.render(PROMPTS[0]))
+    learner, request = copy.deepcopy(model), Request(LONG)
     sampling = Sampling(max_new_tokens=1)
 
     def share(token: int) -> float:
-        return sum(c.ids[0] == token for c in engine.generate([request] * 400, sampling, seed=7)) / 400
+        return sum(c.ids[0] == token for c in engine.generate([request] * 200, sampling, seed=7)) / 200
 
     (before,) = engine.generate([request], Sampling(temperature=0.0, max_new_tokens=1), seed=0)
     wanted = int(full_pass(model, request, before)[0].argmin())
@@ -174,9 +175,11 @@ def test_an_update_changes_the_sampled_distribution_once_the_weights_are_synchro
 
 
 def test_a_row_that_could_outgrow_the_engine_is_refused_by_name(engine):
-    request = Request(tuple([5] * 60))
-    with pytest.raises(UserError, match=r"60 tokens and 5 new ones need 65; allowed: rollout\.vllm\.max_model_len, 64"):
-        engine.generate([request], Sampling(max_new_tokens=5), seed=0)
+    request = Request((5,) * 250)
+    with pytest.raises(
+        UserError, match=r"250 tokens and 7 new ones need 257; allowed: rollout\.vllm\.max_model_len, 256"
+    ):
+        engine.generate([request], Sampling(max_new_tokens=7), seed=0)
 
 
 def test_no_requests_give_no_completions(engine):

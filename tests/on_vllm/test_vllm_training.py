@@ -25,17 +25,26 @@ def logprob_gap(model, rollouts) -> float:
     return sum(gaps) / len(gaps)
 
 
+VARIETY = """
+def variety(rollout):
+    return len(set(rollout.completion_ids)) / 16
+"""
+
+
 @pytest.mark.parametrize("lora", [0, 4], ids=["full", "lora"])
 def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lora):
     policy = save_policy(tmp_path / "policy", hidden=128)
+    plug_in = tmp_path / "variety.py"
+    plug_in.write_text(VARIETY)  # a random policy is always wrong; this differs from row to row
     raw = settings(
         tmp_path / "run",
         policy,
         model={"lora": {"rank": lora}},
+        rewards=[{"name": "judge"}, {"name": "math"}, {"name": f"{plug_in}:variety", "step": "answer"}],
         rollout={"engine": "vllm", "vllm": {"eager": True}},
         trainer={"learning_rate": 2e-2, "save_every": 1},
     )
-    done = script("train.py", str(write_config(tmp_path / "config.json", raw)))
+    done = script("train.py", str(write_config(tmp_path / "config.json", raw)), timeout=900)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     records = metrics(tmp_path / "run")
     assert [record["step"] for record in records] == [1, 2, 3]
