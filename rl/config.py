@@ -57,7 +57,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ProtocolConfig:
-    """How the decision is spelled; see rollout/protocol.py."""
+    """How the decision is spelled; see rollout/protocol.py. `tags` states a mode in a prompt: text to append for each
+    of `think` and `no_think`, or text with the field `{prompt}`."""
 
     name: str = "kat"
     think: str = ""
@@ -66,6 +67,7 @@ class ProtocolConfig:
     add_tokens: bool = False
     judge_patience: int = 64
     template_kwargs: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ import yaml
 
 from rl.config import Config, ConfigError
 from rollout.protocol import LAYOUTS
+from rollout.types import MODES
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resume": ("auto", "never"),
@@ -218,6 +219,8 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{key} is {size}; allowed: above 0, or null for all")
     if not isinstance(config.algorithm.get("name", "step_srpo"), str):
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
+    if config.protocol.tags and set(config.protocol.tags) != set(MODES):
+        raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
     if config.trainer.keep_checkpoints < 2:
         raise ConfigError(
             f"trainer.keep_checkpoints is {config.trainer.keep_checkpoints}; allowed: 2 or more, so that a run killed "

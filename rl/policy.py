@@ -64,6 +64,7 @@ def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> Decisi
         system=settings.system or None,
         judge_patience=settings.judge_patience,
         template_kwargs=settings.template_kwargs,
+        tags=settings.tags,
     )
 
 

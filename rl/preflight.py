@@ -66,7 +66,7 @@ def longest_prompt(config: Config, problems: Sequence[Problem], protocol: Decisi
     """The longest rendered prompt in tokens. Raises `ConfigError` when it passes the cap."""
     cap, longest = config.rollout.max_prompt_tokens, 0
     for problem in problems:
-        length = len(protocol.render(problem.prompt))
+        length = len(protocol.render(problem.prompt, problem.messages))
         if length > cap:
             raise ConfigError(
                 f"problem {problem.id!r} has a prompt of {length} tokens; allowed: rollout.max_prompt_tokens, {cap}"

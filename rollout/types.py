@@ -39,7 +39,9 @@ STATUSES: tuple[Status, ...] = (
 @dataclass(frozen=True)
 class Problem:
     """One task. `answer` or `tests` is what the rewards judge by; `difficulty` and `necessity` are optional
-    annotations that only reports (and the judge target `label`) read."""
+    annotations that only reports (and the judge target `label`) read; `metadata` is whatever else a reward needs, as
+    plain JSON data. A conversation is kept in `messages` (mappings of role and content), whose last turn is the user's
+    `prompt`; without it the prompt is all that is asked."""
 
     id: str
     prompt: str
@@ -49,6 +51,8 @@ class Problem:
     tests: tuple[Mapping[str, Any], ...] = ()
     difficulty: str | None = None
     necessity: Mode | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,8 @@ def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
     """The rollout that `rollout_to_json` wrote. Raises `TypeError` on unknown or missing fields."""
     values = dict(record)
     problem = dict(values.pop("problem"))
-    problem["tests"] = tuple(problem.get("tests") or ())
+    for name in ("tests", "messages"):
+        problem[name] = tuple(problem.get(name) or ())
     for name in _TUPLES:
         values[name] = tuple(values.get(name) or ())
     return Rollout(problem=Problem(**problem), **values)

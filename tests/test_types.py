@@ -12,7 +12,7 @@ CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
     "switch_probs truncated scores"
 )
-PROBLEM = "id prompt domain source answer tests difficulty necessity"
+PROBLEM = "id prompt domain source answer tests difficulty necessity metadata messages"
 
 
 def test_a_rollout_has_every_field_of_the_public_contract():
@@ -23,7 +23,12 @@ def test_a_rollout_has_every_field_of_the_public_contract():
 
 def test_a_rollout_survives_json_unchanged():
     problem = make_problem(
-        tests=({"call": "f", "args": [2], "expected": 3},), domain="code", difficulty="2", necessity="no_think"
+        tests=({"call": "f", "args": [2], "expected": 3},),
+        domain="code",
+        difficulty="2",
+        necessity="no_think",
+        metadata={"solution": "def f(n): return n + 1", "level": 2},
+        messages=({"role": "system", "content": "be brief"}, {"role": "user", "content": "12 + 34"}),
     )
     rollout = make_rollout(
         "no_think", forced=True, problem=problem, think_ids=(7,), judge_text="hm", answer_text="46", truncated=True
