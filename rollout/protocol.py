@@ -197,7 +197,9 @@ class DecisionProtocol:
         """The prompt with this mode stated. Raises `ProtocolError` when no tag is configured for it."""
         tag = self.tags.get(mode)
         if not tag:
-            raise ProtocolError(f"protocol.tags has no tag for {mode!r}; allowed: {{think: /think, no_think: /no_think}}")
+            raise ProtocolError(
+                f"protocol.tags has no tag for {mode!r}; allowed: {{think: /think, no_think: /no_think}}"
+            )
         return tag.replace("{prompt}", prompt) if "{prompt}" in tag else f"{prompt} {tag}"
 
     def render(
