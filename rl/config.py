@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rl.cold_start.settings import GateConfig, GearsConfig, LabelConfig, SelectConfig
 from rollout.errors import UserError
 from rollout.plan import ForcedShare
 
@@ -18,13 +19,18 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class DataConfig:
-    """`train` and `test`: a jsonl file, a hub id (`hub:openai/gsm8k:main:train`), or `tiny` for the embedded world.
-    `path` is a folder in front of relative files. `format`: problems (our fields) or gsm8k."""
+    """`train` and `test`: a jsonl, json or parquet file, a folder or pattern of them, a hub id
+    (`hub:openai/gsm8k:main:train`), `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world. `path` is a
+    folder in front of relative files. `format` names the adapter, see docs/data.md. `on_bad_row`: stop, or skip up to
+    the share `max_bad_share`. Of the gold answers that are tried, at most `max_bad_gold` may fail their reward."""
 
     path: str = ""
     train: str = "tiny"
     test: str = "tiny"
     format: str = "problems"
+    on_bad_row: str = "stop"
+    max_bad_share: float = 0.05
+    max_bad_gold: float = 0.1
     train_size: int | None = None
     test_size: int | None = None
     shares: dict[str, float] = field(default_factory=dict)
@@ -57,7 +63,8 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class ProtocolConfig:
-    """How the decision is spelled; see rollout/protocol.py."""
+    """How the decision is spelled; see rollout/protocol.py. `tags` states a mode in a prompt: text to append for each
+    of `think` and `no_think`, or text with the field `{prompt}`."""
 
     name: str = "kat"
     think: str = ""
@@ -66,6 +73,7 @@ class ProtocolConfig:
     add_tokens: bool = False
     judge_patience: int = 64
     template_kwargs: dict[str, Any] = field(default_factory=dict)
+    tags: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -167,7 +175,8 @@ class TrainerConfig:
 @dataclass(frozen=True)
 class ColdStartConfig:
     """Supervised fine-tuning on both modes before RL. `shares`: difficulty shares of its problems in the embedded
-    world (default: `data.shares`)."""
+    world (default: `data.shares`). `labels`: a labelled file whose shortest correct answers replace worked
+    solutions."""
 
     problems: int = 1000
     shares: dict[str, float] = field(default_factory=dict)
@@ -181,6 +190,9 @@ class ColdStartConfig:
     adam_beta2: float = 0.999
     max_length: int = 1024
     save_every: int = 0
+    labels: str = ""
+    gears: GearsConfig = field(default_factory=GearsConfig)
+    gate: GateConfig = field(default_factory=GateConfig)
 
 
 @dataclass(frozen=True)
@@ -228,6 +240,8 @@ class Config:
     algorithm: dict[str, Any] = field(default_factory=lambda: {"name": "step_srpo"})
     history: HistoryConfig = field(default_factory=HistoryConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    label: LabelConfig = field(default_factory=LabelConfig)
+    select: SelectConfig = field(default_factory=SelectConfig)
     cold_start: ColdStartConfig = field(default_factory=ColdStartConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)

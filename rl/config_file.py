@@ -18,16 +18,20 @@ from typing import Any
 import yaml
 
 from rl.config import Config, ConfigError
+from rl.data.formats import FORMATS
 from rollout.protocol import LAYOUTS
+from rollout.types import MODES
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "resume": ("auto", "never"),
     "protocol.name": LAYOUTS,
     "rollout.engine": ("auto", "hf", "vllm", "vllm_server"),
     "wandb.mode": ("online", "offline", "disabled"),
-    "data.format": ("problems", "gsm8k"),
+    "data.format": tuple(FORMATS),
+    "data.on_bad_row": ("stop", "skip"),
     "reward_errors.policy": ("stop", "drop"),
     "trainer.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
+    "cold_start.gears.keep": ("best", "each_mode"),
     "cold_start.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "model.dtype": ("float32", "bfloat16", "float16"),
 }
@@ -37,6 +41,20 @@ _RANGES = {
     "rollout.vllm.gpu_memory_utilization": (0.01, 1.0),
     "history.decay": (0.0, 1.0),
     "reward_errors.max_share": (0.0, 0.99),
+    "data.max_bad_share": (0.0, 1.0),
+    "data.max_bad_gold": (0.0, 1.0),
+    "label.delta": (0.0, 1.0),
+    "label.random_share": (0.0, 1.0),
+    "select.mu": (0.0, 1.0),
+    "select.sigma": (0.01, 100.0),
+    "select.floor": (0.0, 1.0),
+    "cold_start.gears.manual_steps": (0, 10**9),
+    "cold_start.gears.automatic_steps": (0, 10**9),
+    "cold_start.gears.manual_share": (0.0, 0.9),
+    "cold_start.gate.problems": (0, 10**9),
+    "cold_start.gate.min_switch_probability": (0.0, 1.0),
+    "cold_start.gate.max_switch_probability": (0.0, 1.0),
+    "cold_start.gate.min_obedience": (0.0, 1.0),
     "trainer.clip_low": (0.0, 1.0),
     "trainer.clip_high": (0.0, 100.0),
     "trainer.engine_ratio_cap": (1.0, 1e6),
@@ -60,6 +78,8 @@ _POSITIVE = (
     "cold_start.steps",
     "cold_start.batch",
     "cold_start.problems",
+    "label.samples",
+    "label.batch",
     "evaluation.problems",
     "evaluation.batch",
 )
@@ -225,6 +245,16 @@ def _check(config: Config) -> None:
             raise ConfigError(f"{key} is {size}; allowed: above 0, or null for all")
     if not isinstance(config.algorithm.get("name", "step_srpo"), str):
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
+    if config.protocol.tags and set(config.protocol.tags) != set(MODES):
+        raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    floors = config.cold_start.gate.min_accuracy
+    if not set(floors) <= set(MODES) or not all(0 <= value <= 1 for value in floors.values()):
+        raise ConfigError(f"cold_start.gate.min_accuracy is {floors}; allowed: 0 to 1 for {', '.join(MODES)}")
+    if config.cold_start.gears.manual_steps and not config.protocol.tags:
+        raise ConfigError(
+            "cold_start.gears.manual_steps needs protocol.tags, the texts that state a mode in the prompt, such as "
+            "{think: /think, no_think: /no_think}"
+        )
     if config.trainer.keep_checkpoints < 2:
         raise ConfigError(
             f"trainer.keep_checkpoints is {config.trainer.keep_checkpoints}; allowed: 2 or more, so that a run killed "

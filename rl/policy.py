@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from transformers.utils import logging as transformers_logging
 from rl.config import Config, ConfigError
 from rollout.protocol import DecisionProtocol, layout, required_tokens
 
+GATE = "gate.json"
 # Bars for writing a file of a second; the bars of the run are our own.
 transformers_logging.disable_progress_bar()
 
@@ -64,6 +66,7 @@ def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> Decisi
         system=settings.system or None,
         judge_patience=settings.judge_patience,
         template_kwargs=settings.template_kwargs,
+        tags=settings.tags,
     )
 
 
@@ -95,10 +98,38 @@ def device_arguments() -> dict[str, Any]:
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
 
-def trained_path(config: Config) -> str:
-    """Where RL starts from: the cold start's model when there is one, else the configured model."""
-    folder = Path(config.run_dir) / "cold_start" / "model"
+def rank_arguments() -> dict[str, Any]:
+    """The same for accelerate's `PartialState`."""
+    arguments = device_arguments()
+    backend = arguments.get("ddp_backend")
+    return ({"cpu": True} if arguments else {}) | ({"backend": backend} if backend else {})
+
+
+def cold_start_folder(config: Config) -> Path:
+    """Where the cold start keeps its models."""
+    return Path(config.run_dir) / "cold_start"
+
+
+def manual_model(config: Config) -> str:
+    """The manual gear's model when it is finished, else the configured one: what labels are measured with."""
+    folder = cold_start_folder(config) / "manual" / "model"
     return str(folder) if (folder / "config.json").is_file() else config.model.path
+
+
+def trained_path(config: Config) -> str:
+    """Where RL starts from: the cold start's model when there is one, else the configured model. Raises `ConfigError`
+    when that model has failed its gate."""
+    folder = cold_start_folder(config) / "model"
+    if not (folder / "config.json").is_file():
+        return config.model.path
+    gate = cold_start_folder(config) / GATE
+    failures = json.loads(gate.read_text(encoding="utf-8"))["failures"] if gate.is_file() else []
+    if failures and config.cold_start.gate.problems:
+        raise ConfigError(
+            f"{folder} has failed its gate ({failures[0]}); allowed: a model that passes (scripts/cold_start.py "
+            "checks again), or cold_start.gate.problems=0 to train all the same"
+        )
+    return str(folder)
 
 
 def _location(source: str) -> dict[str, Any]:

@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rewards.registry import Reward
-from rewards.score import score_groups
 from rl.config import Config, ConfigError
+from rl.data.gold import check_gold
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
 from rollout.protocol import DecisionProtocol
-from rollout.types import MODES, Problem, Rollout, RolloutGroup
+from rollout.types import MODES, Problem, Rollout
 
 GOLD_CHECKS = 200
 
@@ -42,13 +42,17 @@ def preflight(
     """Run the checks and report each in a line. Raises `ConfigError` or `RewardError` when a run cannot work."""
     longest = longest_prompt(config, problems, protocol)
     show(f"prompts: {len(problems)}, the longest {longest} tokens (cap {config.rollout.max_prompt_tokens})")
-    tried = [p for p in problems if p.answer is not None][:GOLD_CHECKS]
-    failed = tuple(p.id for p in tried if not gold_passes(p, protocol, rewards))
-    show(f"gold answers: {len(tried) - len(failed)} of {len(tried)} earn full marks")
-    if failed:
-        show(f"gold answers without full marks: {', '.join(failed[:10])}{' …' if len(failed) > 10 else ''}")
-    if tried and len(failed) == len(tried):
-        raise ConfigError("no gold answer earns full marks: data.format or rewards do not fit the data")
+    gold = check_gold(problems[:GOLD_CHECKS], rewards)
+    show(f"gold answers: {gold.tried - len(gold.failed)} of {gold.tried} earn full marks")
+    if gold.failed:
+        names = list(gold.failed)
+        show(f"gold answers without full marks: {', '.join(names[:10])}{' …' if len(names) > 10 else ''}")
+        show(f"the first of them: {gold.failed[names[0]]}")
+    if gold.share > config.data.max_bad_gold:
+        raise ConfigError(
+            f"{gold.share:.0%} of the gold answers fail their reward ({next(iter(gold.failed.values()))}); allowed: "
+            f"data.max_bad_gold, {config.data.max_bad_gold:.0%}, and data.format and rewards that fit the data"
+        )
     samples: tuple[Rollout, ...] = ()
     if engine is not None:
         sampling = Sampling(config.rollout.temperature, max_new_tokens=min(64, config.rollout.max_new_tokens))
@@ -59,26 +63,17 @@ def preflight(
             show(f"forced {mode}: status {rollout.status}: {text[:160]}")
             if rollout.mode != mode and not rollout.truncated:
                 raise ConfigError(f"a rollout forced to {mode} came out as {rollout.mode}: the protocol is broken")
-    return Preflight(longest, len(tried), failed, samples)
+    return Preflight(longest, gold.tried, tuple(gold.failed), samples)
 
 
 def longest_prompt(config: Config, problems: Sequence[Problem], protocol: DecisionProtocol) -> int:
     """The longest rendered prompt in tokens. Raises `ConfigError` when it passes the cap."""
     cap, longest = config.rollout.max_prompt_tokens, 0
     for problem in problems:
-        length = len(protocol.render(problem.prompt))
+        length = len(protocol.render(problem.prompt, problem.messages))
         if length > cap:
             raise ConfigError(
                 f"problem {problem.id!r} has a prompt of {length} tokens; allowed: rollout.max_prompt_tokens, {cap}"
             )
         longest = max(longest, length)
     return longest
-
-
-def gold_passes(problem: Problem, protocol: DecisionProtocol, rewards: Sequence[Reward]) -> bool:
-    """Whether a well-formed direct response with the gold answer is scored as fully correct."""
-    answer = problem.answer or ""
-    rollout = Rollout(problem, "no_think", False, "ok", (), (), answer_text=answer, answer_ids=protocol.encode(answer))
-    answers = [r for r in rewards if r.step == "answer"]
-    (group,) = score_groups([RolloutGroup(problem, (rollout,))], answers)
-    return group.rollouts[0].scores["correct"] >= 1.0

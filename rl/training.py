@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from rl.config_file import save_config
 from rl.data import load_problems
 from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer, trained_path
 from rl.preflight import preflight
+from rl.ranks import is_main, world_size
 from rl.run_log import RunLog
 from rl.trainer import StepSRPOTrainer
 from rollout.hf_engine import HFEngine
@@ -190,16 +190,6 @@ def _lora(config: Config) -> LoraConfig | None:
         target_modules=lora.target_modules,
         task_type="CAUSAL_LM",
     )
-
-
-def world_size() -> int:
-    """Ranks of this launch, as torchrun says."""
-    return int(os.environ.get("WORLD_SIZE", "1"))
-
-
-def is_main() -> bool:
-    """Whether this process writes files and lines."""
-    return int(os.environ.get("RANK", "0")) == 0
 
 
 def train(setup: Setup) -> Path:

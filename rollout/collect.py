@@ -17,9 +17,11 @@ def collect(
     protocol: DecisionProtocol,
     sampling: Sampling,
     seed: int,
+    manual: Mode | None = None,
 ) -> list[RolloutGroup]:
-    """One group a problem, each with one rollout an entry of `plan`, decoded in one batch."""
-    prompts = [protocol.render(problem.prompt) for problem in problems]
+    """One group a problem, each with one rollout an entry of `plan`, decoded in one batch. `manual` states that mode
+    in every prompt."""
+    prompts = [protocol.render(problem.prompt, problem.messages, manual) for problem in problems]
     requests = [Request(prompt, forced) for prompt in prompts for forced in plan]
     completions = engine.generate(requests, sampling, seed)
     groups = []

@@ -13,13 +13,14 @@ arXiv 2505.13379, for one-token decisions):
 
 with the line breaks of the originals, see `DecisionProtocol.response_text`.
 
-Left of the bar is the prompt. Everything is read from token ids: decoding may hide special tokens. A response that
+Left of the bar is the prompt. A user may state the mode in it by a manual tag (`/think`, `/no_think`, or whatever is
+configured); the policy then still writes the switch itself. Everything is read from token ids: decoding may hide special tokens. A response that
 does not fit is classified (`rollout.types.Status`), never an exception: the policy can write anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -130,11 +131,14 @@ class DecisionProtocol:
         system: str | None = None,
         judge_patience: int = 64,
         template_kwargs: dict[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
     ) -> None:
-        """Raises `ProtocolError` when a decision token is missing from the tokenizer."""
+        """Raises `ProtocolError` when a decision token is missing from the tokenizer. `tags` states each mode in a
+        prompt: text to append, or text with the field `{prompt}`."""
         self.tokenizer, self.spec = tokenizer, spec
         self.system, self.judge_patience = system, judge_patience
         self.template_kwargs = template_kwargs or {}
+        self.tags = dict(tags or {})
         single = {}
         for text in required_tokens(spec):
             ids = self.encode(text)
@@ -163,27 +167,46 @@ class DecisionProtocol:
         """The text of ids, special tokens kept."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=False) if ids else ""
 
-    def prompt_text(self, prompt: str) -> str:
-        """The prompt through the tokenizer's chat template (if it has one), ending where the response begins."""
-        text = prompt
+    def prompt_text(self, prompt: str, messages: Sequence[Mapping[str, str]] = (), manual: Mode | None = None) -> str:
+        """The prompt through the tokenizer's chat template (if it has one), ending where the response begins.
+
+        `messages` is the conversation that ends with this prompt (`Problem.messages`); `manual` states that mode in
+        the prompt by its tag. Raises `ProtocolError` when the template writes part of the response itself.
+        """
+        text = self.tagged(prompt, manual) if manual else prompt
         if self.tokenizer.chat_template is not None:
-            messages = [{"role": "system", "content": self.system}] if self.system else []
-            messages.append({"role": "user", "content": prompt})
+            turns = [*map(dict, messages[:-1]), {"role": "user", "content": text}]
+            if self.system and turns[0]["role"] != "system":
+                turns.insert(0, {"role": "system", "content": self.system})
             text = self.tokenizer.apply_chat_template(
-                messages, tokenize=False, add_generation_prompt=True, **self.template_kwargs
+                turns, tokenize=False, add_generation_prompt=True, **self.template_kwargs
             )
+        elif len(messages) > 1:
+            raise ProtocolError(f"a prompt of {len(messages)} messages needs a chat template; this tokenizer has none")
         written = [tag for tag in ("<think>", "</think>") if text.rstrip().endswith(tag)]
         if written:
             raise ProtocolError(
                 f"the chat template already writes {written[0]!r} at the start of the response, so the model "
-                "cannot decide; pass a template without it (model.chat_template: FILE) or protocol.template_kwargs"
+                "cannot decide; pass a template without it (model.chat_template: FILE, such as "
+                "configs/templates/deepseek-r1.jinja) or protocol.template_kwargs"
             )
         suffix = self.spec.prompt_suffix
         return text if not suffix or text.rstrip().endswith(suffix.strip()) else text + suffix
 
-    def render(self, prompt: str) -> tuple[int, ...]:
-        """The prompt's ids."""
-        return self.encode(self.prompt_text(prompt))
+    def tagged(self, prompt: str, mode: Mode) -> str:
+        """The prompt with this mode stated. Raises `ProtocolError` when no tag is configured for it."""
+        tag = self.tags.get(mode)
+        if not tag:
+            raise ProtocolError(
+                f"protocol.tags has no tag for {mode!r}; allowed: {{think: /think, no_think: /no_think}}"
+            )
+        return tag.replace("{prompt}", prompt) if "{prompt}" in tag else f"{prompt} {tag}"
+
+    def render(
+        self, prompt: str, messages: Sequence[Mapping[str, str]] = (), manual: Mode | None = None
+    ) -> tuple[int, ...]:
+        """The ids of `prompt_text`."""
+        return self.encode(self.prompt_text(prompt, messages, manual))
 
     def response_text(self, mode: Mode, answer: str, thinking: str = "", judge: str = "") -> str:
         """A whole well-formed response in this mode, without the end token."""

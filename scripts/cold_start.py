@@ -1,8 +1,12 @@
-"""Fine-tune a model on both modes, so that RL has a decision to learn.
+"""Fine-tune a model on both modes, then check that RL has a decision to learn. Goes on where it stopped.
 
 python scripts/cold_start.py configs/demo.yaml run_dir=runs/mine
+torchrun --nproc_per_node=2 scripts/cold_start.py configs/demo.yaml
+python scripts/cold_start.py configs/demo.yaml --dry-run
 """
 
+import json
+import sys
 from argparse import Namespace
 
 from rl.command import check_light, parser, run
@@ -10,12 +14,39 @@ from rl.config import Config
 
 
 def main(options: Namespace, config: Config) -> None:
-    """Check, then fine-tune; the model goes to run_dir/cold_start/model."""
+    """Check, fine-tune, gate. The model goes to run_dir/cold_start/model; exit code 1 when it fails the gate."""
     check_light(config)
-    from rl.cold_start.sft import cold_start
+    from rl.cold_start.gears import cold_start
+    from rl.ranks import is_main
 
-    print(f"cold start: {cold_start(config)}")
+    if options.dry_run:
+        from rl.cold_start.dry_run import dry_run
+
+        dry_run(config, print if is_main() else lambda line: None)
+        return
+    model = cold_start(config, manual_only=options.manual_only)
+    if not is_main():
+        return
+    print(f"cold start: {model}")
+    if config.cold_start.gate.problems and not options.manual_only:
+        gate(config)
+
+
+def gate(config: Config) -> None:
+    """Print what the gate measured; end with exit code 1 when it does not open."""
+    from rl.cold_start.gate import lines, run_gate
+    from rl.policy import GATE, cold_start_folder
+
+    failures = run_gate(config)
+    print("\n".join(lines(json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8")))))
+    for failure in failures:
+        print(f"gate failed: {failure}", file=sys.stderr)
+    if failures:
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":
-    run(main, parser(__doc__ or ""))
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    arguments.add_argument("--manual-only", action="store_true", help="stop after the manual gear")
+    run(main, arguments)

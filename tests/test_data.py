@@ -1,11 +1,14 @@
-"""Problems from files; a bad line is an error with file:line."""
+"""Problems from files; a bad line is an error with file:line, or by configuration a counted skip."""
 
+import gzip
 import json
 
+import pyarrow
+import pyarrow.parquet
 import pytest
 
 from rl.config_file import parse_config
-from rl.data import DataError, load_problems, read_gsm8k_thinking
+from rl.data import DataError, load_problems, problem_to_row, read_problems
 from rollout.types import Problem
 
 TINY = {"train_size": 30, "test_size": 20, "shares": {"1": 0.5, "3": 0.5}}
@@ -105,35 +108,118 @@ def test_a_malformed_hub_source_is_named_before_anything_is_fetched():
         load_problems(config_of(train="hub:only"), "train")
 
 
-# --- gsm8k -----------------------------------------------------------------------------------------------------------
-
-GSM8K = {"question": "How many?", "answer": "2 boxes of <<2*600=1200>>1200.\nSo 1,200.\n#### 1,200"}
+# --- other kinds of files --------------------------------------------------------------------------------------------
 
 
-def test_gsm8k_takes_the_gold_number_after_the_mark_without_commas(tmp_path):
-    data = write(tmp_path, GSM8K)
-    assert load_problems(config_of(**data, format="gsm8k"), "train") == [
-        Problem("gsm8k-1", "How many?", "math", "gsm8k", "1200")
+def test_json_gzip_and_parquet_hold_the_same_rows_as_jsonl(tmp_path):
+    rows = [{"id": "a", "prompt": "1+1", "answer": "2"}, {"id": "b", "prompt": "2+2", "answer": "4"}]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    with gzip.open(tmp_path / "rows.jsonl.gz", "wt") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    expected = [Problem("a", "1+1", answer="2"), Problem("b", "2+2", answer="4")]
+    for name in ("rows.json", "rows.jsonl.gz", "rows.parquet"):
+        assert load_problems(config_of(path=str(tmp_path), train=name), "train") == expected
+
+
+def test_a_folder_and_a_pattern_are_read_in_order_and_their_ids_name_the_file(tmp_path):
+    folder = tmp_path / "set"
+    (folder / "algebra").mkdir(parents=True)
+    (folder / "algebra" / "7.json").write_text(json.dumps({"prompt": "x", "answer": 1}))
+    (folder / "train-0.jsonl").write_text('{"prompt": "y", "answer": 2}\n{"prompt": "z", "answer": 3}\n')
+    (folder / "notes.txt").write_text("not data")
+    problems = load_problems(config_of(path=str(tmp_path), train="set"), "train")
+    assert [(p.id, p.prompt) for p in problems] == [("algebra/7", "x"), ("train-0-1", "y"), ("train-0-2", "z")]
+    problems = load_problems(config_of(path=str(folder), train="train-*.jsonl"), "train")
+    assert [p.id for p in problems] == ["train-0-1", "train-0-2"]
+
+
+def test_tests_of_several_forms_survive_a_table_with_empty_columns(tmp_path):
+    tests = [
+        {"call": "f", "args": [1], "expected": None, "stdin": None, "stdout": None},
+        {"call": None, "args": None, "expected": None, "stdin": "1", "stdout": "2"},
     ]
+    pyarrow.parquet.write_table(
+        pyarrow.Table.from_pylist([{"prompt": "write f", "tests": tests}]), tmp_path / "t.parquet"
+    )
+    (problem,) = load_problems(config_of(path=str(tmp_path), train="t.parquet"), "train")
+    assert problem.tests == ({"call": "f", "args": [1], "expected": None}, {"stdin": "1", "stdout": "2"})
 
 
-def test_gsm8k_solutions_lose_their_calculator_marks(tmp_path):
-    data = write(tmp_path, GSM8K)
-    assert read_gsm8k_thinking(config_of(**data, format="gsm8k"), "train") == {"gsm8k-1": "2 boxes of 1200.\nSo 1,200."}
+def test_an_interrupted_write_is_told_by_its_file(tmp_path):
+    table = pyarrow.Table.from_pylist([{"prompt": "a", "answer": "1"}] * 50)
+    pyarrow.parquet.write_table(table, tmp_path / "whole.parquet")
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    (tmp_path / "torn.parquet").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "torn.jsonl.gz").write_bytes(gzip.compress(b'{"prompt": "a", "answer": "1"}\n' * 9)[:-12])
+    (tmp_path / "torn.json").write_text('[{"prompt": "a", "answ')
+    for name, message in (
+        ("torn.parquet", r"torn\.parquet: no complete parquet file"),
+        ("torn.jsonl.gz", r"torn\.jsonl\.gz: no complete gzip file"),
+        ("torn.json", r"torn\.json: not valid JSON"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load_problems(config_of(path=str(tmp_path), train=name), "train")
+
+
+# --- counted skips ---------------------------------------------------------------------------------------------------
+
+
+def test_bad_rows_are_skipped_and_counted_up_to_the_share_that_is_allowed(tmp_path, caplog):
+    lines = [{"prompt": f"p{i}", "answer": "1"} for i in range(8)]
+    data = write(tmp_path, *lines[:4], {"prompt": "no answer"}, *lines[4:], '{"prompt": "torn", "answ')
+    loaded = read_problems(config_of(**data, on_bad_row="skip", max_bad_share=0.2), "train")
+    assert [p.prompt for p in loaded.problems] == [f"p{i}" for i in range(8)]
+    assert len(loaded.bad) == 2
+    assert "train.jsonl:5: neither 'answer' nor 'tests'" in loaded.bad[0]
+    assert "train.jsonl:10: not valid JSON" in loaded.bad[1]
+    load_problems(config_of(**data, on_bad_row="skip", max_bad_share=0.2), "train")
+    assert "data.train: 2 of 10 rows left out" in caplog.text
+    with pytest.raises(DataError, match=r"2 of 10 rows are bad .*allowed: a share of data\.max_bad_share, 0\.19"):
+        load_problems(config_of(**data, on_bad_row="skip", max_bad_share=0.19), "train")
+
+
+# --- conversations ---------------------------------------------------------------------------------------------------
+
+TALK = [
+    {"role": "system", "content": "be brief"},
+    {"role": "user", "content": "1+1?"},
+    {"role": "assistant", "content": "2"},
+    {"role": "user", "content": "and doubled?"},
+]
+
+
+def test_a_conversation_is_kept_and_its_last_turn_is_the_prompt(tmp_path):
+    data = write(tmp_path, {"id": "a", "messages": TALK, "answer": "4"}, {"messages": TALK[1:2], "answer": "2"})
+    talk, single = load_problems(config_of(**data), "train")
+    assert (talk.prompt, talk.messages) == ("and doubled?", tuple(TALK))
+    assert (single.prompt, single.messages) == ("1+1?", ())
 
 
 @pytest.mark.parametrize(
-    ("line", "message"),
+    ("messages", "message"),
     [
-        ({"question": "a", "answer": "4"}, "the field 'answer' has no '####'"),
-        ({"question": "a"}, "no field 'answer'; it has question"),
-        ({"answer": "#### 4"}, "no field 'question'; it has answer"),
+        (TALK[:3], "'messages' must end with a message of the user"),
+        ([{"role": "human", "content": "a"}], r"messages\[0\] has the role 'human'; allowed: system, user"),
+        ([{"role": "user", "content": ""}], r"messages\[0\] has the content ''; allowed: text"),
+        ([{"role": "user"}], r"messages\[0\] has the content None; allowed: text"),
+        ("hello", "'messages' is no list of objects"),
     ],
 )
-def test_a_bad_gsm8k_line_is_named_by_file_and_line(tmp_path, line, message):
-    data = write(tmp_path, GSM8K, line)
-    with pytest.raises(DataError, match=rf"train\.jsonl:2: {message}"):
-        load_problems(config_of(**data, format="gsm8k"), "train")
+def test_a_bad_conversation_is_named_by_its_turn(tmp_path, messages, message):
+    with pytest.raises(DataError, match=rf"train\.jsonl:1: {message}"):
+        load_problems(config_of(**write(tmp_path, {"messages": messages, "answer": "4"})), "train")
+
+
+def test_a_problem_written_as_a_row_is_read_back_the_same(tmp_path):
+    problems = [
+        Problem("a", "and doubled?", "math", "me", "4", (), "2", "think", {"solution": "1+1=2"}, tuple(TALK)),
+        Problem("b", "write f", "code", tests=({"call": "f", "args": [], "expected": None},)),
+        Problem("c", "0", answer="0"),
+    ]
+    rows = [problem_to_row(problem) for problem in problems]
+    assert rows[2] == {"id": "c", "prompt": "0", "answer": "0"}
+    assert load_problems(config_of(**write(tmp_path, *rows)), "train") == problems
 
 
 # --- the embedded world ----------------------------------------------------------------------------------------------

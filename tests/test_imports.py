@@ -56,7 +56,7 @@ def test_only_engines_trainers_and_model_files_import_torch():
         if torch_or_trl & {name.partition(".")[0] for name in imported(path)}
     }
     light = {"rollout/types.py", "rollout/protocol.py", "rollout/plan.py", "rollout/collect.py", "rollout/engine.py"}
-    light |= {"rl/config.py", "rl/data.py", "rl/advantages.py", "rl/history.py", "rl/metrics.py", "rl/run_log.py"}
+    light |= {"rl/config.py", "rl/data/load.py", "rl/advantages.py", "rl/history.py", "rl/metrics.py", "rl/run_log.py"}
     assert not heavy & light
     assert not [name for name in heavy if name.startswith(("rewards/", "rl/algorithms/", "scripts/"))]
 

@@ -12,7 +12,7 @@ CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
     "switch_probs truncated scores broken"
 )
-PROBLEM = "id prompt domain source answer tests difficulty necessity metadata"
+PROBLEM = "id prompt domain source answer tests difficulty necessity metadata messages"
 
 
 def test_a_rollout_has_every_field_of_the_public_contract():
@@ -27,7 +27,8 @@ def test_a_rollout_survives_json_unchanged():
         domain="code",
         difficulty="2",
         necessity="no_think",
-        metadata={"entry": {"seed": 7, "names": ["a"]}},
+        metadata={"solution": "def f(n): return n + 1", "level": 2},
+        messages=({"role": "system", "content": "be brief"}, {"role": "user", "content": "12 + 34"}),
     )
     rollout = make_rollout(
         "no_think",

@@ -1,81 +1,146 @@
-"""The two-mode set: every problem once with thinking and once answered directly.
+"""What the fine-tuning rows are: a problem answered in one mode, rendered by the protocol.
 
-Both modes of a problem share everything before the switch, so fine-tuning on it teaches how to answer in each mode and
-leaves the choice between them at one half. Rows come in the order they are trained in: of each batch first the
-thinking half, then the direct half, so that short responses are padded to short ones.
+Both modes of a problem share everything before the switch, so fine-tuning on pairs teaches how to answer in each mode
+and leaves the choice between them at one half. Rows come in the order they are trained in: of each batch first the
+thinking rows, then the direct ones, so that short responses are padded to short ones.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from rl.config import Config, ConfigError
-from rl.data import load_problems, read_gsm8k_thinking
+from rl.data import load_problems
+from rl.data.embedded import is_tiny
+from rl.data.records import Record
+from rl.data.schema import problem_of_row
+from rl.row_store import read_rows
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem
 
 COLD_START_SEED = 2000
 IGNORE = -100
+Row = dict[str, list[int]]
 
 
 @dataclass(frozen=True)
-class Worked:
-    """A problem with a worked solution; `judge_words` are texts to draw the judge step from."""
+class Example:
+    """One response to learn; `judge_words` are texts to draw its judge step from."""
 
     problem: Problem
-    thinking: str
+    mode: Mode
+    answer: str
+    thinking: str = ""
     judge_words: Sequence[str] = ("",)
 
 
-def worked_problems(config: Config) -> list[Worked]:
-    """The cold start's problems. The embedded world excludes its test prompts; GSM8K takes the train split."""
+Pair = tuple[Example, Example]
+
+
+def worked_pairs(config: Config) -> list[Pair]:
+    """(think, direct) examples of the first fine-tuning. The embedded world excludes its test prompts; a labelled file
+    gives the model's own answers; data sets give their train problems that come with a solution
+    (`metadata["solution"]`). Raises `ConfigError` when there are none."""
     count = config.cold_start.problems
-    if config.data.train == "tiny":
-        from rl.tiny.model import JUDGE_WORDS
-        from rl.tiny.world import generate, thinking_text
+    if config.cold_start.labels:
+        pairs = [pair for row in labelled_rows(config.cold_start.labels) if (pair := labelled_pair(row))]
+        if not pairs:
+            raise ConfigError(f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes")
+        return pairs[:count]
+    if is_tiny(config.data.train):
+        return _embedded_pairs(config, count)
+    problems = [p for p in load_problems(config, "train") if p.answer is not None and p.metadata.get("solution")]
+    if not problems:
+        raise ConfigError(
+            f"data.train {config.data.train!r} (format {config.data.format}) has no worked solutions to start from; "
+            "allowed: problems with an answer and metadata.solution, such as the formats gsm8k and math, or "
+            "cold_start.labels"
+        )
+    return [_pair(p, str(p.answer), str(p.metadata["solution"]).strip()) for p in problems[:count]]
 
-        held_out = frozenset(p.prompt for p in load_problems(config, "test"))
-        shares = config.cold_start.shares or config.data.shares
-        worlds = generate(count, COLD_START_SEED + config.seed, shares, held_out)
-        return [Worked(w.problem, thinking_text(w.chain), JUDGE_WORDS) for w in worlds]
-    if config.data.format != "gsm8k":
-        raise ConfigError("the cold start needs worked solutions; allowed: data.train tiny, or data.format gsm8k")
-    thinking = read_gsm8k_thinking(config, "train")
-    return [Worked(p, thinking[p.id]) for p in load_problems(config, "train")[:count]]
+
+def _embedded_pairs(config: Config, count: int) -> list[Pair]:
+    from rl.tiny.model import JUDGE_WORDS
+    from rl.tiny.world import generate, thinking_text
+
+    held_out = frozenset(p.prompt for p in load_problems(config, "test"))
+    shares = config.cold_start.shares or config.data.shares
+    worlds = generate(count, COLD_START_SEED + config.seed, shares, held_out)
+    return [_pair(w.problem, w.problem.answer or "", thinking_text(w.chain), JUDGE_WORDS) for w in worlds]
 
 
-def training_rows(
-    worked: Sequence[Worked], config: Config, protocol: DecisionProtocol
-) -> Iterator[dict[str, list[int]]]:
-    """`steps × batch` rows of `input_ids` and `labels` (prompt tokens ignored). Rows above `max_length` are skipped."""
+def _pair(problem: Problem, answer: str, thinking: str, judge_words: Sequence[str] = ("",)) -> Pair:
+    think = Example(problem, "think", answer, thinking, judge_words)
+    return think, Example(problem, "no_think", answer, "", judge_words)
+
+
+def labelled_rows(path: str) -> list[dict[str, Any]]:
+    """The rows of scripts/label_necessity.py. Raises `ConfigError` where there are none."""
+    rows = read_rows(Path(path))
+    if not rows:
+        raise ConfigError(f"no labelled problems in {path!r} (looked in {Path.cwd()}); run scripts/label_necessity.py")
+    return rows
+
+
+def labelled_pair(row: Mapping[str, Any]) -> Pair | None:
+    """The shortest correct answers of a labelled row, or None when one mode never solved it."""
+    think, direct = (labelled_example(row, mode) for mode in MODES)
+    return (think, direct) if think and direct else None
+
+
+def labelled_example(row: Mapping[str, Any], mode: Mode) -> Example | None:
+    """The shortest correct answer of one mode."""
+    best = row["label"][mode]["shortest"]
+    if best is None:
+        return None
+    problem = problem_of_row(Record(f"label of {row['id']!r}", row["id"], row))
+    return Example(problem, mode, best["answer"], best["thinking"], (best["judge"],))
+
+
+def paired_rows(
+    pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
+) -> Iterator[Row]:
+    """`steps × batch` rows, half of each batch a mode; `manual` states the mode in each prompt."""
     settings = config.cold_start
     rng = random.Random(f"cold-start-{config.seed}")
-    stream = _usable(worked, rng, protocol, settings.max_length)
-    for _ in range(settings.steps):
-        pairs = [next(stream) for _ in range(settings.batch // 2)]
+    stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual)
+    for _ in range(steps):
+        drawn = [next(stream) for _ in range(settings.batch // 2)]
         for index in range(len(MODES)):
-            yield from (pair[index] for pair in pairs)
+            yield from (rows[index] for rows in drawn)
 
 
-def _usable(
-    worked: Sequence[Worked], rng: random.Random, protocol: DecisionProtocol, max_length: int
-) -> Iterator[list[dict[str, list[int]]]]:
-    """Endless passes over the problems as (think row, direct row)."""
+def usable_pairs(
+    pairs: Sequence[Pair], rng: random.Random, protocol: DecisionProtocol, max_length: int, *, manual: bool = False
+) -> Iterator[list[Row]]:
+    """Endless passes over the pairs as [think row, direct row]. Raises `ConfigError` when none is short enough."""
     while True:
         found = False
-        for one in rng.sample(worked, len(worked)):
-            rows = [row(one, mode, rng.choice(one.judge_words), protocol) for mode in MODES]
-            if all(len(r["input_ids"]) <= max_length for r in rows):
+        for pair in rng.sample(pairs, len(pairs)):
+            rows = [example_row(one, rng.choice(one.judge_words), protocol, manual=manual) for one in pair]
+            if all(len(one["input_ids"]) <= max_length for one in rows):
                 found = True
                 yield rows
         if not found:
             raise ConfigError(f"cold_start.max_length is {max_length}: no worked problem fits")
 
 
-def row(worked: Worked, mode: Mode, judge: str, protocol: DecisionProtocol) -> dict[str, list[int]]:
-    """One training row: prompt and response, the loss on the response alone."""
-    prompt = protocol.render(worked.problem.prompt)
-    response = protocol.response(mode, worked.problem.answer or "", worked.thinking, judge)
+def example_row(example: Example, judge: str, protocol: DecisionProtocol, *, manual: bool = False) -> Row:
+    """One training row: prompt and response, the loss on the response alone; `manual` states the mode in the prompt."""
+    problem = example.problem
+    prompt = protocol.render(problem.prompt, problem.messages, example.mode if manual else None)
+    response = protocol.response(example.mode, example.answer, example.thinking, judge)
     return {"input_ids": [*prompt, *response], "labels": [IGNORE] * len(prompt) + list(response)}
+
+
+def is_read_back(example: Example, protocol: DecisionProtocol) -> bool:
+    """Whether the response is read as one well-formed answer of its mode. A solution that holds a tag, or begins with
+    a line break where the line break is the switch, is not."""
+    if example.mode == "think" and not example.thinking:
+        return False
+    parsed = protocol.parse(protocol.response(example.mode, example.answer, example.thinking, example.judge_words[0]))
+    return (parsed.mode, parsed.status) == (example.mode, "ok")

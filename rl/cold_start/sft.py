@@ -1,9 +1,10 @@
-"""Supervised fine-tuning on the two-mode set with TRL's `SFTTrainer`."""
+"""One supervised fine-tuning with TRL's `SFTTrainer`, on one rank or several: resumes, finishes, is not done twice."""
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,81 +12,124 @@ from datasets import Dataset
 from tqdm import tqdm
 from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
-from transformers.trainer_utils import get_last_checkpoint
 from trl import SFTConfig, SFTTrainer
 
-from rl.cold_start.examples import training_rows, worked_problems
+from rl.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
+from rl.cold_start.examples import Row
 from rl.config import Config, ConfigError
 from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
+from rl.ranks import is_main, world_size
 from rl.run_log import write_atomically
+from rollout.protocol import DecisionProtocol
 
 DONE = "done.json"
 LINES = 10
 
 
 class ProgressLine(TrainerCallback):
-    """A progress bar over the steps and a line with the loss every so often."""
+    """On the main rank a progress bar over the steps and a line with the loss every so often; and the end mark of a
+    checkpoint, written when all of it is there."""
 
-    def __init__(self, steps: int) -> None:
-        self.bar = tqdm(total=steps, desc="cold start", unit="step", dynamic_ncols=True)
+    def __init__(self, steps: int, title: str) -> None:
+        self.title = title
+        self.bar = tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not is_main())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.bar.update(state.global_step - self.bar.n)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        if logs and "loss" in logs:
-            self.bar.write(f"cold start step {state.global_step}/{state.max_steps} | loss {float(logs['loss']):.3f}")
+        if is_main() and logs and "loss" in logs:
+            loss = float(logs["loss"])
+            self.bar.write(f"{self.title} step {state.global_step}/{state.max_steps} | loss {loss:.3f}")
+
+    def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if is_main():
+            folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
+            write_atomically(folder / COMPLETE, json.dumps({"step": state.global_step}))
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.bar.close()
 
 
-def cold_start(config: Config) -> Path:
-    """Fine-tune and save to `run_dir/cold_start/model`; returns that folder. Finished work is not done twice."""
-    folder = Path(config.run_dir) / "cold_start"
+def fine_tune(
+    config: Config,
+    folder: Path,
+    rows: Callable[[DecisionProtocol], Iterable[Row]],
+    steps: int,
+    *,
+    source: str = "",
+    title: str = "cold start",
+) -> Path:
+    """Fine-tune the model at `source` (default: the configured one) on `rows`, save it to `folder/model` and return
+    that path. A finished one is left alone, a killed one goes on from its last complete checkpoint."""
     model_folder = folder / "model"
     if config.resume == "auto" and (folder / DONE).is_file():
-        print(f"cold start: already done ({model_folder})")
+        if is_main():
+            print(f"{title}: already done ({model_folder})")
         return model_folder
-    tokenizer = load_tokenizer(config)
-    model = load_model(config, tokenizer)
+    tokenizer = load_tokenizer(config, source)
+    model = load_model(config, tokenizer, source)
     if config.protocol.add_tokens:
         added = add_decision_tokens(config, tokenizer, model)
-        print(f"cold start: added tokens {', '.join(added) or 'none'}")
-    protocol = build_protocol(config, tokenizer)
-    dataset = Dataset.from_list(list(training_rows(worked_problems(config), config, protocol)))
+        if is_main():
+            print(f"{title}: added tokens {', '.join(added) or 'none'}")
+    dataset = Dataset.from_list(list(rows(build_protocol(config, tokenizer))))
     trainer = SFTTrainer(
         model=model,
-        args=sft_config(config, folder / "checkpoints"),
+        args=sft_config(config, folder / "checkpoints", steps),
         train_dataset=dataset,
         processing_class=tokenizer,
-        callbacks=[ProgressLine(config.cold_start.steps)],
+        callbacks=[ProgressLine(steps, title)],
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    checkpoint = get_last_checkpoint(str(folder / "checkpoints")) if (folder / "checkpoints").is_dir() else None
-    trainer.train(resume_from_checkpoint=checkpoint if config.resume == "auto" else None)
-    trainer.save_model(str(model_folder))
-    trainer.accelerator.wait_for_everyone()
-    if trainer.accelerator.is_main_process:
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        write_atomically(folder / DONE, json.dumps({"steps": config.cold_start.steps}))
+    trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, folder / "checkpoints"))
+    _save(trainer, folder, steps)
     return model_folder
 
 
-def sft_config(config: Config, output: Path) -> SFTConfig:
-    """TRL's arguments; every option that shapes the loss is set."""
-    settings = config.cold_start
+def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:
+    """Where to go on from. The ranks agree on it before the main one clears away what a kill left half written."""
+    resume = last_complete(folder) if config.resume == "auto" else None
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        if config.resume != "auto":
+            shutil.rmtree(folder, ignore_errors=True)
+        remove_incomplete(folder)
+        if resume:
+            print(f"resuming from {resume} (step {step_of(resume)})")
+    return str(resume) if resume else None
+
+
+def _save(trainer: SFTTrainer, folder: Path, steps: int) -> None:
+    """The model in full or not at all: written beside its place, then moved there."""
+    part = folder / "model.part"
+    trainer.save_model(str(part))
+    trainer.accelerator.wait_for_everyone()
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(folder / "model", ignore_errors=True)
+        part.rename(folder / "model")
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
+        write_atomically(folder / DONE, json.dumps({"steps": steps}))
+    trainer.accelerator.wait_for_everyone()
+
+
+def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
+    """TRL's arguments; every option that shapes the loss is set. `cold_start.batch` counts over all ranks."""
+    settings, ranks = config.cold_start, world_size()
     if settings.batch % 2:
         raise ConfigError(f"cold_start.batch is {settings.batch}; allowed: an even number, half of it a mode")
-    micro = settings.micro_batch or settings.batch // 2
-    if settings.batch % micro:
-        raise ConfigError(f"cold_start.micro_batch is {micro}; allowed: a divisor of cold_start.batch")
+    micro = settings.micro_batch or max(1, settings.batch // max(2, ranks))
+    if settings.batch % (micro * ranks):
+        raise ConfigError(
+            f"cold_start.micro_batch is {micro} on {ranks} rank(s); allowed: a divisor of cold_start.batch / ranks, "
+            f"{settings.batch} / {ranks}"
+        )
     return SFTConfig(
         output_dir=str(output),
-        max_steps=settings.steps,
+        max_steps=steps,
         per_device_train_batch_size=micro,
-        gradient_accumulation_steps=settings.batch // micro,
+        gradient_accumulation_steps=settings.batch // (micro * ranks),
         learning_rate=settings.learning_rate,
         lr_scheduler_type=settings.schedule,
         warmup_steps=settings.warmup_steps,
@@ -99,7 +143,8 @@ def sft_config(config: Config, output: Path) -> SFTConfig:
         dataset_kwargs={"skip_prepare_dataset": True},
         bf16=config.trainer.bf16,
         gradient_checkpointing=config.model.gradient_checkpointing,
-        logging_steps=max(1, settings.steps // LINES),
+        deepspeed=config.trainer.deepspeed or None,
+        logging_steps=max(1, steps // LINES),
         save_strategy="steps" if settings.save_every else "no",
         save_steps=settings.save_every or 500,
         save_total_limit=2,
@@ -107,6 +152,7 @@ def sft_config(config: Config, output: Path) -> SFTConfig:
         disable_tqdm=True,
         remove_unused_columns=False,
         dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
         **device_arguments(),
         seed=config.seed,
         data_seed=config.seed,

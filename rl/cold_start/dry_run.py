@@ -1,0 +1,47 @@
+"""`scripts/cold_start.py --dry-run`: everything a cold start needs, checked in seconds, nothing trained or written."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from pathlib import Path
+
+from rl.cold_start.examples import IGNORE
+from rl.cold_start.gears import first_rows
+from rl.cold_start.sft import sft_config
+from rl.config import Config
+from rl.policy import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rollout.types import MODES
+
+
+def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
+    """Load model, tokenizer and template, build the first batch of rows and show one of each mode. Raises `UserError`
+    on what cannot work."""
+    settings, gears = config.cold_start, config.cold_start.gears
+    sft_config(config, Path(config.run_dir), settings.steps)
+    tokenizer = load_tokenizer(config)
+    if config.protocol.add_tokens:
+        added = add_decision_tokens(config, tokenizer, load_model(config, tokenizer))
+        show(f"model: {config.model.path}, added tokens {', '.join(added) or 'none'}")
+    else:
+        load_model(config, tokenizer)
+        show(f"model: {config.model.path}")
+    protocol = build_protocol(config, tokenizer)
+    if gears.automatic_steps and not gears.manual_steps:
+        show("no manual gear: the second gear samples from the model as it is")
+    else:
+        batch = list(itertools.islice(first_rows(config, protocol), settings.batch))
+        longest = max(len(row["input_ids"]) for row in batch)
+        show(f"rows of the first batch: {len(batch)}, the longest {longest} tokens (cap {settings.max_length})")
+        for mode, row in zip(MODES, (batch[0], batch[-1]), strict=True):
+            prompt = len([label for label in row["labels"] if label == IGNORE])
+            show(f"{mode} prompt: {_line(protocol.decode(row['input_ids'][:prompt]))}")
+            show(f"{mode} response: {_line(protocol.decode(row['input_ids'][prompt:]))}")
+    steps = [f"{gears.manual_steps} manual", f"{gears.automatic_steps} automatic"]
+    show(f"steps: {' + '.join(steps) if gears.manual_steps or gears.automatic_steps else settings.steps}")
+    show("dry run: everything a cold start needs is in place")
+
+
+def _line(text: str, width: int = 200) -> str:
+    text = text.replace("\n", "\\n")
+    return text if len(text) <= width else f"{text[: width // 2]} … {text[-width // 2 :]}"

@@ -1,0 +1,137 @@
+"""The gate between cold start and RL: a policy that cannot do both modes has nothing to decide, so RL cannot move it.
+
+On a few training problems, each answered greedily in both forced modes and once freely:
+
+    switch probability of a mode   mean over the problems of its probability at the free decision, within limits
+    accuracy of a mode             share right when forced into it, at or above a floor
+    obedience                      with manual tags: share of tagged prompts answered in the stated mode
+
+Every failure says what was measured, what is allowed, and what to change.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rewards.registry import Reward, build_rewards
+from rewards.score import score_groups
+from rl.cold_start.settings import GateConfig
+from rl.config import Config
+from rl.data import load_problems
+from rl.inference import open_policy
+from rl.policy import GATE, cold_start_folder
+from rl.run_log import write_atomically
+from rollout.collect import collect
+from rollout.engine import Engine, Sampling
+from rollout.protocol import DecisionProtocol
+from rollout.types import MODES, Problem, RolloutGroup
+
+PLAN = (*MODES, None)
+REMEDIES = {
+    "switch_probability": "more examples of this mode in the cold start (cold_start.gears.keep: each_mode, more steps)",
+    "accuracy": "a longer cold start, easier problems, or a longer rollout.max_new_tokens",
+    "obedience": "more cold_start.gears.manual_steps or a larger manual_share",
+}
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What was measured: by mode the mean switch probability, the forced accuracy and (with tags) the obedience."""
+
+    problems: int
+    switch_probability: Mapping[str, float]
+    accuracy: Mapping[str, float]
+    obedience: Mapping[str, float]
+
+
+def run_gate(config: Config) -> list[str]:
+    """Measure the cold start's model, write `gate.json` beside it, and return what failed (nothing: RL may begin)."""
+    folder = cold_start_folder(config)
+    problems = load_problems(config, "train")[: config.cold_start.gate.problems]
+    engine, protocol = open_policy(config, str(folder / "model"))
+    probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
+    failures = judge_probe(probe, config.cold_start.gate)
+    write_atomically(folder / GATE, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
+    return failures
+
+
+def measure(
+    config: Config,
+    problems: Sequence[Problem],
+    engine: Engine,
+    protocol: DecisionProtocol,
+    rewards: Sequence[Reward],
+) -> Probe:
+    """The probe of a policy on these problems, `evaluation.batch` rows at once."""
+    sampling = Sampling(temperature=0.0, max_new_tokens=config.rollout.max_new_tokens)
+    answers = [reward for reward in rewards if reward.step == "answer"]
+    groups: list[RolloutGroup] = []
+    size = max(1, config.evaluation.batch // len(PLAN))
+    for start in range(0, len(problems), size):
+        found = collect(problems[start : start + size], PLAN, engine, protocol, sampling, config.seed)
+        groups += score_groups(found, answers)
+    forced = {mode: [group.rollouts[index] for group in groups] for index, mode in enumerate(MODES)}
+    free = [group.rollouts[-1] for group in groups]
+    return Probe(
+        problems=len(groups),
+        switch_probability={mode: _mean([r.switch_probs.get(mode, 0.0) for r in free]) for mode in MODES},
+        accuracy={mode: _mean([r.scores["correct"] for r in forced[mode]]) for mode in MODES},
+        obedience=obedience(config, problems, engine, protocol),
+    )
+
+
+def obedience(
+    config: Config, problems: Sequence[Problem], engine: Engine, protocol: DecisionProtocol
+) -> dict[str, float]:
+    """Of each mode the share of prompts with its tag that the policy, choosing freely, answers in it; empty without
+    tags."""
+    sampling = Sampling(temperature=0.0, max_new_tokens=config.rollout.max_new_tokens)
+    size, shares = config.evaluation.batch, {}
+    for mode in MODES if protocol.tags else ():
+        obeyed: list[float] = []
+        for start in range(0, len(problems), size):
+            batch = problems[start : start + size]
+            groups = collect(batch, (None,), engine, protocol, sampling, config.seed, manual=mode)
+            obeyed += [group.rollouts[0].mode == mode for group in groups]
+        shares[str(mode)] = _mean(obeyed)
+    return shares
+
+
+def judge_probe(probe: Probe, limits: GateConfig) -> list[str]:
+    """One line for each limit that is not kept."""
+    low, high = limits.min_switch_probability, limits.max_switch_probability
+    failures = []
+    for mode, value in probe.switch_probability.items():
+        if not low <= value <= high:
+            failures.append(_failure("switch_probability", mode, value, f"{low} to {high}"))
+    for mode, floor in limits.min_accuracy.items():
+        if probe.accuracy[mode] < floor:
+            failures.append(_failure("accuracy", mode, probe.accuracy[mode], f"{floor} or more"))
+    for mode, value in probe.obedience.items():
+        if value < limits.min_obedience:
+            failures.append(_failure("obedience", mode, value, f"{limits.min_obedience} or more"))
+    return failures
+
+
+def _failure(name: str, mode: str, value: float, allowed: str) -> str:
+    return f"{name.replace('_', ' ')} of {mode} is {value:.3f}; allowed: {allowed}; try {REMEDIES[name]}"
+
+
+def lines(probe: Mapping[str, Any]) -> list[str]:
+    """The probe in a line a mode."""
+    shown = []
+    for mode in MODES:
+        parts = [
+            f"switch probability {probe['switch_probability'][mode]:.3f}",
+            f"accuracy {probe['accuracy'][mode]:.3f}",
+        ]
+        parts += [f"obeys its tag {probe['obedience'][mode]:.3f}"] if probe["obedience"] else []
+        shown.append(f"gate, {mode}: {', '.join(parts)}")
+    return shown
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(sum(values) / len(values)) if values else 0.0

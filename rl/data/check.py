@@ -1,0 +1,95 @@
+"""What `scripts/check_data.py` finds in the data of a run, and the problems that remain without it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tqdm import tqdm
+
+from rewards.registry import Reward
+from rl.config import Config
+from rl.data.gold import GoldCheck, check_gold
+from rl.data.load import Loaded, read_problems
+from rl.data.overlap import Overlap, duplicates, overlaps
+from rl.data.schema import problem_to_row
+from rl.row_store import write_rows
+from rollout.types import Problem
+
+SPLITS = ("train", "test")
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class SplitCheck:
+    """One split: its problems, repeated ones as (id, first id), and how the gold answers fare."""
+
+    loaded: Loaded
+    repeated: list[tuple[str, str]]
+    gold: GoldCheck
+
+
+@dataclass(frozen=True)
+class DataCheck:
+    """Both splits, and the training problems that overlap with the test split."""
+
+    splits: dict[str, SplitCheck]
+    overlapping: list[Overlap]
+
+    def lines(self) -> list[str]:
+        """The report, for people."""
+        shown = []
+        for name, split in self.splits.items():
+            gold = split.gold
+            shown.append(f"{name}: {len(split.loaded.problems)} problems of {split.loaded.where!r}")
+            shown += _listed("bad rows", split.loaded.bad)
+            shown += _listed("duplicates", [f"{one} repeats {first}" for one, first in split.repeated])
+            shown += _listed(
+                f"gold answers that the rewards cannot verify ({gold.share:.1%} of {gold.tried})",
+                [f"{problem_id}: {reason}" for problem_id, reason in gold.failed.items()],
+            )
+        found = [f"{one.train_id} and {one.test_id} share {one.shared[:100]!r}" for one in self.overlapping]
+        return shown + _listed("training problems that overlap with the test split", found)
+
+    def refusals(self, config: Config) -> list[str]:
+        """What is above its limit."""
+        limit, refused = config.data.max_bad_gold, []
+        for name, split in self.splits.items():
+            if split.gold.share > limit:
+                refused.append(
+                    f"{split.gold.share:.1%} of the gold answers of data.{name} fail their reward; allowed: "
+                    f"data.max_bad_gold, {limit:.1%}"
+                )
+        return refused
+
+    def sound(self, name: str) -> list[Problem]:
+        """The problems of a split without repeated ones, failing gold answers and, in training, overlaps."""
+        split = self.splits[name]
+        left_out = {one for one, _ in split.repeated} | set(split.gold.failed)
+        if name == "train":
+            left_out |= {one.train_id for one in self.overlapping}
+        return [problem for problem in split.loaded.problems if problem.id not in left_out]
+
+
+def check_data(config: Config, rewards: Sequence[Reward]) -> DataCheck:
+    """Read and check both splits. Raises `DataError` for what cannot be read at all."""
+    splits = {}
+    for name in SPLITS:
+        loaded = read_problems(config, name)
+        tried = tqdm(loaded.problems, desc=f"gold answers, {name}", unit="problem", dynamic_ncols=True)
+        splits[name] = SplitCheck(loaded, duplicates(loaded.problems), check_gold(tried, rewards))
+    return DataCheck(splits, overlaps(*(splits[name].loaded.problems for name in SPLITS)))
+
+
+def write_sound(check: DataCheck, folder: Path) -> list[Path]:
+    """Write the sound problems of both splits in this project's schema; returns the files."""
+    paths = []
+    for name in SPLITS:
+        paths.append(folder / f"{name}.jsonl")
+        write_rows(paths[-1], [problem_to_row(problem) for problem in check.sound(name)])
+    return paths
+
+
+def _listed(title: str, found: Sequence[str]) -> list[str]:
+    return [f"  {title}: {len(found)}", *(f"    {one}" for one in found[:SHOWN])]

@@ -1,0 +1,29 @@
+"""The embedded world as a data source: `tiny`. No prompt of the test split is in the train split."""
+
+from __future__ import annotations
+
+from rl.config import Config
+from rl.data.records import DataError
+from rollout.types import Problem
+
+TEST_SEED, TRAIN_SEED = 7, 1000
+
+
+def is_tiny(where: str) -> bool:
+    """Whether a data source is an embedded world."""
+    return where.partition(":")[0] == "tiny"
+
+
+def embedded_problems(config: Config, where: str, split: str, size: int | None) -> list[Problem]:
+    """The problems of one split; they follow from the seed."""
+    from rl.tiny.world import LEVELS, generate
+
+    shares = config.data.shares
+    if not shares or not set(shares) <= set(LEVELS) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        raise DataError(f"data.shares is {shares}; allowed: shares of 0 or more for the levels {', '.join(LEVELS)}")
+    test_size = config.data.test_size or 500
+    test = [w.problem for w in generate(test_size, TEST_SEED + config.seed, shares)]
+    if split == "test":
+        return test
+    held_out = frozenset(p.prompt for p in test)
+    return [w.problem for w in generate(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]

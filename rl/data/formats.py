@@ -1,0 +1,23 @@
+"""The adapters by name (`data.format`): each turns one row of a well-known data set into a problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rl.data.chat_sets import omnithought, trl, verl
+from rl.data.code_sets import humaneval, mbpp
+from rl.data.math_sets import gsm8k, math
+from rl.data.records import Record
+from rl.data.schema import problem_of_row
+from rollout.types import Problem
+
+FORMATS: dict[str, Callable[[Record], Problem]] = {
+    "problems": problem_of_row,
+    "gsm8k": gsm8k,
+    "math": math,
+    "humaneval": humaneval,
+    "mbpp": mbpp,
+    "omnithought": omnithought,
+    "verl": verl,
+    "trl": trl,
+}

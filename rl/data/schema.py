@@ -1,0 +1,81 @@
+"""The problem schema: `id, prompt | messages, domain, source, answer | tests, difficulty, necessity, metadata`.
+
+`problem_of_row` reads a row, `problem_to_row` writes one; fields of others are ignored and null means absent. The id
+defaults to the row's number. Numbers in text fields become text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
+from typing import Any
+
+from rl.data.records import DataError, Record
+from rollout.types import MODES, Problem
+
+ROLES = ("system", "user", "assistant", "tool")
+
+
+def problem_of_row(record: Record) -> Problem:
+    """The problem of a row in this project's own fields. Raises `DataError`."""
+    row = record.fields
+    messages, prompt = conversation(record, "messages") if row.get("messages") else ((), record.text("prompt"))
+    tests = tuple(_without_nulls(test) for test in record.objects("tests"))
+    if row.get("necessity") not in (None, *MODES):
+        raise DataError(f"{record.place}: 'necessity' is {row['necessity']!r}; allowed: {', '.join(MODES)}")
+    if row.get("answer") is None and not tests:
+        raise DataError(f"{record.place}: neither 'answer' nor 'tests': no reward could judge it")
+    texts = {name: str(row[name]) for name in ("answer", "difficulty", "domain", "source") if row.get(name) is not None}
+    return Problem(
+        id=str(record.name if row.get("id") is None else row["id"]),
+        prompt=prompt,
+        tests=tests,
+        necessity=row.get("necessity"),
+        metadata=record.mapping("metadata"),
+        messages=messages,
+        **texts,
+    )
+
+
+def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, str], ...], str]:
+    """(messages, prompt) of a field with chat messages. The last one must be the user's; a conversation that is one
+    user turn is a prompt and nothing else. Raises `DataError`."""
+    turns = record.objects(name)
+    for index, turn in enumerate(turns):
+        role, content = turn.get("role"), turn.get("content")
+        if role not in ROLES:
+            raise DataError(f"{record.place}: {name}[{index}] has the role {role!r}; allowed: {', '.join(ROLES)}")
+        if not isinstance(content, str) or not content.strip():
+            raise DataError(f"{record.place}: {name}[{index}] has the content {content!r:.80}; allowed: text")
+    if not turns or turns[-1]["role"] != "user":
+        raise DataError(f"{record.place}: {name!r} must end with a message of the user")
+    messages = tuple({"role": turn["role"], "content": turn["content"]} for turn in turns)
+    return (messages if len(messages) > 1 else ()), messages[-1]["content"]
+
+
+def problem_to_row(problem: Problem) -> dict[str, Any]:
+    """The fields of a problem that hold something, ready for `json.dumps`; `problem_of_row` reads them back."""
+    row: dict[str, Any] = {"id": problem.id}
+    row |= {"messages": list(map(dict, problem.messages))} if problem.messages else {"prompt": problem.prompt}
+    for one in fields(Problem):
+        value = getattr(problem, one.name)
+        if one.name not in ("id", "prompt", "messages") and value not in (None, "", (), {}):
+            row[one.name] = value
+    row |= {"tests": list(map(dict, problem.tests))} if problem.tests else {}
+    return row
+
+
+def unique_ids(problems: Sequence[Problem]) -> str | None:
+    """The first id that is used twice, or None."""
+    seen: set[str] = set()
+    for problem in problems:
+        if problem.id in seen:
+            return problem.id
+        seen.add(problem.id)
+    return None
+
+
+def _without_nulls(test: Mapping[str, Any]) -> dict[str, Any]:
+    """A test without the empty columns that a table of several forms gives it; a call may well expect null."""
+    called = test.get("call") is not None
+    return {key: value for key, value in test.items() if value is not None or (called and key == "expected")}

@@ -1,0 +1,40 @@
+"""Measure, for each training problem, whether it needs thinking: N think and N direct answers of the model, scored.
+
+python scripts/label_necessity.py configs/qwen3-0.6b.yaml --out runs/labels.jsonl label.samples=8
+
+A killed run goes on where it stopped; resume=never starts over. The file is a data file: data.train=runs/labels.jsonl.
+"""
+
+from argparse import Namespace
+from pathlib import Path
+
+from rl.command import check_light, parser, run
+from rl.config import Config
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Label the training problems that the file does not hold yet, then say how the labels are spread."""
+    check_light(config)
+    from rewards.registry import build_rewards
+    from rl.cold_start.gears import sample_settings
+    from rl.cold_start.label import label_problems, summary_lines
+    from rl.data import load_problems
+    from rl.inference import open_policy
+    from rl.policy import manual_model
+    from rl.row_store import RowStore
+
+    model = config.label.model or manual_model(config)
+    problems = load_problems(config, "train")
+    store = RowStore(Path(options.out), sample_settings(config, model), fresh=config.resume != "auto")
+    if any(problem.id not in store for problem in problems):
+        print(f"model: {model}")
+        engine, protocol = open_policy(config, model)
+        label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store)
+    print("\n".join(summary_lines([store.rows[problem.id] for problem in problems])))
+    print(f"written: {options.out}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--out", required=True, metavar="FILE", help="the jsonl file of labelled problems")
+    run(main, arguments)

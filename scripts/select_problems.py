@@ -1,0 +1,36 @@
+"""Keep the labelled problems that are worth training on: mostly of middling complexity, some easy and some hard ones.
+
+python scripts/select_problems.py configs/qwen3-0.6b.yaml --labels runs/labels.jsonl --out runs/selected.jsonl
+
+Writes the kept rows and, beside them, a PNG of what there was and what was kept.
+"""
+
+from argparse import Namespace
+from pathlib import Path
+
+from rl.command import parser, run
+from rl.config import Config
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Select, write, plot."""
+    from rl.cold_start.examples import labelled_rows
+    from rl.cold_start.select import plot_selection, select
+    from rl.row_store import write_rows
+    from rollout.errors import UserError
+
+    rows, out = labelled_rows(options.labels), Path(options.out)
+    kept = select(rows, config.select, config.seed)
+    if not kept:
+        raise UserError(f"no problem of {options.labels!r} is kept; allowed: a larger select.floor or select.sigma")
+    write_rows(out, kept)
+    plot_selection(out.with_suffix(".png"), rows, kept, config.select)
+    print(f"kept {len(kept)} of {len(rows)} problems")
+    print(f"written: {out}, {out.with_suffix('.png')}")
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--labels", required=True, metavar="FILE", help="what scripts/label_necessity.py wrote")
+    arguments.add_argument("--out", required=True, metavar="FILE", help="the jsonl file of selected problems")
+    run(main, arguments)

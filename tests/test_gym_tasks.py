@@ -1,0 +1,86 @@
+"""reasoning-gym as a data source. The parts that need the package run where it is installed (extra `reasoning_gym`)."""
+
+from __future__ import annotations
+
+import importlib.util
+
+import pytest
+
+from rl.config_file import parse_config
+from rl.data import DataError, load_problems
+from rl.data.gym_tasks import Task, parse_source
+
+needs_gym = pytest.mark.skipif(
+    importlib.util.find_spec("reasoning_gym") is None, reason="needs the extra reasoning_gym"
+)
+SUMS = "reasoning_gym:chain_sum?min_terms=2&max_terms=2#easy|chain_sum?min_terms=5&max_terms=5#hard"
+
+
+def load(train, split="train", **data):
+    return load_problems(parse_config({"data": {"train": train, "test": train, **data}}), split)
+
+
+def test_a_source_names_tasks_their_settings_and_a_difficulty():
+    assert parse_source(SUMS) == [
+        Task("chain_sum", {"min_terms": 2, "max_terms": 2}, "easy"),
+        Task("chain_sum", {"min_terms": 5, "max_terms": 5}, "hard"),
+    ]
+    assert parse_source("reasoning_gym:gcd") == [Task("gcd", {}, None)]
+
+
+@pytest.mark.parametrize(
+    "source", ["reasoning_gym:", "reasoning_gym:?a=1", "reasoning_gym:gcd?nonsense", "reasoning_gym:gcd|"]
+)
+def test_a_malformed_source_is_refused(source):
+    with pytest.raises(DataError, match="allowed: reasoning_gym:TASK"):
+        parse_source(source)
+
+
+def test_sizes_and_seeds_are_not_the_task_s():
+    with pytest.raises(DataError, match=r"sets 'seed'; allowed: data\.train_size, data\.test_size and seed"):
+        parse_source("reasoning_gym:gcd?seed=3")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("reasoning_gym") is not None, reason="the package is installed")
+def test_without_the_package_the_extra_is_named():
+    with pytest.raises(DataError, match=r"needs reasoning-gym .*pip install '\.\[reasoning_gym\]'"):
+        load("reasoning_gym:chain_sum")
+
+
+@needs_gym
+def test_the_tasks_take_turns_and_carry_their_entry():
+    problems = load(SUMS, train_size=5, test_size=4)
+    assert [p.difficulty for p in problems] == ["easy", "hard", "easy", "hard", "easy"]
+    first = problems[0]
+    assert (first.domain, first.source) == ("arithmetic", "reasoning_gym:chain_sum")
+    entry = first.metadata["reasoning_gym"]["entry"]
+    assert (entry["question"], entry["answer"]) == (first.prompt, first.answer)
+    expression = entry["metadata"]["expression"]
+    assert str(eval(expression, {"__builtins__": {}})) == first.answer
+
+
+@needs_gym
+def test_train_and_test_share_no_prompt_and_follow_the_seed():
+    one_digit = "reasoning_gym:chain_sum?min_terms=2&max_terms=2&min_digits=1&max_digits=1"
+    sizes = {"train_size": 60, "test_size": 60}
+    train, test = load(one_digit, **sizes), load(one_digit, "test", **sizes)
+    assert len({p.prompt for p in [*train, *test]}) == 120
+    assert load(one_digit, **sizes) == train
+    with pytest.raises(DataError, match=r"gave \d+ distinct problems, 400 are wanted"):
+        load(one_digit, train_size=400, test_size=60)
+
+
+@needs_gym
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("reasoning_gym:game_of_life_halting", "scores a wrong answer 1.0"),
+        ("reasoning_gym:graph_color", "has no answer text"),
+        ("reasoning_gym:chain_sums", "no reasoning-gym task 'chain_sums'; did you mean 'chain_sum'"),
+        ("reasoning_gym:chain_sum?min_term=2", "has no setting 'min_term'; allowed: min_terms, max_terms"),
+        ("reasoning_gym:chain_sum?min_terms=0", r"refuses \{'min_terms': 0\}"),
+    ],
+)
+def test_a_task_that_no_reward_could_judge_is_refused(source, message):
+    with pytest.raises(DataError, match=message):
+        load(source, train_size=2, test_size=2)
