@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from rl.config import Config, ConfigError
+from rl.stages import check_stages
 from rollout.protocol import LAYOUTS
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -28,11 +29,19 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "trainer.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "cold_start.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "model.dtype": ("float32", "bfloat16", "float16"),
+    "history.resample": ("off", "srpo", "mode_aware"),
+    "guard.action": ("off", "log", "floor", "stop"),
 }
 _RANGES = {
     "rollout.temperature": (0.01, 100.0),
     "rollout.top_p": (1e-6, 1.0),
     "history.decay": (0.0, 1.0),
+    "history.settled": (0.0, 1.0),
+    "history.return_probability": (0.0, 1.0),
+    "guard.share": (0.0, 0.5),
+    "guard.disagreement": (0.0, 1.0),
+    "guard.floor": (0.0, 1.0),
+    "control.flip_rewards": (0.0, 1.0),
     "trainer.clip_low": (0.0, 1.0),
     "trainer.clip_high": (0.0, 100.0),
     "trainer.learning_rate": (0.0, 10.0),
@@ -55,6 +64,9 @@ _POSITIVE = (
     "cold_start.problems",
     "evaluation.problems",
     "evaluation.batch",
+    "evaluation.probe",
+    "history.warmup_visits",
+    "guard.patience",
 )
 
 
@@ -80,6 +92,7 @@ def parse_config(raw: Mapping[str, Any]) -> Config:
     """A checked `Config` from plain mappings."""
     config = _section(Config, raw, "")
     _check(config)
+    check_stages(config)
     return config
 
 

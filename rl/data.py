@@ -28,8 +28,8 @@ def load_problems(config: Config, split: str) -> list[Problem]:
     data = config.data
     where = data.train if split == "train" else data.test
     size = data.train_size if split == "train" else data.test_size
-    if where == "tiny":
-        problems = _tiny(config, split, size)
+    if is_tiny(where):
+        problems = _tiny(config, where, split, size)
     elif where.startswith("hub:"):
         problems = _parse(_hub_rows(where), data)
     else:
@@ -58,18 +58,25 @@ def _without_marks(text: str) -> str:
     return parts[0] + "".join(part.partition(">>")[2] for part in parts[1:])
 
 
-def _tiny(config: Config, split: str, size: int | None) -> list[Problem]:
-    from rl.tiny.world import LEVELS, generate
+def is_tiny(where: str) -> bool:
+    """Whether a data source is an embedded world: `tiny` or `tiny:NAME`."""
+    return where.partition(":")[0] == "tiny"
 
-    shares = config.data.shares
-    if not shares or not set(shares) <= set(LEVELS) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
-        raise DataError(f"data.shares is {shares}; allowed: shares of 0 or more for the levels {', '.join(LEVELS)}")
+
+def _tiny(config: Config, where: str, split: str, size: int | None) -> list[Problem]:
+    from rl.tiny.worlds import find_world
+
+    world = find_world(where)
+    shares = config.data.shares or world.shares
+    if not shares or not set(shares) <= set(world.levels) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        levels = ", ".join(world.levels)
+        raise DataError(f"data.shares is {dict(shares)}; allowed: shares of 0 or more for the levels {levels}")
     test_size = config.data.test_size or 500
-    test = [w.problem for w in generate(test_size, TEST_SEED + config.seed, shares)]
+    test = [w.problem for w in world.draw(test_size, TEST_SEED + config.seed, shares, frozenset())]
     if split == "test":
         return test
     held_out = frozenset(p.prompt for p in test)
-    return [w.problem for w in generate(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]
+    return [w.problem for w in world.draw(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]
 
 
 def _jsonl_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:

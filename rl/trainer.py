@@ -33,12 +33,14 @@ from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.algorithms.base import Algorithm, group_arrays
-from rl.checkpoints import COMPLETE, HISTORY
+from rl.checkpoints import COMPLETE, HISTORY, RUN_STATE
 from rl.config import Config
 from rl.history import PassHistory
 from rl.metrics import step_line, step_metrics
 from rl.run_log import RunLog, write_atomically
+from rl.run_state import RunState
 from rl.sampler import RoundSampler
+from rl.stages import rollout_at
 from rollout.collect import collect
 from rollout.engine import Sampling
 from rollout.hf_engine import HFEngine
@@ -84,6 +86,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.problems = {problem.id: problem for problem in problems}
         self.recorded = recorded
         self.history = PassHistory(config.history.decay)
+        self.run_state = RunState(config, problems)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.run_log: RunLog | None = None
         self.show_line: Callable[[str], Any] = print
@@ -102,12 +105,11 @@ class StepSRPOTrainer(GRPOTrainer):
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
         settings = self.config.trainer
         return RoundSampler(
-            len(self.problems),
-            prompts=settings.prompts_per_step,
+            self.run_state.order,
+            {name: row for row, name in enumerate(self.problems)},
             group_size=self.config.rollout.group_size,
             repeats=self.args.gradient_accumulation_steps * settings.iterations,
             rounds=-(-settings.steps // settings.iterations),
-            seed=self.config.seed,
         )
 
     def roll_out(self, prompts: list[str]) -> dict[str, Any]:
@@ -131,8 +133,9 @@ class StepSRPOTrainer(GRPOTrainer):
     def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
         if self.recorded is not None:
             return [self.recorded[problem.id] for problem in problems]
-        settings, step = self.config.rollout, self.state.global_step
-        plan = make_plan(settings.group_size, self.forced.at(step), self.forced.minimum)
+        step = self.state.global_step
+        settings = rollout_at(self.config, step)
+        plan = make_plan(settings.group_size, self._forced_share(), self.forced.minimum)
         sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
@@ -164,7 +167,10 @@ class StepSRPOTrainer(GRPOTrainer):
         return output
 
     def _progress(self) -> float:
-        return self.state.global_step / max(self.args.max_steps, 1)
+        return self.run_state.budget.progress(self.state.global_step / max(self.args.max_steps, 1))
+
+    def _forced_share(self) -> float:
+        return self.run_state.forced_share(self.forced.at(self.state.global_step), self.state.global_step)
 
     def _global_counts(self, local: Counts) -> Counts:
         """Counts over all ranks."""
@@ -176,15 +182,25 @@ class StepSRPOTrainer(GRPOTrainer):
         groups = gather_object(self._groups)
         judge, answer = gather_object(judge_B), gather_object(answer_B)
         self.history.observe(groups)
-        share = self.forced.at(self.state.global_step)
+        share, step = self._forced_share(), self.state.global_step + 1
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
-        step = self.state.global_step + 1
+        self._pending |= self.run_state.observe(step, groups)
         if self.run_log is None:
             return
         if step == 1 or step % self.config.rollout.save_every == 0:
             self.run_log.save_rollouts(step, groups)
         if step == 1 or step % self.config.wandb.table_every == 0:
             self.run_log.table(step, groups)
+
+    def add_metrics(self, metrics: dict[str, float]) -> None:
+        """Metrics that belong to the step being logged next."""
+        self._pending |= metrics
+
+    def tell(self, alarm: str) -> None:
+        """An alarm, as a line and through W&B."""
+        if self.run_log is not None:
+            self.show_line(f"alarm: {alarm}")
+            self.run_log.alert(alarm)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)
@@ -204,6 +220,7 @@ class StepSRPOTrainer(GRPOTrainer):
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
         if self.accelerator.is_main_process:
             write_atomically(folder / HISTORY, json.dumps(self.history.state_dict()))
+            write_atomically(folder / RUN_STATE, json.dumps(self.run_state.state_dict()))
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
@@ -211,8 +228,9 @@ class StepSRPOTrainer(GRPOTrainer):
             write_atomically(folder / COMPLETE, json.dumps({"step": self.state.global_step}))
 
     def load_history(self, checkpoint: Path) -> None:
-        """Take the pass history back from a checkpoint."""
+        """Take the pass history and the run's state back from a checkpoint."""
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
+        self.run_state.load_state_dict(json.loads((checkpoint / RUN_STATE).read_text(encoding="utf-8")))
 
 
 def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:

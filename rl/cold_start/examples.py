@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from rl.config import Config, ConfigError
-from rl.data import load_problems, read_gsm8k_thinking
+from rl.data import is_tiny, load_problems, read_gsm8k_thinking
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem
 
@@ -32,14 +32,15 @@ class Worked:
 def worked_problems(config: Config) -> list[Worked]:
     """The cold start's problems. The embedded world excludes its test prompts; GSM8K takes the train split."""
     count = config.cold_start.problems
-    if config.data.train == "tiny":
+    if is_tiny(config.data.train):
         from rl.tiny.model import JUDGE_WORDS
-        from rl.tiny.world import generate, thinking_text
+        from rl.tiny.worlds import find_world
 
+        world = find_world(config.data.train)
         held_out = frozenset(p.prompt for p in load_problems(config, "test"))
-        shares = config.cold_start.shares or config.data.shares
-        worlds = generate(count, COLD_START_SEED + config.seed, shares, held_out)
-        return [Worked(w.problem, thinking_text(w.chain), JUDGE_WORDS) for w in worlds]
+        shares = config.cold_start.shares or config.data.shares or world.shares
+        made = world.draw(count, COLD_START_SEED + config.seed, shares, held_out)
+        return [Worked(w.problem, w.thinking, JUDGE_WORDS) for w in made]
     if config.data.format != "gsm8k":
         raise ConfigError("the cold start needs worked solutions; allowed: data.train tiny, or data.format gsm8k")
     thinking = read_gsm8k_thinking(config, "train")
