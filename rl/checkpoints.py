@@ -6,7 +6,7 @@ import shutil
 from pathlib import Path
 
 HISTORY = "pass_history.json"
-MARGIN = "judge_margin.json"
+RUN_STATE = "run_state.json"
 COMPLETE = "complete.json"
 
 

@@ -34,6 +34,30 @@ def parser(description: str) -> argparse.ArgumentParser:
     return made
 
 
+def names_of(text: str) -> list[str]:
+    """A comma-separated list.
+
+    >>> names_of("a, b,,a")
+    ['a', 'b']
+    """
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def seeds_of(text: str) -> list[int]:
+    """Whole numbers and ranges. Raises `ValueError` when it is neither.
+
+    >>> seeds_of("0-2,7")
+    [0, 1, 2, 7]
+    """
+    found: list[int] = []
+    for part in names_of(text):
+        first, dash, last = part.partition("-")
+        found += range(int(first), int(last) + 1) if dash else [int(first)]
+    if not found:
+        raise ValueError(f"no seeds in {text!r}")
+    return found
+
+
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2."""
     for name, value in ENVIRONMENT.items():

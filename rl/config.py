@@ -139,19 +139,29 @@ class SandboxConfig:
 
 @dataclass(frozen=True)
 class HistoryConfig:
-    """Pass counts of earlier visits to a problem, multiplied by `decay` at each new one."""
+    """Pass counts of earlier visits to a problem, multiplied by `decay` at each new one.
+
+    `resample` (see rl/resampling.py): `off`; `srpo` leaves out prompts whose rollouts were all correct; `mode_aware`
+    only those that had `warmup_visits`, are solved, and whose right mode the policy takes with probability `settled`
+    or more, and lets each of them back into a pass over the data with `return_probability`."""
 
     decay: float = 0.7
+    resample: str = "off"
+    warmup_visits: int = 1
+    settled: float = 0.9
+    return_probability: float = 0.05
 
 
 @dataclass(frozen=True)
 class TrainerConfig:
     """The update. `prompts_per_step` prompts with `rollout.group_size` rollouts each, over all ranks, make one
-    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). `kl` is the weight of the KL
-    to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the importance ratio
+    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). The run ends after `steps`,
+    or once `token_budget` response tokens have been generated over all ranks (0: no limit). `kl` is the weight of the
+    KL to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the importance ratio
     between the trainer's policy and a vLLM engine's (rl/off_policy.py)."""
 
     steps: int = 100
+    token_budget: int = 0
     prompts_per_step: int = 32
     micro_batch: int = 0
     iterations: int = 1
@@ -197,10 +207,13 @@ class ColdStartConfig:
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Greedy evaluation in three modes on the same problems; `batch` rows at once."""
+    """Greedy evaluation in three modes on the same problems; `batch` rows at once. During training the policy's own
+    choice is measured on the first `probe` test problems after every `every` steps and at the end (0: never)."""
 
     problems: int = 500
     batch: int = 256
+    every: int = 0
+    probe: int = 200
     max_new_tokens: int = 0
 
 
@@ -218,9 +231,38 @@ class WandbConfig:
 @dataclass(frozen=True)
 class ControlConfig:
     """Control runs. `permute_judge` deals the judge rewards out at random within each batch: nothing about the
-    problem is left in them, so the think rates must not separate."""
+    problem is left in them, so the think rates must not separate. `flip_rewards` turns this share of the correctness
+    scores in training into their opposite; evaluations see the true ones."""
 
     permute_judge: bool = False
+    flip_rewards: float = 0.0
+
+
+@dataclass(frozen=True)
+class StageConfig:
+    """One stage of a curriculum; see rl/stages.py."""
+
+    steps: int = 0
+    train: str = ""
+    weights: dict[str, float] = field(default_factory=dict)
+    shares: dict[str, float] = field(default_factory=dict)
+    max_new_tokens: int | None = None
+    forced_share: float | None = None
+
+
+@dataclass(frozen=True)
+class GuardConfig:
+    """The collapse guard; see rl/guard.py. `action`: off, log, floor (raise the forced share to `floor`) or stop.
+    `words` replaces the reflective words that mark reasoning in a direct answer."""
+
+    action: str = "log"
+    patience: int = 10
+    share: float = 0.02
+    disagreement: float = 0.1
+    floor: float = 0.5
+    leak_tokens: float = 1.5
+    leak_words: float = 0.2
+    words: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -239,6 +281,8 @@ class Config:
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
     algorithm: dict[str, Any] = field(default_factory=lambda: {"name": "step_srpo"})
     history: HistoryConfig = field(default_factory=HistoryConfig)
+    stages: list[StageConfig] = field(default_factory=list)
+    guard: GuardConfig = field(default_factory=GuardConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     label: LabelConfig = field(default_factory=LabelConfig)
     select: SelectConfig = field(default_factory=SelectConfig)

@@ -19,6 +19,7 @@ import yaml
 
 from rl.config import Config, ConfigError
 from rl.data.formats import FORMATS
+from rl.stages import check_stages
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
 
@@ -34,6 +35,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "cold_start.gears.keep": ("best", "each_mode"),
     "cold_start.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "model.dtype": ("float32", "bfloat16", "float16"),
+    "history.resample": ("off", "srpo", "mode_aware"),
+    "guard.action": ("off", "log", "floor", "stop"),
 }
 _RANGES = {
     "rollout.temperature": (0.01, 100.0),
@@ -55,6 +58,12 @@ _RANGES = {
     "cold_start.gate.min_switch_probability": (0.0, 1.0),
     "cold_start.gate.max_switch_probability": (0.0, 1.0),
     "cold_start.gate.min_obedience": (0.0, 1.0),
+    "history.settled": (0.0, 1.0),
+    "history.return_probability": (0.0, 1.0),
+    "guard.share": (0.0, 0.5),
+    "guard.disagreement": (0.0, 1.0),
+    "guard.floor": (0.0, 1.0),
+    "control.flip_rewards": (0.0, 1.0),
     "trainer.clip_low": (0.0, 1.0),
     "trainer.clip_high": (0.0, 100.0),
     "trainer.engine_ratio_cap": (1.0, 1e6),
@@ -82,6 +91,9 @@ _POSITIVE = (
     "label.batch",
     "evaluation.problems",
     "evaluation.batch",
+    "evaluation.probe",
+    "history.warmup_visits",
+    "guard.patience",
 )
 
 
@@ -107,6 +119,7 @@ def parse_config(raw: Mapping[str, Any]) -> Config:
     """A checked `Config` from plain mappings."""
     config = _section(Config, raw, "")
     _check(config)
+    check_stages(config)
     return config
 
 

@@ -22,6 +22,7 @@ from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.config import Config
 from rl.tables import level_order
+from rl.targets import think_share
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
 from rollout.protocol import DecisionProtocol
@@ -115,14 +116,9 @@ def mode_table(outcomes: Sequence[Outcome]) -> dict[str, Any]:
         for mode in MODE_PLAN
     }
     table["auto"]["think_rate"] = _mean([o.rollouts["auto"].mode == "think" for o in outcomes])
-    table["auto"]["think_probability"] = _mean([_think_share(o.rollouts["auto"]) for o in outcomes])
+    table["auto"]["think_probability"] = _mean([think_share(o.rollouts["auto"]) for o in outcomes])
     table["n"] = len(outcomes)
     return table
-
-
-def _think_share(rollout: Rollout) -> float:
-    think, direct = (rollout.switch_probs.get(m, 0.0) for m in ("think", "no_think"))
-    return think / (think + direct) if think + direct > 0 else 0.5
 
 
 def routers(outcomes: Sequence[Outcome]) -> dict[str, dict[str, float]]:

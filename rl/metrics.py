@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from rl.targets import judge_target, think_share
 from rollout.types import MODES, STATUSES, Rollout, RolloutGroup
 
 
@@ -76,19 +77,14 @@ def _by_difficulty(rollouts: Sequence[Rollout]) -> dict[str, float]:
     for level in sorted({r.problem.difficulty for r in rollouts if r.problem.difficulty is not None}):
         mine = [r for r in rollouts if r.problem.difficulty == level]
         metrics[f"think_rate/{level}"] = _mean(r.mode == "think" for r in mine if not r.forced)
-        metrics[f"think_probability/{level}"] = _mean(_think_share(r) for r in mine if r.switch_probs)
+        metrics[f"think_probability/{level}"] = _mean(think_share(r) for r in mine if r.switch_probs)
         for mode in MODES:
             metrics[f"accuracy/{mode}/{level}"] = _mean(r.scores["correct"] for r in mine if r.mode == mode)
     return metrics
 
 
-def _think_share(rollout: Rollout) -> float:
-    think, direct = (rollout.switch_probs[mode] for mode in MODES)
-    return think / (think + direct) if think + direct > 0 else 0.5
-
-
 def _switch(rollouts: Sequence[Rollout]) -> dict[str, float]:
-    shares = np.array([_think_share(r) for r in rollouts if r.switch_probs])
+    shares = np.array([think_share(r) for r in rollouts if r.switch_probs])
     if not len(shares):
         return {}
     p = np.clip(shares, 1e-12, 1 - 1e-12)
@@ -98,12 +94,8 @@ def _switch(rollouts: Sequence[Rollout]) -> dict[str, float]:
 
 def _target_share(groups: Sequence[RolloutGroup]) -> float:
     """Share of the groups whose judge reward prefers thinking, among those where it prefers a mode."""
-    votes = []
-    for group in groups:
-        think, direct = (_mean(r.scores["judge_reward"] for r in group.by_mode(m)) for m in MODES)
-        if not math.isnan(think) and not math.isnan(direct) and think != direct:
-            votes.append(think > direct)
-    return _mean(votes)
+    targets = [judge_target(group) for group in groups]
+    return _mean(target == "think" for target in targets if target is not None)
 
 
 def step_line(step: int, total: int, metrics: Mapping[str, float]) -> str:

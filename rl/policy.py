@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 from transformers.utils import logging as transformers_logging
 
 from rl.config import Config, ConfigError
+from rl.data import is_tiny
 from rollout.protocol import DecisionProtocol, layout, required_tokens
 
 GATE = "gate.json"
@@ -23,10 +24,10 @@ transformers_logging.disable_progress_bar()
 def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
     """The tokenizer of `path` (default: the configured model), with the configured chat template."""
     source = path or config.model.path
-    if source == "tiny":
-        from rl.tiny.model import build_tokenizer
+    if is_tiny(source):
+        from rl.tiny.model import tokenizer_of
 
-        return build_tokenizer()
+        return tokenizer_of(source)
     tokenizer = AutoTokenizer.from_pretrained(**_location(source))
     if config.model.chat_template:
         file = Path(config.model.chat_template)
@@ -42,10 +43,10 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
 def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
     """The model of `path` (default: the configured one) in the configured dtype."""
     source = path or config.model.path
-    if source == "tiny":
-        from rl.tiny.model import build_model
+    if is_tiny(source):
+        from rl.tiny.model import model_of
 
-        return build_model(tokenizer, config.seed)
+        return model_of(source, tokenizer, config.seed)
     dtype = getattr(torch, config.model.dtype)
     location = _location(source)
     model: Any = AutoModelForCausalLM.from_pretrained(

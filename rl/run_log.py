@@ -66,6 +66,15 @@ class RunLog:
         except Exception as error:
             self._give_up(error)
 
+    def alert(self, text: str) -> None:
+        """A W&B alert."""
+        if self._wandb is None:
+            return
+        try:
+            self._wandb.alert(title=f"{self.run_dir.name}: alarm", text=text)
+        except Exception as error:
+            self._give_up(error)
+
     def finish(self) -> None:
         """Close W&B; the files need no closing."""
         try:

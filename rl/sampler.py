@@ -1,47 +1,33 @@
-"""The order of prompts over a whole run, as one long epoch: resuming is skipping.
+"""The order of rows over a whole run, as one long epoch: resuming is skipping.
 
-Each round draws `prompts` problems without repetition from a stream of shuffled passes over the data, writes each of
-them `group_size` times in a row, and repeats that block `repeats` times, once for every micro-batch that TRL fetches
-while it works on one generation. The order depends on the seed alone, so all ranks and all restarts agree.
+Each round writes every problem of its block `group_size` times in a row, and repeats that `repeats` times, once for
+every micro-batch that TRL fetches while it works on one generation. Which problems a round has is `rl/prompt_order.py`.
 """
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from torch.utils.data import Sampler
 
-from rollout.errors import UserError
+from rl.prompt_order import PromptOrder
 
 
 class RoundSampler(Sampler[int]):
-    """Row indices for `rounds` generations; see the module docstring."""
+    """Row indices for `rounds` generations; `rows` are the data set's rows by problem id."""
 
-    def __init__(self, size: int, *, prompts: int, group_size: int, repeats: int, rounds: int, seed: int) -> None:
-        if prompts > size:
-            raise UserError(f"trainer.prompts_per_step is {prompts}; allowed: up to the {size} training problems")
-        self.size, self.prompts, self.group_size = size, prompts, group_size
-        self.repeats, self.rounds, self.seed = repeats, rounds, seed
+    def __init__(
+        self, order: PromptOrder, rows: Mapping[str, int], *, group_size: int, repeats: int, rounds: int
+    ) -> None:
+        self.order, self.rows = order, rows
+        self.group_size, self.repeats, self.rounds = group_size, repeats, rounds
 
     def __len__(self) -> int:
-        return self.rounds * self.repeats * self.prompts * self.group_size
+        return self.rounds * self.repeats * self.order.prompts * self.group_size
 
     def __iter__(self) -> Iterator[int]:
-        stream = self._stream()
-        for _ in range(self.rounds):
-            block = self._draw(stream)
-            rows = [index for index in block for _ in range(self.group_size)]
+        for number in range(self.rounds):
+            # Asked for once a round: later rounds must not change what the repeats hold.
+            rows = [self.rows[name] for name in self.order.block(number) for _ in range(self.group_size)]
             for _ in range(self.repeats):
                 yield from rows
-
-    def _draw(self, stream: Iterator[int]) -> list[int]:
-        block: dict[int, None] = {}
-        while len(block) < self.prompts:
-            block[next(stream)] = None
-        return list(block)
-
-    def _stream(self) -> Iterator[int]:
-        rng = random.Random(f"prompt-order-{self.seed}")
-        while True:
-            yield from rng.sample(range(self.size), self.size)

@@ -35,16 +35,17 @@ from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.algorithms.base import Algorithm, group_advantages
 from rl.algorithms.group import free_choices
-from rl.checkpoints import COMPLETE, HISTORY, MARGIN
+from rl.checkpoints import COMPLETE, HISTORY, RUN_STATE
 from rl.coin import coin_log_probs
 from rl.config import Config
 from rl.engines import PolicyEngine
 from rl.history import PassHistory
-from rl.margin import MarginState
 from rl.metrics import step_line, step_metrics
 from rl.off_policy import OffPolicyTrainer
 from rl.run_log import RunLog, write_atomically
+from rl.run_state import RunState
 from rl.sampler import RoundSampler
+from rl.stages import rollout_at
 from rollout.collect import collect
 from rollout.engine import Sampling
 from rollout.plan import ForcedShare, make_plan
@@ -93,7 +94,7 @@ class StepSRPOTrainer(OffPolicyTrainer):
         self.problems = {problem.id: problem for problem in problems}
         self.recorded = recorded
         self.history = PassHistory(config.history.decay)
-        self.margin = MarginState(rewards)
+        self.run_state = RunState(config, problems, rewards)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
         self.engine_ratio_cap = config.trainer.engine_ratio_cap
@@ -114,12 +115,11 @@ class StepSRPOTrainer(OffPolicyTrainer):
     def _get_train_sampler(self, dataset: Dataset | None = None) -> Sampler:
         settings = self.config.trainer
         return RoundSampler(
-            len(self.problems),
-            prompts=settings.prompts_per_step,
+            self.run_state.order,
+            {name: row for row, name in enumerate(self.problems)},
             group_size=self.config.rollout.group_size,
             repeats=self.args.gradient_accumulation_steps * settings.iterations,
             rounds=-(-settings.steps // settings.iterations),
-            seed=self.config.seed,
         )
 
     def roll_out(self, prompts: list[str]) -> dict[str, Any]:
@@ -128,7 +128,7 @@ class StepSRPOTrainer(OffPolicyTrainer):
         problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
         groups = self._collect(problems)
         generated = time.perf_counter()
-        state = {"step": self.state.global_step, "controlled_margin": self.margin.controlled}
+        state = {"step": self.state.global_step, "controlled_margin": self.run_state.margin.controlled}
         policy = self.config.reward_errors.policy
         self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts, policy, **state))
         self._pending["time/rollout"] = generated - started
@@ -145,9 +145,9 @@ class StepSRPOTrainer(OffPolicyTrainer):
     def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
         if self.recorded is not None:
             return [self.recorded[problem.id] for problem in problems]
-        settings, step = self.config.rollout, self.state.global_step
-        share = self.forced.at(step, self._progress())
-        plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
+        step = self.state.global_step
+        settings = rollout_at(self.config, step)
+        plan = make_plan(settings.group_size, self._forced_share(), self.forced.least(settings.group_size))
         sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with self.engine.open(self) as engine:
@@ -181,7 +181,7 @@ class StepSRPOTrainer(OffPolicyTrainer):
             loss,
             Counts(*self._over_ranks(local.rollouts, local.tokens, local.answer_tokens)),
             switch_weights_B=weights_B,
-            max_tokens=self.config.rollout.max_new_tokens,
+            max_tokens=rollout_at(self.config, self.state.global_step).max_new_tokens,
         )
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
         if loss.forced_log_prob == "half":
@@ -207,7 +207,12 @@ class StepSRPOTrainer(OffPolicyTrainer):
         return judge_B, answer_B, weights_B
 
     def _progress(self) -> float:
-        return self.state.global_step / max(self.args.max_steps, 1)
+        return self.run_state.budget.progress(self.state.global_step / max(self.args.max_steps, 1))
+
+    def _forced_share(self) -> float:
+        return self.run_state.forced_share(
+            self.forced.at(self.state.global_step, self._progress()), self.state.global_step
+        )
 
     def _over_ranks(self, *counts: int) -> list[int]:
         """The sums of these counts over all ranks."""
@@ -219,12 +224,9 @@ class StepSRPOTrainer(OffPolicyTrainer):
         self._check_broken(groups)
         judge, answer = gather_object(judge_B), gather_object(answer_B)
         self.history.observe(groups)
-        share = self.forced.at(self.state.global_step, self._progress())
+        share, step = self._forced_share(), self.state.global_step + 1
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
-        margin = self.margin.at(self.state.global_step)
-        self._pending |= {} if margin is None else {"judge/margin": margin}
-        self.margin.observe([group.usable() for group in groups])
-        step = self.state.global_step + 1
+        self._pending |= self.run_state.observe(step, [group.usable() for group in groups])
         if self.run_log is None:
             return
         if step == 1 or step % self.config.rollout.save_every == 0:
@@ -238,6 +240,16 @@ class StepSRPOTrainer(OffPolicyTrainer):
             broken = [r.broken for g in groups for r in g.rollouts if r.broken]
             step = self.state.global_step + 1
             logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
+
+    def add_metrics(self, metrics: dict[str, float]) -> None:
+        """Metrics that belong to the step being logged next."""
+        self._pending |= metrics
+
+    def tell(self, alarm: str) -> None:
+        """An alarm, as a line and through W&B."""
+        if self.run_log is not None:
+            self.show_line(f"alarm: {alarm}")
+            self.run_log.alert(alarm)
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         super().log(logs, start_time)
@@ -257,7 +269,7 @@ class StepSRPOTrainer(OffPolicyTrainer):
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
         if self.accelerator.is_main_process:
             write_atomically(folder / HISTORY, json.dumps(self.history.state_dict()))
-            write_atomically(folder / MARGIN, json.dumps(self.margin.state_dict()))
+            write_atomically(folder / RUN_STATE, json.dumps(self.run_state.state_dict()))
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
@@ -265,10 +277,9 @@ class StepSRPOTrainer(OffPolicyTrainer):
             write_atomically(folder / COMPLETE, json.dumps({"step": self.state.global_step}))
 
     def load_history(self, checkpoint: Path) -> None:
-        """Take the pass history and the margin back from a checkpoint."""
+        """Take the pass history and the run's state back from a checkpoint."""
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
-        if (checkpoint / MARGIN).is_file():
-            self.margin.load_state_dict(json.loads((checkpoint / MARGIN).read_text(encoding="utf-8")))
+        self.run_state.load_state_dict(json.loads((checkpoint / RUN_STATE).read_text(encoding="utf-8")))
 
 
 def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:

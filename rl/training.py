@@ -17,15 +17,20 @@ from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
 from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.callbacks import StepEnd
 from rl.checkpoints import last_complete, remove_incomplete, step_of
 from rl.config import Config, ConfigError
 from rl.config_file import save_config
+from rl.control import flip_rewards
 from rl.data import load_problems
 from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer, trained_path
 from rl.preflight import preflight
+from rl.probe import Probe
 from rl.ranks import is_main, world_size
 from rl.run_log import RunLog
+from rl.stages import load_training_problems, longest_response
 from rl.trainer import StepSRPOTrainer
+from rollout.errors import UserError
 from rollout.hf_engine import HFEngine
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
@@ -50,8 +55,10 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
     rewards = build_rewards(config.rewards)
     kl = kl_weight(config, configured_algorithm(config))
+    if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
+        raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
-    problems = [g.problem for g in recorded.values()] if recorded else load_problems(config, "train")
+    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config)
     path = trained_path(config)
     show(f"model: {path}")
     if kl > 0 and path.startswith(("tiny", "gguf:")):
@@ -112,7 +119,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         steps_per_generation=accumulation,
         num_generations=rollout.group_size,
         num_iterations=trainer.iterations,
-        max_completion_length=rollout.max_new_tokens,
+        max_completion_length=longest_response(config),
         temperature=rollout.temperature,
         top_p=rollout.top_p,
         top_k=rollout.top_k,
@@ -169,14 +176,21 @@ def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
         args=grpo_config(config, ranks),
         problems=setup.problems,
         protocol=setup.protocol,
-        rewards=setup.rewards,
+        rewards=flip_rewards(setup.rewards, config.control.flip_rewards, config.seed),
         algorithm=configured_algorithm(config),
         recorded=setup.recorded,
         peft_config=_lora(config),
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
+    trainer.add_callback(StepEnd(trainer, _probe(setup)))
     return trainer
+
+
+def _probe(setup: Setup) -> Probe | None:
+    if setup.config.evaluation.every <= 0:
+        return None
+    return Probe(setup.config, load_problems(setup.config, "test"), setup.protocol, setup.rewards)
 
 
 def _lora(config: Config) -> LoraConfig | None:
@@ -211,14 +225,17 @@ def train(setup: Setup) -> Path:
         trainer.show_line = _line_writer(progress)
         if resume:
             progress.write(f"resuming from {resume}")
-    if start < config.trainer.steps:
+    if start < config.trainer.steps and not trainer.run_state.over:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     folder = Path(config.run_dir) / "model"
-    save_final(trainer, setup.tokenizer, folder)
+    if not trainer.run_state.guard.stopped:
+        save_final(trainer, setup.tokenizer, folder)
     if trainer.run_log:
         trainer.run_log.finish()
     if progress:
         progress.close()
+    if trainer.run_state.guard.stopped:
+        raise UserError(f"the collapse guard stopped the run: {trainer.run_state.guard.stopped} (guard.action is stop)")
     return folder
 
 

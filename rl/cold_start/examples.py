@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config import Config, ConfigError
-from rl.data import load_problems
-from rl.data.embedded import is_tiny
+from rl.data import is_tiny, load_problems
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
 from rl.row_store import read_rows
@@ -65,12 +64,13 @@ def worked_pairs(config: Config) -> list[Pair]:
 
 def _embedded_pairs(config: Config, count: int) -> list[Pair]:
     from rl.tiny.model import JUDGE_WORDS
-    from rl.tiny.world import generate, thinking_text
+    from rl.tiny.worlds import find_world
 
+    world = find_world(config.data.train)
     held_out = frozenset(p.prompt for p in load_problems(config, "test"))
-    shares = config.cold_start.shares or config.data.shares
-    worlds = generate(count, COLD_START_SEED + config.seed, shares, held_out)
-    return [_pair(w.problem, w.problem.answer or "", thinking_text(w.chain), JUDGE_WORDS) for w in worlds]
+    shares = config.cold_start.shares or config.data.shares or world.shares
+    made = world.draw(count, COLD_START_SEED + config.seed, shares, held_out)
+    return [_pair(w.problem, w.problem.answer or "", w.thinking, JUDGE_WORDS) for w in made]
 
 
 def _pair(problem: Problem, answer: str, thinking: str, judge_words: Sequence[str] = ("",)) -> Pair:

@@ -1,4 +1,4 @@
-"""The embedded world as a data source: `tiny`. No prompt of the test split is in the train split."""
+"""The embedded worlds as a data source: `tiny`, or `tiny:NAME`. No prompt of the test split is in the train split."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ TEST_SEED, TRAIN_SEED = 7, 1000
 
 
 def is_tiny(where: str) -> bool:
-    """Whether a data source is an embedded world."""
+    """Whether a data source is an embedded world: `tiny` or `tiny:NAME`."""
     return where.partition(":")[0] == "tiny"
 
 
 def embedded_problems(config: Config, where: str, split: str, size: int | None) -> list[Problem]:
     """The problems of one split; they follow from the seed."""
-    from rl.tiny.world import LEVELS, generate
+    from rl.tiny.worlds import find_world
 
-    shares = config.data.shares
-    if not shares or not set(shares) <= set(LEVELS) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
-        raise DataError(f"data.shares is {shares}; allowed: shares of 0 or more for the levels {', '.join(LEVELS)}")
+    world = find_world(where)
+    shares = config.data.shares or world.shares
+    if not shares or not set(shares) <= set(world.levels) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
+        levels = ", ".join(world.levels)
+        raise DataError(f"data.shares is {dict(shares)}; allowed: shares of 0 or more for the levels {levels}")
     test_size = config.data.test_size or 500
-    test = [w.problem for w in generate(test_size, TEST_SEED + config.seed, shares)]
+    test = [w.problem for w in world.draw(test_size, TEST_SEED + config.seed, shares, frozenset())]
     if split == "test":
         return test
     held_out = frozenset(p.prompt for p in test)
-    return [w.problem for w in generate(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]
+    return [w.problem for w in world.draw(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]

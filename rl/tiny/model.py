@@ -1,12 +1,19 @@
-"""The embedded policy: a word-level tokenizer with real decision tokens and a Qwen3-architecture model of about 0.6M
-parameters, both built by code, nothing downloaded."""
+"""The embedded policies: a word-level tokenizer with real decision tokens and a Qwen3-architecture model, both built by
+code, nothing downloaded. `tiny` is the demo's, about 0.6M parameters; `tiny:WIDTHxLAYERS` has the vocabulary of the
+small worlds and any size."""
 
 from __future__ import annotations
+
+import re
+from collections.abc import Sequence
 
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM, set_seed
 
+from rl.tiny.machine import FILLERS, MARKS, MOVES
+from rl.tiny.programs import PROGRAM_WORDS
 from rl.tiny.world import MAX_REPEAT
+from rollout.errors import UserError
 
 SPECIAL_TOKENS = ("<pad>", "<unk>", "<bos>", "<eos>")
 DECISION_TOKENS = (
@@ -24,12 +31,39 @@ CHAT_TEMPLATE = "<bos> {{ messages[-1]['content'] }} {% if add_generation_prompt
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One token a digit, an operator, a repeat marker, a judge word or a tag; white space carries nothing."""
+    """The demo's: one token a digit, an operator, a repeat marker, a judge word or a tag."""
     repeats = [f"r{n}" for n in range(1, MAX_REPEAT + 1)]
-    words = [*SPECIAL_TOKENS, *DECISION_TOKENS, *JUDGE_WORDS, *"0123456789", *repeats, *"+-=;()"]
-    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(words)}, unk_token="<unk>"))
+    return _word_level(DECISION_TOKENS, [*JUDGE_WORDS, *"0123456789", *repeats, *"+-=;()"], r"r\d|\d|[a-z]+|.")
+
+
+def build_small_tokenizer() -> PreTrainedTokenizerFast:
+    """The small worlds': one token a digit, a move, a filler, a mark, or a piece of a program."""
+    words = [*JUDGE_WORDS, *"0123456789", *MOVES, *FILLERS, *MARKS, *PROGRAM_WORDS]
+    pieces = "|".join(re.escape(word) for word in PROGRAM_WORDS if len(word) > 1)
+    return _word_level((*DECISION_TOKENS, "<no_think>"), words, rf"{pieces}|\d|[a-z]+|.")
+
+
+def tokenizer_of(path: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of `tiny` or `tiny:WIDTHxLAYERS`."""
+    return build_tokenizer() if path == "tiny" else build_small_tokenizer()
+
+
+def model_of(path: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen3ForCausalLM:
+    """The model of `tiny` or `tiny:WIDTHxLAYERS`. Raises `UserError` when the size cannot be read."""
+    if path == "tiny":
+        return build_model(tokenizer, seed)
+    size = re.fullmatch(r"tiny:([1-9]\d{0,3})x([1-9]\d?)", path)
+    if size is None or int(size[1]) % 8:
+        raise UserError(f"model.path is {path!r}; allowed: tiny, or tiny:WIDTHxLAYERS with a width divisible by 8")
+    return build_model(tokenizer, seed, hidden=int(size[1]), layers=int(size[2]))
+
+
+def _word_level(decisions: Sequence[str], words: Sequence[str], pieces: str) -> PreTrainedTokenizerFast:
+    """A tokenizer over these words and tags; white space carries nothing."""
+    vocabulary = [*SPECIAL_TOKENS, *decisions, *words]
+    backend = Tokenizer(models.WordLevel({word: i for i, word in enumerate(vocabulary)}, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(r"r\d|\d|[a-z]+|."), "isolated")]
+        [pre_tokenizers.WhitespaceSplit(), pre_tokenizers.Split(Regex(pieces), "isolated")]
     )
     backend.decoder = decoders.Fuse()
     return PreTrainedTokenizerFast(
@@ -38,7 +72,7 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         unk_token="<unk>",
         bos_token="<bos>",
         eos_token="<eos>",
-        additional_special_tokens=list(DECISION_TOKENS),
+        additional_special_tokens=list(decisions),
         padding_side="left",
         chat_template=CHAT_TEMPLATE,
         clean_up_tokenization_spaces=False,

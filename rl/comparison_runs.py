@@ -1,0 +1,147 @@
+"""The runs behind a comparison: for every world, seed and algorithm one folder, each finished one kept.
+
+    FOLDER/WORLD/seedS/cold_start/   the start that all algorithms share, with its evaluations
+    FOLDER/WORLD/seedS/ALGORITHM/    one run: metrics.jsonl, config.json, eval.json, log.txt, cell.json (written last)
+
+All runs happen in this process, one after the other: importing the libraries takes longer than some of the runs. What
+they print goes to their log.txt. A run that ends with an error of its own (a guard that stops it, say) is recorded
+with that error and no numbers; starting again tries it again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rl.comparison import measures
+from rl.config import Config
+from rl.config_file import load_config
+from rl.run_log import read_metrics, write_atomically
+from rl.tiny.worlds import find_world
+from rollout.errors import UserError
+
+CELL = "cell.json"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything but world, seed and algorithm: the configuration file, its overrides, the folder, and for each
+    algorithm its tuned settings as `section.key` → value. World "" is the configuration's own data."""
+
+    config: str
+    overrides: Sequence[str]
+    folder: Path
+    tuned: Mapping[str, Mapping[str, Any]]
+
+    def settings(self, world: str, seed: int, algorithm: str = "", tuned: Mapping[str, Any] | None = None) -> Config:
+        """The configuration of one run; without an algorithm, of its cold start."""
+        own = find_world(f"tiny:{world}").overrides if world else []
+        place = self.place(world, seed)
+        start = [f"seed={seed}", f"run_dir={place / (algorithm or '.')}"]
+        if algorithm:
+            chosen = self.tuned.get(algorithm, {}) if tuned is None else tuned
+            # The configuration's own parameters belong to the algorithm that it names, not to this one.
+            start += [f"algorithm={{name: {json.dumps(algorithm)}}}", f"model.path={place / 'cold_start' / 'model'}"]
+            start += [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
+        return load_config(self.config, [*own, *self.overrides, *start])
+
+    def place(self, world: str, seed: int) -> Path:
+        """The folder of a world's seed."""
+        return self.folder / (world or "data") / f"seed{seed}"
+
+
+def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, folder: Path) -> dict[str, Any]:
+    """The numbers of one run, from its folder where it is finished. Trains where it is not."""
+    file = folder / CELL
+    if file.is_file():
+        cell = json.loads(file.read_text(encoding="utf-8"))
+        if "error" not in cell:
+            return cell
+    started = time.perf_counter()
+    before, probe = cold_start_results(plan, world, seed)
+    folder.mkdir(parents=True, exist_ok=True)
+    cell = {"world": world, "seed": seed, "algorithm": algorithm}
+    try:
+        with _written_to(folder / "log.txt"):
+            after = _train_and_evaluate(config)
+        cell |= measures(before, after, probe, read_metrics(folder))
+    except UserError as error:
+        cell["error"] = " ".join(str(error).split())
+    cell["seconds"] = round(time.perf_counter() - started, 1)
+    write_atomically(file, json.dumps(cell) + "\n")
+    return cell
+
+
+def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The evaluations of a world's shared start, on all test problems and on the probe's; made where missing."""
+    place = plan.place(world, seed)
+    files = [place / "cold_start" / name for name in ("eval.json", "eval_probe.json")]
+    if not all(file.is_file() for file in files):
+        config = plan.settings(world, seed)
+        place.mkdir(parents=True, exist_ok=True)
+        with _written_to(place / "cold_start.log"):
+            from rl.cold_start.gears import cold_start
+
+            model = cold_start(config)
+            for file, count in zip(files, (config.evaluation.problems, config.evaluation.probe), strict=True):
+                write_atomically(file, json.dumps(_evaluate(config, model, count)) + "\n")
+    before, probe = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+    return before, probe
+
+
+def _train_and_evaluate(config: Config) -> dict[str, Any]:
+    from rl.training import set_up, train
+
+    model = train(set_up(config))
+    result = _evaluate(config, model, config.evaluation.problems)
+    write_atomically(Path(config.run_dir) / "eval.json", json.dumps(result) + "\n")
+    return result
+
+
+def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
+    from rewards.registry import build_rewards
+    from rl.data import load_problems
+    from rl.evaluation import evaluate
+    from rl.policy import build_protocol, load_model, load_tokenizer
+    from rollout.hf_engine import HFEngine
+
+    tokenizer = load_tokenizer(config, str(model))
+    protocol = build_protocol(config, tokenizer)
+    engine = HFEngine(load_model(config, tokenizer, str(model)), protocol, tokenizer.pad_token_id)
+    problems = load_problems(config, "test")[:count]
+    return evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+
+
+@contextlib.contextmanager
+def _written_to(file: Path) -> Any:
+    with file.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
+
+
+def run_table(
+    plan: Plan, worlds: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int], show: Callable[[str], Any]
+) -> list[dict[str, Any]]:
+    """The cells of a table, in order of worlds, seeds and algorithms; a line each as they finish."""
+    places = [(world, seed, name) for world in worlds for seed in seeds for name in algorithms]
+    cells = []
+    for number, (world, seed, name) in enumerate(places, 1):
+        folder = plan.place(world, seed) / name
+        cell = run_cell(plan, world, seed, name, plan.settings(world, seed, name), folder)
+        cells.append(cell)
+        show(f"[{number}/{len(places)}] {line(cell)}")
+    return cells
+
+
+def line(cell: Mapping[str, Any]) -> str:
+    """One finished run."""
+    head = f"{cell['world'] or 'data'} seed {cell['seed']} {cell['algorithm']} ({cell['seconds']:.0f} s): "
+    if "error" in cell:
+        return head + cell["error"]
+    reach = "not reached" if cell["reach"] is None else f"reached at {cell['reach']:.0f} tokens"
+    end = " COLLAPSED" if cell["collapsed"] else ""
+    return head + f"U {cell['utility']:.3f} of {cell['oracle_utility']:.3f}, {reach}{end}"

@@ -1,0 +1,50 @@
+"""A small greedy evaluation during training: the policy's own choice on a few test problems.
+
+What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of every N steps, on the first
+`evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rewards.registry import Reward
+from rewards.score import score_groups
+from rl.config import Config
+from rollout.collect import collect
+from rollout.engine import Engine, Sampling
+from rollout.protocol import DecisionProtocol
+from rollout.types import Problem
+
+
+class Probe:
+    """Measures a model on the same problems each time."""
+
+    def __init__(
+        self, config: Config, problems: Sequence[Problem], protocol: DecisionProtocol, rewards: Sequence[Reward]
+    ) -> None:
+        self.config, self.protocol = config, protocol
+        self.problems = problems[: config.evaluation.probe]
+        self.rewards = [r for r in rewards if r.step == "answer"]
+
+    def due(self, step: int) -> bool:
+        """Whether this optimizer step is one of those after which to measure."""
+        every = self.config.evaluation.every
+        return every > 0 and step % every == 0
+
+    def measure(self, engine: Engine) -> dict[str, float]:
+        """Accuracy, mean response tokens and think rate, as metrics."""
+        length = self.config.evaluation.max_new_tokens or self.config.rollout.max_new_tokens
+        sampling = Sampling(temperature=0.0, max_new_tokens=length)
+        rollouts = []
+        size = self.config.evaluation.batch
+        for start in range(0, len(self.problems), size):
+            batch = self.problems[start : start + size]
+            groups = collect(batch, (None,), engine, self.protocol, sampling, self.config.seed)
+            rollouts += [r for group in score_groups(groups, self.rewards) for r in group.rollouts]
+        count = len(rollouts)
+        return {
+            "probe/accuracy": sum(r.scores["correct"] for r in rollouts) / count,
+            "probe/tokens": sum(len(r.completion_ids) for r in rollouts) / count,
+            "probe/think_rate": sum(r.mode == "think" for r in rollouts) / count,
+        }

@@ -1,0 +1,69 @@
+"""What a run carries from step to step besides weights and pass counts: prompt order, token budget, collapse
+guard, the judge's margin.
+
+Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rewards.registry import Reward
+from rl.config import Config
+from rl.guard import CollapseGuard
+from rl.margin import MarginState
+from rl.prompt_order import PromptOrder
+from rl.resampling import Resampler
+from rl.stages import mixes, stage_at, stage_index
+from rl.token_budget import TokenBudget
+from rollout.types import Problem, RolloutGroup
+
+
+class RunState:
+    """The parts by name: `order`, `budget`, `guard`, `margin`."""
+
+    def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
+        self.config = config
+        self.order = PromptOrder(
+            mixes(config, problems),
+            prompts=config.trainer.prompts_per_step,
+            seed=config.seed,
+            resampler=Resampler(config.history),
+        )
+        self.budget = TokenBudget(config.trainer.token_budget)
+        self.guard = CollapseGuard(config.guard)
+        self.margin = MarginState(rewards)
+        self.parts: dict[str, Any] = {"order": self.order, "budget": self.budget, "guard": self.guard, "margin": self.margin}
+
+    def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
+        """Take in the scored groups of all ranks after optimizer step `step`; its metrics."""
+        self.order.observe(groups)
+        self.budget.observe(groups)
+        metrics = {"tokens/spent": float(self.budget.spent), **self.order.resampler.metrics()}
+        metrics |= self.guard.observe(step, groups)
+        margin = self.margin.at(step - 1)
+        metrics |= {} if margin is None else {"judge/margin": margin}
+        self.margin.observe(groups)
+        if self.config.stages:
+            metrics["stage"] = float(stage_index(self.config, step - 1))
+        return metrics
+
+    def forced_share(self, scheduled: float, step: int) -> float:
+        """The forced share of a step: the stage's, else the scheduled one; never under the guard's floor."""
+        share = stage_at(self.config, step).forced_share
+        return max(scheduled if share is None else share, self.guard.floor)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run ends here, however many steps are left."""
+        return self.budget.exhausted or bool(self.guard.stopped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data that `load_state_dict` takes back."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another run stopped; parts that the checkpoint does not know start afresh."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state.get(name, {}))

@@ -1,0 +1,38 @@
+"""What a scored group says about its problem: the mode that the judge reward prefers, and the policy's own preference.
+
+Shared by metrics, resampling and the collapse guard, so that all three mean the same by "the right mode".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from rollout.types import MODES, Mode, Rollout, RolloutGroup
+
+
+def judge_target(group: RolloutGroup) -> Mode | None:
+    """The mode with the higher mean judge reward; None where a mode is missing or both are worth the same."""
+    means = []
+    for mode in MODES:
+        values = [r.scores["judge_reward"] for r in group.by_mode(mode)]
+        if not values:
+            return None
+        means.append(sum(values) / len(values))
+    if means[0] == means[1]:
+        return None
+    return MODES[0] if means[0] > means[1] else MODES[1]
+
+
+def think_share(rollout: Rollout) -> float:
+    """The probability of thinking among the two switches at the decision; ½ where neither had any."""
+    think, direct = (rollout.switch_probs.get(mode, 0.0) for mode in MODES)
+    return think / (think + direct) if think + direct > 0 else 0.5
+
+
+def mean_switch_probability(rollouts: Iterable[Rollout], mode: Mode) -> float | None:
+    """The mean probability of `mode` over the rollouts with a decision; None without any."""
+    shares = [think_share(r) for r in rollouts if r.switch_probs]
+    if not shares:
+        return None
+    mean = sum(shares) / len(shares)
+    return mean if mode == "think" else 1 - mean

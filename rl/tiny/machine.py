@@ -1,0 +1,76 @@
+"""Small worlds of a machine with eight states: each move is a fixed permutation of them, drawn once.
+
+A problem such as ``3 a . c ~ b`` starts in state 3 and makes the moves a, c, b; fillers do nothing. Its difficulty is
+the number of moves. One move is a table that a forward pass can hold; several, being permutations without any pattern,
+are not, unless the states are written out:
+
+    thinking:  a 5 c 2 b 7
+
+Every level draws its length from the same range, so prompt length says nothing about difficulty. A mark in front makes
+other kinds of problems of the same length: ``=`` voids the moves (the answer is the start), ``?`` makes the answer a
+number that nothing in the prompt tells.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+MOVES = "abcdef"
+FILLERS = ".~^"
+MARKS = "=?"
+STATES = "01234567"
+SHORTEST, LONGEST = 4, 6
+CHAIN_LEVELS = ("1", "2", "3", "4")
+
+
+def permutations(names: Sequence[str], states: Sequence[str]) -> dict[str, dict[str, str]]:
+    """A fixed table for each name: what each state becomes."""
+    rng = random.Random(f"{len(names)} moves of {len(states)} states")
+    tables: dict[str, dict[str, str]] = {}
+    known = [list(states)]
+    for name in names:
+        images = list(states)
+        while images in known:
+            rng.shuffle(images)
+        known.append(images)
+        tables[name] = dict(zip(states, images, strict=True))
+    return tables
+
+
+TABLES = permutations(MOVES, STATES)
+
+
+def chain(rng: random.Random, level: str) -> tuple[str, str, str]:
+    """(prompt, answer, thinking) of a problem with this many moves; level ``none`` has no answer to find."""
+    hopeless = level == "none"
+    moves = [rng.choice(MOVES) for _ in range(rng.randint(1, SHORTEST) if hopeless else int(level))]
+    start = rng.choice(STATES)
+    words, state = [], start
+    for move in moves:
+        state = TABLES[move][state]
+        words += [move, state]
+    answer = rng.choice(STATES) if hopeless else state
+    prompt = " ".join([*(["?"] if hopeless else []), start, *stretched(rng, moves)])
+    return prompt, answer, " ".join(words)
+
+
+def kind(rng: random.Random, level: str) -> tuple[str, str, str]:
+    """(prompt, answer, thinking): ``moves`` makes three to six moves, ``void`` shows as many that do nothing."""
+    moves = [rng.choice(MOVES) for _ in range(rng.randint(3, LONGEST))]
+    start = state = rng.choice(STATES)
+    words = []
+    for move in moves:
+        state = start if level == "void" else TABLES[move][state]
+        words += [move, state]
+    return " ".join([*(["="] if level == "void" else []), start, *moves]), state, " ".join(words)
+
+
+def stretched(rng: random.Random, moves: Sequence[str]) -> list[str]:
+    """The moves in order among fillers, in as many places as the length drawn."""
+    length = rng.randint(SHORTEST, LONGEST)
+    places = sorted(rng.sample(range(length), len(moves)))
+    slots = [rng.choice(FILLERS) for _ in range(length)]
+    for place, move in zip(places, moves, strict=True):
+        slots[place] = move
+    return slots
