@@ -2,10 +2,12 @@
 
 Method: each slot is a lean interpreter, exec'd (never forked from a process with torch threads), that imports the
 handler once and then only supervises: it forks a child that computes, and at the deadline it kills that child with
-SIGKILL and forks the next one in milliseconds. Messages are length-prefixed JSON over pipes. The supervisor ends when
-its pipe from the parent closes, the child when the supervisor ends (PR_SET_PDEATHSIG, set where the supervisor has one
-thread), so nothing outlives a parent that was killed. The caller's signal handlers, timers and threads are not touched;
-`call` works from any thread, and after a fork of the caller each process starts workers of its own.
+SIGKILL and forks the next one in milliseconds. Messages are length-prefixed JSON over pipes.
+Nothing outlives a parent that was killed: the supervisor ends when its pipe from the parent closes or its parent is
+another; the child when the supervisor ends (PR_SET_PDEATHSIG, set where the supervisor has one thread; then a look at
+the parent, since one that died before sends no signal); and a kernel timer ends a computation that is overdue.
+The caller's signal handlers, timers and threads are not touched; `call` works from any thread, and after a fork of the
+caller each process starts workers of its own.
 Left out: Windows, and isolation from the file system or the network: handlers parse data, they do not run code.
 """
 
@@ -30,6 +32,7 @@ from typing import Any
 _HEADER = struct.Struct("<I")
 _START_LIMIT_S = 60.0
 _GRACE_S = 1.0
+_PARENT_CHECK_S = 1.0
 _MAX_MESSAGE = 8_000_000
 _PR_SET_PDEATHSIG = 1
 _BOOT = (
@@ -143,7 +146,7 @@ class _Slot:
         root = str(Path(__file__).resolve().parent.parent)
         paths = [path for path in sys.path if path and os.path.isabs(path)] + [root]
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths)],
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -198,6 +201,16 @@ def _send(descriptor: int, message: dict[str, Any]) -> None:
         view = view[os.write(descriptor, view) :]
 
 
+def _receive_from_parent(descriptor: int, parent: int) -> dict[str, Any] | None:
+    """The next message of the parent, or None if it is gone: another process may still hold its end of the pipe."""
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    while not poll.poll(_PARENT_CHECK_S * 1000):
+        if os.getppid() != parent:
+            return None
+    return _receive(descriptor, None) if os.getppid() == parent else None
+
+
 def _receive(descriptor: int, deadline: float | None, watched: int | None = None) -> dict[str, Any] | None:
     """The next message, or None if the pipe closed, the deadline passed, or the other end of `watched` closed."""
     header = _read_exactly(descriptor, _HEADER.size, deadline, watched)
@@ -228,11 +241,12 @@ def _read_exactly(descriptor: int, count: int, deadline: float | None, watched: 
 
 def supervise() -> None:
     """The main function of a supervisor process."""
+    parent = int(sys.argv[2])
     source, sink = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.dup2(null, 1)
-    setup = _receive(source, None)
+    setup = _receive_from_parent(source, parent)
     if setup is None:
         return
     module, _, function = setup["handler"].partition(":")
@@ -243,7 +257,7 @@ def supervise() -> None:
         return
     _send(sink, {"ready": True})
     child = _Child(handler, setup["memory"], (source, sink))
-    while (message := _receive(source, None)) is not None:
+    while (message := _receive_from_parent(source, parent)) is not None:
         deadline = max(message["deadline"], time.monotonic() + message["limit"] / 2)
         reply = child.run(message["job"], deadline)
         with contextlib.suppress(BrokenPipeError):
@@ -265,19 +279,21 @@ class _Child:
     def _fork(self) -> None:
         job_read, job_write = os.pipe()
         result_read, result_write = os.pipe()
+        supervisor = os.getpid()
         self.pid = os.fork()
         if self.pid == 0:
             for descriptor in (*self.private, job_write, result_read):
                 os.close(descriptor)
-            _compute(self.handler, self.memory, job_read, result_write)
+            _compute(self.handler, self.memory, job_read, result_write, supervisor)
         os.close(job_read)
         os.close(result_write)
         self.jobs, self.results = job_write, result_read
 
     def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
         """The reply to a job. Without a result the child must be replaced, which is left for after the reply."""
+        overdue = deadline - time.monotonic() + _GRACE_S
         with contextlib.suppress(BrokenPipeError):
-            _send(self.jobs, job)
+            _send(self.jobs, {"job": job, "overdue": overdue})
         result = _receive(self.results, deadline, watched=self.private[0])
         if result is not None:
             return {"result": result}
@@ -294,16 +310,23 @@ class _Child:
         os.close(self.results)
 
 
-def _compute(handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, jobs: int, results: int) -> None:
+def _compute(
+    handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, jobs: int, results: int, supervisor: int
+) -> None:
     """The main loop of the computing process; it never returns."""
     import ctypes
     import resource
 
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
         resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        while (job := _receive(jobs, None)) is not None:
-            _send(results, handler(job))
+        while os.getppid() == supervisor and (message := _receive(jobs, None)) is not None:
+            signal.setitimer(signal.ITIMER_REAL, max(message["overdue"], _GRACE_S))
+            result = handler(message["job"])
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            _send(results, result)
     finally:
         os._exit(1)
