@@ -10,6 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math_checker.realset import is_region
+from rewards.math_checker.relations import has_symbol, is_name
 
 Node = tuple[Any, ...]
 
@@ -41,7 +42,8 @@ def canonical(node: Node) -> Node:
     if kind == "list":
         return _canonical_list(node)
     if kind == "rel" and len(node[2]) > 2 and set(node[1]) == {"="}:
-        return ("rel", ("=",), (node[2][0], node[2][-1])) if node[2][0][0] == "sym" else canonical(node[2][-1])
+        first, last = node[2][0], node[2][-1]
+        return ("rel", ("=",), (first, last)) if is_name(first) or not has_symbol(node) else canonical(last)
     return node
 
 

@@ -15,7 +15,7 @@ _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "*
 _FRENCH = re.compile(r"(?:\\left)?([\[\]])([^\[\]()\\,]*,(?:[^\[\]()\\]|\\(?!right))*)(?:\\right)?([\[\]])")
 _QUOTED = re.compile(r"\\(?:text|mbox|textbf|mathbf|textrm)\s*\{([^{}]*[0-9][^{}]*)\}")
 _BOXED = re.compile(r"\\boxed\s*\{")
-_LEADING_RELATION = re.compile(r"^(?:=|\\approx\b|\\Rightarrow\b|\\implies\b|\\therefore\b)\s*(?=\S)")
+_LEADING_RELATION = re.compile(r"^(?:=>?|\\approx\b|\\Rightarrow\b|\\implies\b|\\therefore\b)\s*(?=\S)")
 _LABEL = re.compile(
     r"\\text\s*\{[^{}]*(?:\bis|[:=])\s*\}\s*(?=\S)"
     r"|(?:\\(?:text|mathrm|textbf)\s*\{[^{}]*\}|[A-Za-z][a-z]{3,}(?: [A-Za-z]+)*)\s*(?:=|:|\bis\b)\s*(?=\S)"
@@ -39,6 +39,9 @@ _REWRITES: tuple[_Rewrite, ...] = (
      lambda m: rf"\text{{{m[1]}/{m[2]}}}"),
     (r"\circ", re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\s*\}?$"),
      lambda m: rf"\text{{degree {'Celsius' if m[1] == 'C' else 'Fahrenheit'}}}"),
+    ("mod", re.compile(r"\( ?mod ([0-9]+) ?\)"), r"\\pmod{\1}"),
+    ("negative", re.compile(r"^negative (?=[0-9\\$])"), "-"),
+    ("-", re.compile(r"^- ?(\\?\$)(?=[0-9])"), r"\1-"),
     ("x", re.compile(r"(?<=[0-9]) ?[xX] ?(?=10(?:\^|\*\*))"), r"\\times "),
     ("th", re.compile(r"^([0-9]+) ?(?:\^ ?\{?)? ?(?:\\(?:text|mathrm|textsuperscript) ?\{)? ?th ?\}?\}?$"), r"\1"),
     ("st", re.compile(r"^([0-9]*1)st$"), r"\1"),

@@ -26,15 +26,21 @@ _MARKS = re.compile(r"\$|\\[()\[\],;: ]|\\q?quad|\\text\s*\{|\}")
 _CONNECTED = re.compile(r"(?:[A-Za-z()]+ ){0,4}(?:,|,? ?and|,? ?or) ?(?:[A-Za-z](?:_\{?\w{1,3}\}?)?(?:\([a-z]\))? ?=)?")
 _AFTER_BOX = re.compile(r"\s*\$?\s*(?:\\?%|percent(?:age)?\b|pct\b)")
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
+_ANSWER_WORD = r"(?:\banswer|réponse|respuesta|resposta|risposta|antwort|ответ|答案)"
 _FINAL = re.compile(r"final\s+answer(?:\s+is|\s*[:=]|\**\s*:\**)+", re.IGNORECASE)
-_ANSWER = re.compile(r"\banswer(?:\s+is|\s*[:=]|\**\s*:\**)+", re.IGNORECASE)
+_ANSWER = re.compile(
+    _ANSWER_WORD + r"(?:\s+(?:is|est|es|ist|lautet|è|é)\b|\s*(?:[:=：]|是|为|為)|\**\s*[:：]\**)+", re.IGNORECASE
+)
 _CHAT_END = re.compile(r"<\|[a-z_]+\|>|</s>|\bI hope (?:it is correct|this helps)", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s")
+_SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s|。|!(?:\s+[A-Z]|\s*$)|,\s+(?:not|rather|instead)\b")
 _STATEMENT = re.compile(
     r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:=→⇒])\s+(?=\S)"
 )
 _MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|\banswer\b", re.IGNORECASE)
+_MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|" + _ANSWER_WORD, re.IGNORECASE)
+_NOT = re.compile(r"(?:\bnot?|n't)\s+[$(]?$")
+_ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")
+_OPENING = re.compile(r"^(?:(?:so|thus|therefore|hence|then|we (?:get|have|find)|giving|that)\b,?\s*)+", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LETTER = re.compile(r"(?<![\w\\])\([A-J]\)(?!\w)")
 _NUMBER = re.compile(
@@ -141,7 +147,10 @@ def _first_sentence(text: str) -> str:
 
 def _reductions(sentence: str, is_bare_gold: bool) -> Iterator[str]:
     """A sentence's mathematics: what follows its last "is" or "=", its last `$…$`, its last number in prose."""
-    sentence = sentence.strip(" *\t\"'`")
+    sentence = sentence.strip(" *\t\"'`").removesuffix(".").rstrip(" *")
+    listed = _OPENING.sub("", sentence, count=1)
+    if _ONLY_JOINED.fullmatch(_MATH_SPAN.sub("", listed)):
+        yield listed
     spans = list(_MATH_SPAN.finditer(sentence))
     statements = [m for m in _STATEMENT.finditer(sentence) if not any(s.start() < m.start() < s.end() for s in spans)]
     if statements:
@@ -152,7 +161,7 @@ def _reductions(sentence: str, is_bare_gold: bool) -> Iterator[str]:
         yield _inner(spans[-1])
     if is_bare_gold:
         return
-    if numbers:
+    if numbers and not _NOT.search(sentence, 0, numbers[-1].start()):
         yield numbers[-1].group().strip()
     yield from _LETTER.findall(sentence)[-1:]
 
@@ -169,7 +178,7 @@ def _last_statement(text: str) -> str:
         body, found, _ = stripped.rstrip(".").rpartition(close)
         if found and stripped.rstrip(".").endswith(close):
             return body.rpartition(opener)[2].strip()
-    lines = stripped[-_TAIL:].splitlines() if len(stripped) > 6000 else stripped.splitlines()
+    lines = [line for line in stripped[-_TAIL:].splitlines() if line.strip(" `")]
     last = lines[-1].strip() if lines else ""
     sentences = re.split(r"(?<=[a-z0-9$)}])\.\s+(?=[A-Z])", last) if len(last) <= _TAIL else [last]
     return sentences[-1]

@@ -35,8 +35,11 @@ def same_items(answer: Node, gold: Node, match: Match, ordered_lists: bool) -> b
         items, other = (x, gold) if x is not None else (y, answer)
         if other[0] == "matrix":
             return _same_vector(items or (), other, match, answer is other)
-        single = items is not None and len(items) == 1 and is_value(other)
-        return single and match((x or (answer,))[0], (y or (gold,))[0])
+        if not is_value(other):
+            return False
+        if y is None and answer[0] == "list":  # "3/8, or 0.375"
+            return all(match(item, gold) for item in x or ())
+        return items is not None and len(items) == 1 and match((x or (answer,))[0], (y or (gold,))[0])
     kinds = {_kind(answer), _kind(gold)}
     if answer[0] == gold[0] == "seq" and answer[1:3] != gold[1:3] and (len(x) == 2 or "set" in kinds):
         return False

@@ -33,6 +33,8 @@ def same_relation(answer: Node, gold: Node, match: Match, leaf: Match, assignmen
             return False
     if answer[0] == gold[0] == "rel" and answer[1] == gold[1] == ("=",):
         return leaf(answer, gold)
+    if answer[0] == "rel" and answer[1] == ("=",) and gold[0] != "rel" and not has_symbol(answer):
+        return match(answer[2][1], gold) and match(answer[2][0], answer[2][1])
     if answer[0] == gold[0] == "rel" and len(answer[1]) == len(gold[1]):
         return None if is_region(answer) and is_region(gold) else leaf(answer, gold)
     return None
