@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout, _compute, _send
+from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
+from rewards.worker_process import compute, send
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 LIMIT_S = 0.3
@@ -205,10 +206,10 @@ def test_an_idle_supervisor_ends_with_its_caller_even_if_another_process_holds_i
 def computing_process(supervisor: int, overdue: float) -> int:
     """A computing process with a job without end in its pipe, whose supervisor is said to be `supervisor`."""
     jobs_read, jobs_write = os.pipe()
-    _send(jobs_write, {"job": {"do": "power", "n": 9}, "overdue": overdue})
+    send(jobs_write, {"job": {"do": "power", "n": 9}, "overdue": overdue})
     child = os.fork()
     if child == 0:
-        _compute(handle, 1 << 40, jobs_read, os.dup(1), supervisor)
+        compute(handle, 1 << 40, jobs_read, os.dup(1), supervisor)
     os.close(jobs_read)
     os.close(jobs_write)
     return child
@@ -224,3 +225,21 @@ def test_a_computation_whose_supervisor_died_before_it_began_does_not_begin():
 def test_a_computation_that_is_overdue_ends_by_itself():
     _, status = os.waitpid(computing_process(os.getpid(), overdue=0.1), 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
+
+
+def test_a_supervisor_that_is_still_importing_ends_with_its_caller(tmp_path):
+    (tmp_path / "slow_handler.py").write_text("import time\nwhile True:\n    time.sleep(0.01)\n")
+    program = CALLER.partition("pool =")[0] + (
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import threading, time\n"
+        "pool = WorkerPool('slow_handler:handle', size=1)\n"
+        "threading.Thread(target=pool.warm_up, daemon=True).start()\n"
+        "while not pool._all: time.sleep(0.01)\n"
+        "time.sleep(0.5); print(pool._all[0].process.pid, flush=True); time.sleep(60)\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", program, ""], stdout=subprocess.PIPE, text=True)
+    supervisor = int(caller.stdout.readline())
+    assert alive(supervisor)
+    caller.kill()
+    caller.wait()
+    assert gone_within(supervisor, 10.0)
