@@ -1,15 +1,16 @@
 """The reward `code`: the share of a problem's tests that the program in the answer passes.
 
 The program is the last fenced Python block of the answer, else the last fenced block without a language, else the whole
-answer. It runs in `rewards.sandbox`, which judges it from outside. An answer without a program, a program that is
-broken and one that hangs are worth 0.0; a problem without tests is a `ValueError`; broken machinery raises. Not
-covered: completing a function header that only the prompt has.
+answer; what it lacks of the prompt's code is put before it (`rewards.code_prompt`). It runs in `rewards.sandbox`, which
+judges it from outside. An answer without a program, a program that is broken and one that hangs are worth 0.0; a
+problem without tests is a `ValueError`; broken machinery raises.
 """
 
 from __future__ import annotations
 
 import re
 
+from rewards.code_prompt import complete, with_helpers
 from rewards.sandbox import Limits, run_tests
 from rollout.types import Rollout
 
@@ -42,9 +43,11 @@ def code_tests(
     program = extract_program(rollout.answer_text)
     if not program:
         return 0.0
+    program = complete(program, problem.prompt)
+    tests = [with_helpers(test, problem.prompt) for test in problem.tests]
     limits = Limits(cpu_s=cpu_s, wall_s=wall_s, memory_mb=memory_mb, output_kb=output_kb)
     try:
-        result = run_tests(program, problem.tests, limits)
+        result = run_tests(program, tests, limits)
     except ValueError as error:
         raise ValueError(f"problem {problem.id!r}: {error}") from error
     return sum(result.passed) / len(result.passed)

@@ -45,7 +45,7 @@ def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEF
     """The verdict on `answer`, bare or a whole response, with its reason; it takes at most about `timeout_s`."""
     if timeout_s <= 0:
         raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
-    given, wanted = extract(answer), extract(gold)
+    given, wanted = extract(answer), extract(gold, is_gold=True)
     if given[0] and clean(given[0]) == clean(wanted[0]):
         return Verdict(True, "equal")
     try:
@@ -67,7 +67,7 @@ def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEF
 def is_readable(gold: str) -> bool:
     """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
     try:
-        return bool(readings(extract(gold)))
+        return bool(readings(extract(gold, is_gold=True)))
     except MathTextError:
         return False
 

@@ -2,10 +2,12 @@
 
 Method: each slot is a lean interpreter, exec'd (never forked from a process with torch threads), that imports the
 handler once and then only supervises: it forks a child that computes, and at the deadline it kills that child with
-SIGKILL and forks the next one in milliseconds. Messages are length-prefixed JSON over pipes. The supervisor ends when
-its pipe from the parent closes, the child when the supervisor ends (PR_SET_PDEATHSIG, set where the supervisor has one
-thread), so nothing outlives a parent that was killed. The caller's signal handlers, timers and threads are not touched;
-`call` works from any thread, and after a fork of the caller each process starts workers of its own.
+SIGKILL and forks the next one in milliseconds. Messages are length-prefixed JSON over pipes.
+Nothing outlives a parent that was killed: the supervisor ends when its pipe from the parent closes or its parent is
+another; the child when the supervisor ends (PR_SET_PDEATHSIG, set where the supervisor has one thread; then a look at
+the parent, since one that died before sends no signal); and a kernel timer ends a computation that is overdue.
+The caller's signal handlers, timers and threads are not touched; `call` works from any thread, and after a fork of the
+caller each process starts workers of its own.
 Left out: Windows, and isolation from the file system or the network: handlers parse data, they do not run code.
 """
 
@@ -15,25 +17,18 @@ import atexit
 import contextlib
 import json
 import os
-import select
-import signal
-import struct
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-_HEADER = struct.Struct("<I")
-_START_LIMIT_S = 60.0
-_GRACE_S = 1.0
-_MAX_MESSAGE = 8_000_000
-_PR_SET_PDEATHSIG = 1
+from rewards.worker_process import GRACE_S, receive, send
+
+_START_LIMIT_S = 300.0
 _BOOT = (
-    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from rewards.worker_pool import supervise; supervise()"
+    "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from rewards.worker_process import supervise; supervise()"
 )
 
 
@@ -143,7 +138,7 @@ class _Slot:
         root = str(Path(__file__).resolve().parent.parent)
         paths = [path for path in sys.path if path and os.path.isabs(path)] + [root]
         self.process = subprocess.Popen(
-            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths)],
+            [sys.executable, "-I", "-c", _BOOT, json.dumps(paths), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -155,7 +150,7 @@ class _Slot:
         assert self.process.stdout is not None
         self.to_worker, self.from_worker = self.process.stdin.fileno(), self.process.stdout.fileno()
         self.ready = False
-        _send(self.to_worker, {"handler": handler, "memory": memory_bytes})
+        send(self.to_worker, {"handler": handler, "memory": memory_bytes})
 
     def wait_ready(self, deadline: float) -> None:
         if not self.ready:
@@ -164,13 +159,16 @@ class _Slot:
 
     def exchange(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
         try:
-            _send(self.to_worker, {"deadline": time.monotonic() + limit_s, "limit": limit_s, "job": job})
+            send(self.to_worker, {"deadline": time.monotonic() + limit_s, "limit": limit_s, "job": job})
         except BrokenPipeError as error:
             raise _WorkerLost("worker process is gone; it was ended from outside") from error
-        return self._receive(time.monotonic() + limit_s + _GRACE_S, "did not answer")
+        deadline = time.monotonic() + limit_s + GRACE_S
+        return self._receive(deadline, "did not answer")
 
     def _receive(self, deadline: float, failure: str) -> dict[str, Any]:
-        message = _receive(self.from_worker, deadline)
+        message = receive(self.from_worker, deadline)
+        if message is None and self.ready and time.monotonic() >= deadline:
+            raise WorkerTimeout("no result, and no sign of the supervisor; the machine may be overloaded")
         if message is None or "failed" in message:
             detail = (message or {}).get("failed", "its pipe closed or the wait ran out")
             raise RuntimeError(f"worker process {failure}: {detail}")
@@ -189,121 +187,3 @@ class _Slot:
             if stream is not None:
                 with contextlib.suppress(OSError):
                     stream.close()
-
-
-def _send(descriptor: int, message: dict[str, Any]) -> None:
-    data = json.dumps(message).encode()
-    view = memoryview(_HEADER.pack(len(data)) + data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _receive(descriptor: int, deadline: float | None, watched: int | None = None) -> dict[str, Any] | None:
-    """The next message, or None if the pipe closed, the deadline passed, or the other end of `watched` closed."""
-    header = _read_exactly(descriptor, _HEADER.size, deadline, watched)
-    if header is None:
-        return None
-    (length,) = _HEADER.unpack(header)
-    data = _read_exactly(descriptor, length, deadline, watched) if length <= _MAX_MESSAGE else None
-    return None if data is None else json.loads(data)
-
-
-def _read_exactly(descriptor: int, count: int, deadline: float | None, watched: int | None) -> bytes | None:
-    data = b""
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    if watched is not None:
-        poll.register(watched, 0)
-    while len(data) < count:
-        wait = None if deadline is None else max(0.0, (deadline - time.monotonic()) * 1000)
-        ready = dict(poll.poll(wait))
-        if not ready or watched in ready:
-            return None
-        chunk = os.read(descriptor, count - len(data))
-        if not chunk:
-            return None
-        data += chunk
-    return data
-
-
-def supervise() -> None:
-    """The main function of a supervisor process."""
-    source, sink = os.dup(0), os.dup(1)
-    null = os.open(os.devnull, os.O_RDWR)
-    os.dup2(null, 0)
-    os.dup2(null, 1)
-    setup = _receive(source, None)
-    if setup is None:
-        return
-    module, _, function = setup["handler"].partition(":")
-    try:
-        handler = getattr(import_module(module), function)
-    except Exception as error:
-        _send(sink, {"failed": f"cannot import {setup['handler']}: {error}"})
-        return
-    _send(sink, {"ready": True})
-    child = _Child(handler, setup["memory"], (source, sink))
-    while (message := _receive(source, None)) is not None:
-        deadline = max(message["deadline"], time.monotonic() + message["limit"] / 2)
-        reply = child.run(message["job"], deadline)
-        with contextlib.suppress(BrokenPipeError):
-            _send(sink, reply)
-        if "result" not in reply:
-            child.replace()
-    child.kill()
-
-
-class _Child:
-    """The computing process, seen from the supervisor; it is forked again after every kill."""
-
-    def __init__(
-        self, handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, private: tuple[int, int]
-    ) -> None:
-        self.handler, self.memory, self.private = handler, memory, private
-        self._fork()
-
-    def _fork(self) -> None:
-        job_read, job_write = os.pipe()
-        result_read, result_write = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            for descriptor in (*self.private, job_write, result_read):
-                os.close(descriptor)
-            _compute(self.handler, self.memory, job_read, result_write)
-        os.close(job_read)
-        os.close(result_write)
-        self.jobs, self.results = job_write, result_read
-
-    def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
-        """The reply to a job. Without a result the child must be replaced, which is left for after the reply."""
-        with contextlib.suppress(BrokenPipeError):
-            _send(self.jobs, job)
-        result = _receive(self.results, deadline, watched=self.private[0])
-        if result is not None:
-            return {"result": result}
-        return {"timeout": True} if time.monotonic() >= deadline else {"died": True}
-
-    def replace(self) -> None:
-        self.kill()
-        self._fork()
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.jobs)
-        os.close(self.results)
-
-
-def _compute(handler: Callable[[dict[str, Any]], dict[str, Any]], memory: int, jobs: int, results: int) -> None:
-    """The main loop of the computing process; it never returns."""
-    import ctypes
-    import resource
-
-    try:
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-        resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        while (job := _receive(jobs, None)) is not None:
-            _send(results, handler(job))
-    finally:
-        os._exit(1)

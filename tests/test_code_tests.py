@@ -14,9 +14,9 @@ TESTS = (
 RIGHT = "def double(x):\n    return x * 2\n"
 
 
-def rollout(answer_text, tests=TESTS, problem_id="p1"):
+def rollout(answer_text, tests=TESTS, problem_id="p1", prompt="Double it."):
     return Rollout(
-        problem=Problem(id=problem_id, prompt="Double it.", tests=tests),
+        problem=Problem(id=problem_id, prompt=prompt, tests=tests),
         mode="think",
         forced=False,
         status="ok",

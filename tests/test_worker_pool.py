@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
+from rewards.worker_process import compute, send
 
 ROOT = str(Path(__file__).resolve().parent.parent)
 LIMIT_S = 0.3
@@ -165,20 +166,80 @@ def test_a_forked_caller_gets_workers_of_its_own(pool):
     assert pool.call({"do": "add", "a": 4, "b": 4}, ROOMY_S) == {"sum": 8}
 
 
-def test_no_worker_outlives_a_caller_that_was_killed_in_the_middle_of_a_job():
-    program = (
-        f"import sys; sys.path[:0] = {[ROOT, str(Path(__file__).parent)]!r}\n"
-        "from rewards.worker_pool import WorkerPool\n"
-        "pool = WorkerPool('test_worker_pool:handle', size=1)\n"
-        "pids = pool.call({'do': 'pid'}, 30.0); print(pids['pid'], pids['supervisor'], flush=True)\n"
-        "pool.call({'do': 'power', 'n': 9}, 60.0)\n"
-    )
-    caller = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
-    computing, supervisor = map(int, caller.stdout.readline().split())
-    time.sleep(0.2)
+CALLER = f"""
+import subprocess, sys
+sys.path[:0] = {[ROOT, str(Path(__file__).parent)]!r}
+from rewards.worker_pool import WorkerPool
+pool = WorkerPool("test_worker_pool:handle", size=1)
+pids = pool.call({{"do": "pid"}}, 30.0)
+other = subprocess.Popen(["sleep", "20"], pass_fds=[pool._all[0].to_worker] if sys.argv[1] == "held" else [])
+print(pids["pid"], pids["supervisor"], other.pid, flush=True)
+pool.call({{"do": "power", "n": 9}}, 60.0)
+"""
+
+
+@pytest.mark.parametrize("delay_s", [0.0, 0.2])
+def test_no_worker_outlives_a_caller_that_was_killed_in_the_middle_of_a_job(delay_s):
+    caller = subprocess.Popen([sys.executable, "-c", CALLER, "closed"], stdout=subprocess.PIPE, text=True)
+    computing, supervisor, other = map(int, caller.stdout.readline().split())
     assert alive(computing)
     assert alive(supervisor)
+    time.sleep(delay_s)
     caller.kill()
     caller.wait()
     assert gone_within(supervisor, 3.0)
     assert gone_within(computing, 3.0)
+    os.kill(other, signal.SIGKILL)
+
+
+def test_an_idle_supervisor_ends_with_its_caller_even_if_another_process_holds_its_pipe():
+    program = CALLER.rpartition("pool.call")[0] + "import time; time.sleep(60)"
+    caller = subprocess.Popen([sys.executable, "-c", program, "held"], stdout=subprocess.PIPE, text=True)
+    computing, supervisor, other = map(int, caller.stdout.readline().split())
+    caller.kill()
+    caller.wait()
+    assert gone_within(supervisor, 5.0)
+    assert gone_within(computing, 3.0)
+    os.kill(other, signal.SIGKILL)
+
+
+def computing_process(supervisor: int, overdue: float) -> int:
+    """A computing process with a job without end in its pipe, whose supervisor is said to be `supervisor`."""
+    jobs_read, jobs_write = os.pipe()
+    send(jobs_write, {"job": {"do": "power", "n": 9}, "overdue": overdue})
+    child = os.fork()
+    if child == 0:
+        compute(handle, 1 << 40, jobs_read, os.dup(1), supervisor)
+    os.close(jobs_read)
+    os.close(jobs_write)
+    return child
+
+
+def test_a_computation_whose_supervisor_died_before_it_began_does_not_begin():
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    _, status = os.waitpid(computing_process(gone.pid, overdue=1.0), 0)
+    assert os.waitstatus_to_exitcode(status) == 1
+
+
+def test_a_computation_that_is_overdue_ends_by_itself():
+    _, status = os.waitpid(computing_process(os.getpid(), overdue=0.1), 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
+
+
+def test_a_supervisor_that_is_still_importing_ends_with_its_caller(tmp_path):
+    (tmp_path / "slow_handler.py").write_text("import time\nwhile True:\n    time.sleep(0.01)\n")
+    program = CALLER.partition("pool =")[0] + (
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "import threading, time\n"
+        "pool = WorkerPool('slow_handler:handle', size=1)\n"
+        "threading.Thread(target=pool.warm_up, daemon=True).start()\n"
+        "while not pool._all: time.sleep(0.01)\n"
+        "time.sleep(0.5); print(pool._all[0].process.pid, flush=True); time.sleep(60)\n"
+    )
+    caller = subprocess.Popen([sys.executable, "-c", program, ""], stdout=subprocess.PIPE, text=True)
+    supervisor = int(caller.stdout.readline())
+    assert alive(supervisor)
+    caller.kill()
+    caller.wait()
+    assert gone_within(supervisor, 10.0)

@@ -6,14 +6,13 @@ nodes.
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from fractions import Fraction
 
-from rewards.math_checker.cursor import END, MINUS_ONE, Cursor, Node
+from rewards.math_checker.brackets import BracketParser
+from rewards.math_checker.cursor import END, MINUS_ONE, Node
 from rewards.math_checker.lexer import MathTextError, tokenize
 from rewards.math_checker.tables import ENGLISH, FUNCTIONS, SHORT_UNITS
 
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "vmatrix", "Vmatrix"})
 _CONSTANTS = {"pi": "pi", "infty": "inf", "varnothing": "empty"}
 _SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
 _BIG = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim"}
@@ -31,7 +30,7 @@ _PREFIX_COMMANDS = (
 )
 
 
-class AtomParser(Cursor):
+class AtomParser(BracketParser):
     """Everything that binds tighter than a product."""
 
     def atom(self) -> Node:
@@ -58,10 +57,6 @@ class AtomParser(Cursor):
             raise MathTextError(f"unexpected {value or 'end'!r}")
         self.depth -= 1
         return node
-
-    @abstractmethod
-    def term(self) -> Node:
-        """Read one term; an outer level of the parser defines it."""
 
     def starts_factor(self) -> bool:
         """Whether the next token can begin a factor written right after another one."""
@@ -169,19 +164,14 @@ class AtomParser(Cursor):
             letters += self.next()[1]
         return ("sym", f"{name} {letters}")
 
-    def enclosed(self, name: str) -> Node:
-        close, function = {"lbar": ("rbar", "abs"), "lfloor": ("rfloor", "floor"), "lceil": ("rceil", "ceil")}[name]
-        inner = self.sum()
-        self.expect(close)
-        return ("fn", function, (inner,))
-
     def root(self) -> Node:
         index: Node = ("num", Fraction(2), None)
         if self.peek()[:2] == ("op", "["):
             self.position += 1
             index = self.sum()
             self.expect("]")
-        argument = self.atom() if self.peek()[:2] == ("op", "(") else self.short_argument()
+        whole = self.peek()[0] == "num" or self.peek()[:2] == ("op", "(")  # \sqrt12 is meant as \sqrt{12}
+        argument = self.atom() if whole else self.short_argument()
         if index[0] == "num" and index[1].denominator == 1 and index[1] % 2 and index[1] > 0:
             return ("fn", "oddroot", (argument, index))
         return ("pow", argument, ("pow", index, MINUS_ONE))
@@ -217,124 +207,10 @@ class AtomParser(Cursor):
             factors.append(self.power())
         return (factors[0] if len(factors) == 1 else ("mul", tuple(factors)),)
 
-    def bracket(self, value: str) -> Node:
-        if value == "{":
-            inner = self.comma_list()
-            if self.peek()[:2] == ("cmd", "choose"):
-                self.position += 1
-                inner = ("fn", "binom", (inner, self.sum()))
-            self.expect("}")
-            return inner
-        if value == "|":
-            self.bars += 1
-            inner = self.sum()
-            self.bars -= 1
-            self.expect("|")
-            return ("fn", "abs", (inner,))
-        closers = {"(": (")", "]"), "[": ("]", ")"), "\\{": ("\\}",), "]": ("[", "]", ")")}.get(value)
-        if closers is None:
-            raise MathTextError(f"unexpected {value!r}")
-        return self.bracket_items("(" if value == "]" else value.lstrip("\\"), closers)
-
-    def bracket_items(self, opener: str, closers: tuple[str, ...]) -> Node:
-        """A group, an interval, a tuple or a set, by its brackets and the number of its items."""
-        if opener == "{" and self.peek()[1] == "\\}":
-            self.position += 1
-            return ("const", "empty")
-        bars, self.bars = self.bars, int(opener == "{")
-        inner = self.comma_list()
-        if opener == "{" and self.peek()[1] in ("|", ":"):
-            self.position += 1
-            condition = self.comma_list()
-            self.bars = bars
-            self.expect("\\}")
-            return condition
-        self.bars = bars
-        closer = self.next()[1]
-        if closer not in closers:
-            raise MathTextError(f"bracket {opener!r} is closed by {closer or 'nothing'!r}")
-        if inner[0] != "list" and opener != "{":
-            if {"(": ")", "[": "]"}[opener] != closer and closer != "rangle":
-                raise MathTextError(f"bracket {opener!r} is closed by {closer!r} around one value")
-            return inner
-        items = inner[1] if inner[0] == "list" else (inner,)
-        return ("seq", opener, {"rangle": ")", "\\}": "}", "[": ")"}.get(closer, closer), items)
-
-    def matrix(self, name: str) -> Node:
-        """`\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}` and relatives."""
-        if name == "cases":
-            return self.cases()
-        if name.rstrip("*") not in _MATRICES:
-            raise MathTextError(f"environment {name!r} is not known in an answer")
-        if name == "array" and self.peek()[1] == "{":
-            while not self.at_end() and self.next()[1] != "}":
-                continue
-        rows: list[list[Node]] = [[]]
-        while self.peek()[0] != "end" or self.at_end():
-            if self.at_end():
-                raise MathTextError(f"environment {name!r} is never closed")
-            value = self.peek()[1]
-            if value in ("&", "\\\\", "hline"):
-                self.position += 1
-                if value == "\\\\":
-                    rows.append([])
-                continue
-            rows[-1].append(self.sum())
-        self.position += 1
-        rows = [row for row in rows if row]
-        if not rows or len({len(row) for row in rows}) != 1:
-            raise MathTextError("a matrix has rows of unequal length")
-        node: Node = ("matrix", tuple(tuple(row) for row in rows))
-        return ("fn", "det", (node,)) if name.lower() == "vmatrix" else node
-
-    def cases(self) -> Node:
-        """A system of equations in a brace, as the list of its rows."""
-        rows = [self.comma_list()]
-        while self.peek()[1] in ("\\\\", "&"):
-            self.position += 1
-            if self.peek()[0] != "end":
-                rows.append(self.comma_list())
-        if self.next()[:2] != ("end", "cases"):
-            raise MathTextError("environment 'cases' is no list of statements")
-        return rows[0] if len(rows) == 1 else ("list", tuple(rows))
-
-    def big_operator(self, name: str) -> Node:
-        """`\\sum_{k=1}^{n} …`, `\\prod`, `\\int_a^b … dx`, `\\lim_{x \\to a} …`."""
-        low: Node | None = None
-        high: Node | None = None
-        variable = ""
-        while self.peek()[0] == "op" and self.peek()[1] in ("_", "^"):
-            if self.next()[1] == "^":
-                high = self.short_argument()
-            elif name == "int":
-                low = self.short_argument()
-            else:
-                variable, low = self.binding()
-                self.bound.add(variable)
-        if name != "int":
-            return ("big", name, variable, low, high, self.term())
-        self.integrals += 1
-        body = ("num", Fraction(1), None) if self.differential() else self.sum()
-        self.integrals -= 1
-        kind, value, _ = self.next()
-        variable = value[1] if kind == "word" else self.next()[1]
-        return ("big", "int", variable, low, high, body)
-
-    def binding(self) -> tuple[str, Node]:
-        """`{k=1}` or `{x \\to a}`."""
-        self.expect("{")
-        kind, variable, _ = self.next()
-        link = self.next()[1]
-        if kind != "sym" or link not in ("=", "rightarrow"):
-            raise MathTextError("a big operator needs `variable = start` below it")
-        low = self.sum()
-        self.expect("}")
-        return variable, low
-
 
 def _is_product(word: str) -> bool:
     """Whether a run of letters reads as a product of variables."""
-    return len(word) <= 3 and word.lower() not in ENGLISH
+    return len(word) <= 3 and (word.isupper() or word.lower() not in ENGLISH)
 
 
 def _number_text(value: str) -> bool:

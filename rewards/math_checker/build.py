@@ -77,6 +77,8 @@ def _bits(value: Any) -> int:
 
 
 def _power(base: Any, exponent: Any) -> Any:
+    if isinstance(base, sympy.MatrixBase):
+        return _matrix_power(base, exponent)
     if isinstance(exponent, sympy.Rational):
         size = abs(exponent)
         if isinstance(base, sympy.Rational) and abs(base) not in (0, 1) and size * _bits(base) > MAX_BITS:
@@ -87,6 +89,14 @@ def _power(base: Any, exponent: Any) -> Any:
             raise TooLarge("power")
     elif exponent.is_number and abs(sympy.N(exponent, 15)) > MAX_BITS:
         raise TooLarge("power")
+    return base**exponent
+
+
+def _matrix_power(base: Any, exponent: Any) -> Any:
+    if exponent == sympy.Symbol("T"):
+        return base.T
+    if not exponent.is_Integer or abs(exponent) > _MAX_POLYNOMIAL_POWER:
+        raise TooLarge("power of a matrix")
     return base**exponent
 
 

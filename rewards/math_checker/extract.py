@@ -22,17 +22,25 @@ _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
 _BETWEEN_BOXES = re.compile(
     r"(?:[\s,$;.&]|\\[\[\]()\\,;: ]|\\q?quad|\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|\band\b|\bor\b)*"
 )
+_MARKS = re.compile(r"\$|\\[()\[\],;: ]|\\q?quad|\\text\s*\{|\}")
+_CONNECTED = re.compile(r"(?:[A-Za-z()]+ ){0,4}(?:,|,? ?and|,? ?or) ?(?:[A-Za-z](?:_\{?\w{1,3}\}?)?(?:\([a-z]\))? ?=)?")
 _AFTER_BOX = re.compile(r"\s*\$?\s*(?:\\?%|percent(?:age)?\b|pct\b)")
 _ANSWER_TAG = re.compile(r"<answer>(.*?)(?:</answer>|$)", re.DOTALL | re.IGNORECASE)
+_ANSWER_WORD = r"(?:\banswer|réponse|respuesta|resposta|risposta|antwort|ответ|答案)"
 _FINAL = re.compile(r"final\s+answer(?:\s+is|\s*[:=]|\**\s*:\**)+", re.IGNORECASE)
-_ANSWER = re.compile(r"\banswer(?:\s+is|\s*[:=]|\**\s*:\**)+", re.IGNORECASE)
+_ANSWER = re.compile(
+    _ANSWER_WORD + r"(?:\s+(?:is|est|es|ist|lautet|è|é)\b|\s*(?:[:=：]|是|为|為)|\**\s*[:：]\**)+", re.IGNORECASE
+)
 _CHAT_END = re.compile(r"<\|[a-z_]+\|>|</s>|\bI hope (?:it is correct|this helps)", re.IGNORECASE)
-_SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s")
+_SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s|。|!(?:\s+[A-Z]|\s*$)|,\s+(?:not|rather|instead)\b")
 _STATEMENT = re.compile(
     r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:=→⇒])\s+(?=\S)"
 )
 _MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
-_MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|\banswer\b", re.IGNORECASE)
+_MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|" + _ANSWER_WORD, re.IGNORECASE)
+_NOT = re.compile(r"(?:\bnot?|n't)\s+[$(]?$")
+_ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")
+_OPENING = re.compile(r"^(?:(?:so|thus|therefore|hence|then|we (?:get|have|find)|giving|that)\b,?\s*)+", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LETTER = re.compile(r"(?<![\w\\])\([A-J]\)(?!\w)")
 _NUMBER = re.compile(
@@ -41,10 +49,13 @@ _NUMBER = re.compile(
 )
 
 
-def extract(text: str) -> list[str]:
-    """Candidates for the answer inside `text`, best first: the second is the first without the prose around it."""
+def extract(text: str, is_gold: bool = False) -> list[str]:
+    """Candidates for the answer inside `text`, best first: the second is the first without the prose around it.
+
+    A bare gold answer such as `June 20` is words: the number in it is not the answer.
+    """
     if len(text) <= _BARE and "\n" not in text and not _MARKER.search(text):
-        return _with_reduced(text.strip())
+        return _with_reduced(text.strip(), is_gold)
     text = text[-MAX_SEARCHED:]
     text = text.rpartition("</think>")[2] if "</think>" in text and text.rpartition("</think>")[2].strip() else text
     tags = _ANSWER_TAG.findall(text) if "<answer>" in text.lower() else []
@@ -53,10 +64,10 @@ def extract(text: str) -> list[str]:
     return _with_reduced(_marked(text) or _last_statement(text))
 
 
-def _with_reduced(answer: str) -> list[str]:
+def _with_reduced(answer: str, is_bare_gold: bool = False) -> list[str]:
     candidates = [answer]
     if len(answer) <= _LINE:
-        candidates.extend(part for part in _reductions(answer) if part and part not in candidates)
+        candidates.extend(p for p in _reductions(answer, is_bare_gold) if p and p not in candidates)
     return candidates
 
 
@@ -94,7 +105,7 @@ def _last_boxes(text: str) -> tuple[str, int]:
             content += r"\%"
         parts.append(content.strip())
         begin = next_start = match.start()
-    return ", ".join(reversed(parts)), begin
+    return parts[0] if len(set(parts)) == 1 else ", ".join(reversed(parts)), begin
 
 
 def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
@@ -106,7 +117,12 @@ def _box_content(text: str, match: re.Match[str]) -> tuple[str, int]:
 
 
 def _joined(between: str) -> bool:
-    return len(between) <= 60 and _BETWEEN_BOXES.fullmatch(between) is not None
+    """Whether two boxes are parts of one answer: `\\boxed{1}, \\boxed{2}`, `\\boxed{3} cats and $n = \\boxed{4}$`."""
+    if len(between) > 60:
+        return False
+    if _BETWEEN_BOXES.fullmatch(between):
+        return True
+    return _CONNECTED.fullmatch(" ".join(_MARKS.sub(" ", between).split())) is not None
 
 
 def _after_phrase(rest: str) -> str:
@@ -129,9 +145,12 @@ def _first_sentence(text: str) -> str:
     return text.strip()
 
 
-def _reductions(sentence: str) -> Iterator[str]:
+def _reductions(sentence: str, is_bare_gold: bool) -> Iterator[str]:
     """A sentence's mathematics: what follows its last "is" or "=", its last `$…$`, its last number in prose."""
-    sentence = sentence.strip(" *\t\"'`")
+    sentence = sentence.strip(" *\t\"'`").removesuffix(".").rstrip(" *")
+    listed = _OPENING.sub("", sentence, count=1)
+    if _ONLY_JOINED.fullmatch(_MATH_SPAN.sub("", listed)):
+        yield listed
     spans = list(_MATH_SPAN.finditer(sentence))
     statements = [m for m in _STATEMENT.finditer(sentence) if not any(s.start() < m.start() < s.end() for s in spans)]
     if statements:
@@ -140,7 +159,9 @@ def _reductions(sentence: str) -> Iterator[str]:
     numbers = list(_NUMBER.finditer(sentence)) if "\\" not in prose and _WORD.search(prose) else []
     if spans and not (numbers and numbers[-1].start() >= spans[-1].end()):
         yield _inner(spans[-1])
-    if numbers:
+    if is_bare_gold:
+        return
+    if numbers and not _NOT.search(sentence, 0, numbers[-1].start()):
         yield numbers[-1].group().strip()
     yield from _LETTER.findall(sentence)[-1:]
 
@@ -157,7 +178,7 @@ def _last_statement(text: str) -> str:
         body, found, _ = stripped.rstrip(".").rpartition(close)
         if found and stripped.rstrip(".").endswith(close):
             return body.rpartition(opener)[2].strip()
-    lines = stripped[-_TAIL:].splitlines() if len(stripped) > 6000 else stripped.splitlines()
+    lines = [line for line in stripped[-_TAIL:].splitlines() if line.strip(" `")]
     last = lines[-1].strip() if lines else ""
     sentences = re.split(r"(?<=[a-z0-9$)}])\.\s+(?=[A-Z])", last) if len(last) <= _TAIL else [last]
     return sentences[-1]

@@ -9,7 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math_checker.algebra import equal, normal_form
-from rewards.math_checker.compare import Leaf, Options, contains
+from rewards.math_checker.canonical import contains
+from rewards.math_checker.compare import Leaf, Options
 from rewards.math_checker.numeric import real_value, surely_different
 from rewards.math_checker.poly import Budget, Poly, Ratio, Undecided, multiply, rational, subtract
 

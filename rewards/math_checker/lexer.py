@@ -40,9 +40,10 @@ class TooLargeError(MathTextError):
 _UNICODE_RE = re.compile("|".join(re.escape(k) for k in sorted(UNICODE, key=len, reverse=True)))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
+_SMALL_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄/∕]([₀₁₂₃₄₅₆₇₈₉]+)")
 _SUPERSCRIPT_RE = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
 _SUBSCRIPT_RE = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
-_JOINED_GROUP = re.compile(r"(?<=[0-9])(?:\{,\}|,\\!|\\,|\\ |\\;|~)\s*(?=[0-9]{3}(?![0-9]))")
+_JOINED_GROUP = re.compile(r"(?<=[0-9]) ?(?:\{ ?, ?\}|,\\!|\\!,|\\,|\\ |\\;|~)\s*(?=[0-9]{3}(?![0-9]))")
 _SPACED_GROUP = re.compile(r"(?<![0-9.,/^_])[1-9][0-9]{0,2}(?: [0-9]{3})+(?![0-9])")
 COMMA_GROUP = re.compile(r"(?<![0-9.,])[1-9][0-9]{0,2}(?:,[0-9]{3})+(?![0-9]|,[0-9])")
 _TOKEN = re.compile(
@@ -56,12 +57,19 @@ _TOKEN = re.compile(
 )
 _ESCAPED_OPS = {"{": "\\{", "}": "\\}", "%": "%", "$": "$", "\\": "\\\\", "|": "||", "&": "&", "#": "#", "_": "_"}
 _BRACED = re.compile(r"\s*\{")
+_BARE_LETTER = re.compile(r"\s*([A-Z])")
+_ROMAN = frozenset({"mathrm", "mathbf", "mathit", "rm", "operatorname"})
+_GLUED = re.compile(r"(sin|cos|tan|cot|sec|csc|ln|log)(x|[A-Z]{1,3})")  # sinx
+_SPACE_GLUED = re.compile(r"q?quad(?=.)")  # \\quadx
 
 
 def to_ascii(text: str) -> str:
     """`text` with the known Unicode signs spelled in LaTeX; what is left over after that stays as it is."""
     if text.isascii() and "\x0c" not in text and "\x08" not in text:
         return text
+    text = _SMALL_FRACTION.sub(
+        lambda m: rf"\frac{{{m[1].translate(_SUPERSCRIPTS)}}}{{{m[2].translate(_SUBSCRIPTS)}}}", text
+    )
     text = _SUPERSCRIPT_RE.sub(lambda m: "^{" + m.group().translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT_RE.sub(lambda m: "_{" + m.group().translate(_SUBSCRIPTS) + "}", text)
     text = _UNICODE_RE.sub(lambda m: UNICODE[m.group()], text)
@@ -141,6 +149,9 @@ def _word(tokens: list[Token], word: str, spaced: bool) -> None:
     """A run of letters: a function, a named constant or letter, a connective, a product of letters, or a word."""
     if word == "min" and tokens and tokens[-1][0] == "num":
         tokens.append(("word", word, spaced))
+    elif glued := _GLUED.fullmatch(word):
+        tokens.append(("cmd", glued.group(1), spaced))
+        _word(tokens, glued.group(2), False)
     elif word in FUNCTIONS:
         tokens.append(("cmd", word, spaced))
     elif word in NAMED:
@@ -156,6 +167,8 @@ def _word(tokens: list[Token], word: str, spaced: bool) -> None:
 def _command(tokens: list[Token], text: str, position: int, name: str, spaced: bool) -> int:
     """Adds the token of `\\name`; returns where reading goes on (past the argument of a text command)."""
     name = SAME.get(name, name)
+    if name not in LAYOUT and (space := _SPACE_GLUED.match(name)):
+        return position - (len(name) - space.end())
     if name in LAYOUT:
         return _delimiter(tokens, text, position, name, spaced)
     if name in TEXT_COMMANDS or name in (
@@ -173,7 +186,7 @@ def _command(tokens: list[Token], text: str, position: int, name: str, spaced: b
         tokens.append(("op", name, spaced))
     elif name in ("{", "}"):
         tokens.append(("op", "\\" + name, spaced))
-    elif name in GREEK:
+    elif name in GREEK or name == "T":
         tokens.append(("sym", name, spaced))
     else:
         tokens.append(("cmd", name, spaced))
@@ -197,7 +210,11 @@ def _with_argument(tokens: list[Token], text: str, position: int, name: str, spa
     """`\\text{…}` and relatives: the argument is one token, not mathematics."""
     match = _BRACED.match(text, position)
     if match is None:
-        return position
+        letter = _BARE_LETTER.match(text, position) if name == "mathbb" else None
+        if letter is None:
+            return position
+        tokens.append((name, letter.group(1), spaced))
+        return letter.end()
     end = matching_brace(text, match.end() - 1)
     if end < 0:
         raise MathTextError(f"the brace after '\\{name}' is never closed")
@@ -208,8 +225,10 @@ def _with_argument(tokens: list[Token], text: str, position: int, name: str, spa
         return end + 1
     elif argument.strip() in FUNCTIONS:
         tokens.append(("cmd", argument.strip(), spaced))
-    elif len(argument.strip()) == 1 and name in ("mathrm", "mathbf", "mathit", "rm", "operatorname"):
-        _word(tokens, argument.strip(), spaced) if argument.strip().isalpha() else tokens.extend(tokenize(argument))
+    elif len(argument.strip()) == 1 and argument.strip().isalpha() and (name in _ROMAN or not tokens):
+        _word(tokens, argument.strip(), spaced)
+    elif len(argument.strip()) == 1 and name in _ROMAN:
+        tokens.extend(tokenize(argument))
     elif argument.strip():
         tokens.append(("text", argument.strip(), True))
     return end + 1

@@ -24,13 +24,22 @@ _CONSTANTS = {"pi": math.pi, "e": math.e, "i": 1j}
 
 
 def surely_different(a: Node, b: Node) -> bool:
-    """Whether the two expressions differ at a generic positive point by more than all rounding. Never wrongly true."""
+    """Whether the two expressions differ at a generic positive point by more than all rounding. Never wrongly true.
+
+    Where one of two functions is not real at the point, they may still agree wherever both are.
+    """
     try:
         (x, x_error), (y, y_error) = evaluate(a), evaluate(b)
     except (OverflowError, ZeroDivisionError, ValueError, Undecided, RecursionError):
         return False
+    if (x.imag != 0) != (y.imag != 0) and _has_odd_root((a, b)):
+        return False
     gap = abs(x - y)
     return math.isfinite(gap) and gap > 4 * (x_error + y_error) + _MARGIN * max(abs(x), abs(y))
+
+
+def _has_odd_root(tree: object) -> bool:
+    return isinstance(tree, tuple) and (tree[:2] == ("fn", "oddroot") or any(_has_odd_root(child) for child in tree))
 
 
 def real_value(node: Node) -> float | None:

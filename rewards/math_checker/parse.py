@@ -4,6 +4,7 @@ Nodes: `("num", Fraction, decimals | None)`, `("sym", name)`, `("const", "pi" | 
 `("add", items)`, `("mul", items)`, `("pow", base, exponent)`, `("fn", name, arguments)`, `("pm", x)`, `("mp", x)`,
 `("big", "sum" | "prod" | "int" | "lim", variable, low, high, body)`, `("seq", open, close, items)`, `("list", items)`,
 `("list", items, "and")` where that word joins them, `("rel", operators, operands)`, `("setop", name, a, b)`,
+`("setof", element, condition)`,
 `("matrix", rows)`, `("unit", value, unit text)`.
 The parser builds; it never computes, so no text makes it slow. Bounds: nesting, digits and tokens. Left out: logic,
 geometry statements, piecewise functions: those raise `MathTextError` and are then compared as text by the caller.
@@ -44,17 +45,19 @@ class Parser(AtomParser):
 
     def comma_list(self) -> Node:
         """Statements separated by `,`, `;`, `and`, `or`; one alone is returned as it is."""
-        items, joint = [self.statement()], False
+        items, words = [self.statement()], []
         while word := self.separator():
-            joint = joint or word == "and"
             if self.at_end() or self.peek()[1] in (")", "]", "}", "\\}"):
                 break
+            words.append(word)
             items.append(self.statement())
             if len(items) > _MAX_ITEMS:
                 raise TooLargeError(f"list has more than {_MAX_ITEMS} items")
         if len(items) == 1:
             return items[0]
-        return ("list", tuple(items), "and") if joint else ("list", tuple(items))
+        if {",", ";"} <= set(words):
+            return ("list", _grouped(items, words))
+        return ("list", tuple(items), "and") if "and" in words else ("list", tuple(items))
 
     def separator(self) -> str:
         """Skips one separator, `", and"` included, and returns its last word, or `""` if there is none."""
@@ -64,7 +67,7 @@ class Parser(AtomParser):
             if not ((kind == "op" and value in (",", ";", "and", "or")) or (kind == "text" and _connective(value))):
                 break
             self.position += 1
-            found = value.strip(" ,.").lower() or ","
+            found = value if value == ";" else value.strip(" ,.").lower() or ","
         return found
 
     def statement(self) -> Node:
@@ -228,6 +231,16 @@ def _proper_fraction(node: Node) -> Fraction | None:
     if top[0] != "num" or bottom[0] != "num" or not bottom[1] or top[2] is not None or bottom[2] is not None:
         return None
     return top[1] / bottom[1] if 0 < top[1] < bottom[1] else None
+
+
+def _grouped(items: list[Node], words: list[str]) -> tuple[Node, ...]:
+    """The items of `p=5, q=2; p=7, q=2`, where the semicolons part lists."""
+    groups: list[list[Node]] = [[items[0]]]
+    for word, item in zip(words, items[1:], strict=True):
+        if word == ";":
+            groups.append([])
+        groups[-1].append(item)
+    return tuple(group[0] if len(group) == 1 else ("list", tuple(group)) for group in groups)
 
 
 def _connective(value: str) -> bool:

@@ -8,18 +8,15 @@ text; the rest raises `MathTextError`.
 from __future__ import annotations
 
 import re
-from fractions import Fraction
 from typing import Any
 
-from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError, to_ascii
+from rewards.math_checker.clean import clean, plain_words, without_markup
+from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError
 from rewards.math_checker.parse import parse
+from rewards.math_checker.special import special_readings
 
 Node = tuple[Any, ...]
 
-_WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
-_FRENCH = re.compile(r"(?:\\left)?([\[\]])([^\[\]()\\]*,(?:[^\[\]()\\]|\\(?!right))*)(?:\\right)?([\[\]])")
-_QUOTED = re.compile(r"\\(?:text|mbox|textbf|mathbf|textrm)\s*\{([^{}]*[0-9][^{}]*)\}")
-_BOXED = re.compile(r"\\boxed\s*\{")
 _CHOICE = re.compile(
     r"(?:\\(?:text|textbf|mathrm|mathbf|rm|bf)\s*\{?)?\s*\(?\s*([A-Ja-j])\s*([).:])\s*\}?"
     r"(?:\s*[~:.]|\\[ ,;:]|\\q?quad)*(.*)",
@@ -27,22 +24,14 @@ _CHOICE = re.compile(
 )
 _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
-_LEADING_RELATION = re.compile(r"^(?:=|\\approx\b|\\Rightarrow\b|\\implies\b|\\therefore\b)\s*(?=\S)")
-_LABEL = re.compile(
-    r"\\text\s*\{[^{}]*(?:\bis|[:=])\s*\}\s*(?=\S)"
-    r"|(?:\\(?:text|mathrm|textbf)\s*\{[^{}]*\}|[A-Za-z][a-z]{3,}(?: [A-Za-z]+)*)\s*(?:=|:|\bis\b)\s*(?=\S)"
-)
-_TEXT_MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
-_WORDS = re.compile(r"[A-Za-z][A-Za-z' ,.\-]*")
 _PLAIN_TEXT = re.compile(r"[\w\s.,;:'\"()&/!?$%+*=^{}-]*")
-_COMMA_DECIMAL = re.compile(r"-?(?:[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]+)(?:\s*\$[^0-9]*)?")
 _SOFT_UNIT = re.compile(
     r"(.*[0-9}])(\s*)((?:m|g|s|h|L|J|N|W|V|km|cm|kg|ft|mi)(?:\s*/\s*(?:s|h|m|L|min|hr))?(?:\^\{?[23]\}?)?)"
 )
-_DOUBLE_ESCAPED = re.compile(
-    r"\\\\(?=begin\b|(?:d|t|c)?frac\b|left\b|right\b|sqrt\b|pi\b|boxed\b|text\b|cup\b|in\b|infty\b)"
+_EMPTY = re.compile(
+    r"(?:there (?:is|are) )?no (?:real |integer |such )?(?:solutions?|roots?|values?)(?: exists?)?"
+    r"|(?:the )?(?:empty|null) set|none|empty"
 )
-_EMPTY = frozenset({"no solution", "no solutions", "no real solution", "no real solutions", "empty set"})
 _ALIASES = {
     "does not exist": "dne", "undefined": "dne", "all real numbers": "all reals", "yes": "yes", "correct": "true",
     "infinity": "infinity", "all reals": "all reals", "reals": "all reals",
@@ -51,7 +40,7 @@ _FORBIDDEN = re.compile(r"__|\bimport\b|\blambda\b\s*\w*:|\bexec\b|\beval\b|;\s*
 
 
 def readings(candidates: list[str]) -> list[Node]:
-    """The trees of the first candidate that is mathematics; the words of all of them if none is.
+    """The trees of the first candidate that is mathematics, and the words of those before it.
 
     An equation that had to be cut out of prose may stand for its last side.
     Raises `MathTextError` or `TooLargeError` if no candidate can be read.
@@ -67,7 +56,8 @@ def readings(candidates: list[str]) -> list[Node]:
             failure = error
             continue
         if trees[0][0] != "text" or len(trees) > 1:
-            return trees + [tree[2][-1] for tree in trees if index and tree[0] == "rel" and set(tree[1]) == {"="}]
+            sides = [tree[2][-1] for tree in trees if index and tree[0] == "rel" and set(tree[1]) == {"="}]
+            return trees + sides + words
         words.extend(trees)
     if not words:
         raise failure
@@ -95,74 +85,30 @@ def _read(answer: str) -> list[Node]:
             continue
         if tree not in trees:
             trees.append(tree)
-    trees.extend(_special(text, trees))
+    trees.extend(special_readings(text))
+    trees.extend(_soft_unit(text, trees))
     return trees or [_as_text(text)]
 
 
 def pairings(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
-    """The pairs of readings to compare. Letters that may be a unit or variables are a unit where the other side has
-    one, and in an answer such as `5 m` also where the gold answer is a bare number."""
-    pairs = []
-    for answer in answers:
-        for gold in golds:
-            if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
-                continue
-            if answer[0] == "soft" and gold[0] not in ("unit", "soft", "num" if answer[3] else "unit"):
-                continue
-            pairs.append((_harden(answer), _harden(gold)))
-    return pairs
+    """The pairs of readings to compare. Two texts that can both be times of day are compared as such only."""
+    clocks = any(node[0] == "clock" for node in answers) and any(node[0] == "clock" for node in golds)
+    pairs = [(a, g) for a in answers for g in golds if {a[0], g[0]} == {"clock"} or not clocks]
+    return [(_harden(a), _harden(g)) for a, g in pairs if clocks or _fit(a, g)]
+
+
+def _fit(answer: Node, gold: Node) -> bool:
+    """Whether this pair of readings is meant. Letters that may be a unit or variables are a unit where the other side
+    has one, and in an answer such as `5 m` also where the gold answer is a bare number."""
+    if "clock" in (answer[0], gold[0]):
+        return False
+    if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
+        return False
+    return answer[0] != "soft" or gold[0] in ("unit", "soft", "num" if answer[3] else "unit")
 
 
 def _harden(node: Node) -> Node:
     return ("unit", *node[1:3]) if node[0] == "soft" else node
-
-
-def clean(answer: str) -> str:
-    """The answer without delimiters, emphasis, labels and trailing punctuation."""
-    text = to_ascii(answer[: MAX_CHARS * 2]).strip()
-    if "\\begin" not in text or "\\\\begin" in text:
-        text = _DOUBLE_ESCAPED.sub(lambda match: "\\", text)
-    previous = None
-    bare = True
-    while text != previous:
-        previous = text
-        text = _strip_punctuation(text)
-        for left, right in _WRAPPERS:
-            inner = text[len(left) : -len(right)]
-            wrapped = text.startswith(left) and text.endswith(right) and len(text) >= len(left) + len(right)
-            if wrapped and left not in inner and not text.endswith("\\" + right):
-                text, bare = inner.strip(), bare and left in ("**", "`", '"')
-        quoted = _QUOTED.fullmatch(text)
-        text = quoted.group(1).strip() if quoted else text
-        match = _BOXED.match(text)
-        if match and text.endswith("}") and "\\boxed" not in text[match.end() :]:
-            text, bare = text[match.end() : -1].strip(), False
-    if bare and text.startswith("{") and text.endswith("}") and "\\" not in text and "{" not in text[1:]:
-        text = "\\{" + text[1:-1] + "\\}"
-    text = text.replace('"', "")
-    if "$" in text:
-        text = re.sub(r"(?<!\\)\$\s*(and|or|,)\s*(?<!\\)\$", r" \1 ", text)
-        text = text.replace("$", "") if text.count("$") % 2 == 0 and "\\$" not in text else text
-    if text.startswith("]") or text.endswith("[") or "\\left]" in text:
-        text = _FRENCH.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
-    text = _LEADING_RELATION.sub("", text)
-    label = _LABEL.match(text)
-    return text[label.end() :].strip() if label and label.end() < len(text) else text
-
-
-def plain_words(text: str) -> str:
-    """The text in lower case if it is only words, else an empty string."""
-    unwrapped = " ".join(_TEXT_MARKUP.sub(r"\1", text).replace("~", " ").replace("\\ ", " ").split())
-    return unwrapped.strip(" .,").lower() if _WORDS.fullmatch(unwrapped) else ""
-
-
-def _strip_punctuation(text: str) -> str:
-    text = text.strip().removesuffix("\\\\")
-    while text and text[-1] in ".,;" and not text.endswith(("...", "\\,", "\\;")):
-        text = text[:-1].rstrip()
-    for space in ("\\,", "\\;", "\\!", "\\ "):
-        text = text.removesuffix(space) if not text.endswith("\\" + space) else text
-    return text.strip()
 
 
 def _choice(text: str) -> Node | None:
@@ -199,24 +145,20 @@ def _variants(text: str) -> list[tuple[str, bool]]:
     return [(text, not in_brackets), (text, in_brackets)]
 
 
-def _special(text: str, trees: list[Node]) -> list[Node]:
-    """A decimal comma (`2,74`), and a one-letter unit that the parser took for a variable (`5 m`)."""
-    found: list[Node] = []
-    if _COMMA_DECIMAL.fullmatch(text):
-        head, tail = text.partition("$")[0].strip().split(",")
-        found.append(("num", Fraction(int(head + tail), 10 ** len(tail)), len(tail)))
+def _soft_unit(text: str, trees: list[Node]) -> list[Node]:
+    """A one-letter unit that the parser took for a variable (`5 m`)."""
     match = _SOFT_UNIT.fullmatch(text) if trees and len(text) < 60 else None
-    if match and trees[0][0] == "mul":
-        try:
-            apart = bool(match.group(2)) or "/" in match.group(3) or "^" in match.group(3)
-            found.append(("soft", parse(match.group(1), True), match.group(3), apart))
-        except MathTextError:
-            return found
-    return found
+    if match is None or trees[0][0] != "mul":
+        return []
+    apart = bool(match.group(2)) or "/" in match.group(3) or "^" in match.group(3)
+    try:
+        return [("soft", parse(match.group(1), True), match.group(3), apart)]
+    except MathTextError:
+        return []
 
 
 def _word_node(words: str) -> Node:
-    if words in _EMPTY:
+    if _EMPTY.fullmatch(words):
         return ("const", "empty")
     words = _ALIASES.get(words, words)
     return {"all reals": ("const", "R"), "infinity": ("const", "inf")}.get(words, ("text", words))
@@ -224,7 +166,7 @@ def _word_node(words: str) -> Node:
 
 def _as_text(text: str) -> Node:
     """Words with some mathematics among them, as one normalized string."""
-    unwrapped = " ".join(_TEXT_MARKUP.sub(r" \1 ", text).replace("$", "").split())
+    unwrapped = without_markup(text)
     if (
         not re.search(r"[A-Za-z]{3}|[ap]\.?m\b", unwrapped)
         or not _PLAIN_TEXT.fullmatch(unwrapped)

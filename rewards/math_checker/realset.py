@@ -10,9 +10,8 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_checker.algebra import normal_form
 from rewards.math_checker.numeric import real_value
-from rewards.math_checker.poly import Budget, Undecided, rational, subtract
+from rewards.math_checker.poly import Undecided
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]
@@ -40,10 +39,9 @@ def is_region_like(node: Node) -> bool:
 
 def same_region(a: Node, b: Node, leaf: Leaf) -> bool:
     """Whether two nodes are the same subset of the line; False if either is none, or is in several variables."""
-    try:
-        left, right = _Region.of(a), _Region.of(b)
-    except _NotARegionError:
-        return bool(a[0] == b[0] == "rel" and leaf(a, b))
+    left, right = _region(a), _region(b)
+    if left is None or right is None:
+        return bool(left is right and a[0] == b[0] == "rel" and leaf(a, b))
     if left.variable and right.variable and left.variable != right.variable:
         return False
     line = _Line(leaf, [*left.ends, *right.ends])
@@ -53,6 +51,13 @@ def same_region(a: Node, b: Node, leaf: Leaf) -> bool:
 
 class _NotARegionError(Exception):
     pass
+
+
+def _region(node: Node) -> _Region | None:
+    try:
+        return _Region.of(node)
+    except _NotARegionError:
+        return None
 
 
 class _Line:
@@ -151,6 +156,7 @@ def _between(low: Node, low_closed: bool, high: Node, high_closed: bool) -> _Reg
     return _Region(has, [end for end in (low, high) if not _infinite(end)])
 
 
+_MINUS_ONE: Node = ("num", Fraction(-1), None)
 _INFINITY: Node = ("const", "inf")
 _MINUS_INFINITY: Node = ("mul", (("num", Fraction(-1), None), _INFINITY))
 
@@ -159,7 +165,7 @@ def _relation(node: Node) -> _Region:
     """`x in S`, `x < 3`, `1 <= x < 3`, `3 - 2x > 0`; the variable must be the same throughout."""
     if node[1] == ("in",):
         members = _Region.of(node[2][1])
-        members.variable = node[2][0][1] if node[2][0][0] == "sym" else ""
+        members.variable = repr(node[2][0][1:]) if node[2][0][0] == "sym" else ""
         return members
     region: _Region | None = None
     for operator, left, right in zip(node[1], node[2][:-1], node[2][1:], strict=True):
@@ -175,12 +181,32 @@ def _relation(node: Node) -> _Region:
 def _half_line(operator: str, left: Node, right: Node) -> _Region:
     if operator not in _FLIP:
         raise _NotARegionError
-    if left[0] == "sym" and not _has_symbol(right):
-        return _ray(operator, left[1], right)
-    if right[0] == "sym" and not _has_symbol(left):
-        return _ray(_FLIP[operator], right[1], left)
-    variable, slope, root = _linear(left, right)
-    return _ray(operator if slope > 0 else _FLIP[operator], variable, ("num", root, None))
+    if _has_symbol(left) and not _has_symbol(right):
+        return _bounded(operator, left, right)
+    if _has_symbol(right) and not _has_symbol(left):
+        return _bounded(_FLIP[operator], right, left)
+    raise _NotARegionError
+
+
+def _bounded(operator: str, left: Node, end: Node) -> _Region:
+    """`x < 3`, `-x < 3`, `|x| < 3` and `f(x) < 3`; any other left side is still to be solved."""
+    if left[0] == "sym" or (left[0] == "fn" and left[1].startswith("call ")):
+        return _ray(operator, repr(left[1:]), end)
+    if left[0] == "mul" and left[1][0] == _MINUS_ONE and len(left[1]) == 2 and left[1][1][0] == "sym":
+        return _ray(_FLIP[operator], repr(left[1][1][1:]), _negated(end))
+    if left[0] == "fn" and left[1] == "abs" and left[2][0][0] == "sym":
+        variable = repr(left[2][0][1:])
+        if operator in ("<", "<="):
+            return _combine("cap", _ray(operator, variable, end), _ray(_FLIP[operator], variable, _negated(end)))
+        if operator in (">", ">="):
+            return _combine("cup", _ray(operator, variable, end), _ray(_FLIP[operator], variable, _negated(end)))
+    raise _NotARegionError
+
+
+def _negated(end: Node) -> Node:
+    if end[0] == "num":
+        return ("num", -end[1], end[2])
+    return end[1][1] if end[0] == "mul" and end[1][0] == _MINUS_ONE and len(end[1]) == 2 else ("mul", (_MINUS_ONE, end))
 
 
 def _ray(operator: str, variable: str, end: Node) -> _Region:
@@ -198,18 +224,3 @@ def _ray(operator: str, variable: str, end: Node) -> _Region:
 
 def _has_symbol(node: Any) -> bool:
     return isinstance(node, tuple) and ((node and node[0] == "sym") or any(_has_symbol(child) for child in node))
-
-
-def _linear(left: Node, right: Node) -> tuple[str, Fraction, Fraction]:
-    """The variable, slope and root of `left - right`, which must be linear in one symbol over Q."""
-    budget = Budget()
-    top, bottom = subtract(normal_form(left, budget), normal_form(right, budget), budget)
-    scale = rational((bottom, {(): Fraction(1)}))
-    names = {atom for monomial in top for atom, _ in monomial}
-    if scale is None or len(names) != 1 or any(len(m) > 1 or (m and m[0][1] != 1) for m in top):
-        raise _NotARegionError
-    ((slope,), constant) = ([c for m, c in top.items() if m], top.get((), Fraction(0)))
-    name = names.pop()
-    if not name.startswith("x "):
-        raise _NotARegionError
-    return name[2:], slope / scale, -constant / slope

@@ -9,7 +9,7 @@ def _words(text: str) -> frozenset[str]:
 
 FUNCTIONS = _words(
     "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc asin acos atan ln log lg "
-    "exp sqrt cbrt abs floor ceil gcd lcm max min arsinh arcosh artanh cis"
+    "exp sqrt cbrt abs floor ceil gcd lcm max min arsinh arcosh artanh cis det"
 )
 GREEK = _words(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
@@ -39,6 +39,7 @@ SAME = {
     "dotsc": "ldots", "dotsb": "ldots", "overline": "bar", "dot": "bar", "vert": "|", "mid": "|", "lvert": "lbar",
     "rvert": "rbar", "colon": ":", "backslash": "setminus", "approxeq": "approx", "simeq": "approx",
     "implies": "Rightarrow", "bigcup": "cup", "bigcap": "cap", "varPi": "pi", "lang": "langle", "rang": "rangle",
+    "top": "T", "intercal": "T",
 }  # fmt: skip
 UNICODE = {
     "−": "-", "–": "-", "—": "-", "‐": "-", "‑": "-", "×": r"\times ", "·": r"\cdot ", "⋅": r"\cdot ", "∙": r"\cdot ",
@@ -48,7 +49,8 @@ UNICODE = {
     "ℤ": r"\mathbb{Z}", "ℕ": r"\mathbb{N}", "ℚ": r"\mathbb{Q}", "∧": " and ", "∨": " or ", "⟨": r"\langle ",
     "⟩": r"\rangle ", "⌊": r"\lfloor ", "⌋": r"\rfloor ", "⌈": r"\lceil ", "⌉": r"\rceil ", "…": r"\ldots ",
     "½": r"\frac{1}{2}", "⅓": r"\frac{1}{3}", "⅔": r"\frac{2}{3}", "¼": r"\frac{1}{4}", "¾": r"\frac{3}{4}",
-    "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "√": r"\sqrt", "∛": r"\sqrt[3]", "θ": r"\theta ", "α": r"\alpha ",
+    "⅕": r"\frac{1}{5}", "⅛": r"\frac{1}{8}", "√": r"\sqrt", "∛": r"\sqrt[3]", "∜": r"\sqrt[4]", "θ": r"\theta ",
+    "α": r"\alpha ",
     "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ",
     "δ": r"\delta ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "ψ": r"\psi ", "Δ": r"\Delta ", "Ω": r"\Omega ",
     "\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08inom": r"\binom", "\u200b": "", "\ufeff": "", "“": '"', "”": '"',

@@ -44,6 +44,7 @@ _define("euro", 1, {"euro eur": "1"})
 _define("yen", 1, {"yen": "1"})
 _define("rupee", 1, {"rupee": "1"})
 _define("gbp", 1, {"gbp": "1"})
+_define("unit", 1, {"unit": "1"})
 _define("percent", 1, {"% percent percentage pct": "1"})
 _define("degree", 1, {"degree deg": "1"})
 _define("radian", 1, {"rad radian": "1"})
@@ -53,7 +54,9 @@ _define("W", 1, {"w watt": "1", "kw kilowatt": "1000"})
 _define("V", 1, {"v volt": "1"})
 _define("A", 1, {"ampere amp": "1"})
 _define("hz", 1, {"hz hertz": "1", "khz": "1000"})
-_COMPOUND = {"mph": "mi / h", "kph": "km / h", "pound sterling": "gbp"}
+_COMPOUND = {
+    "mph": "mi / h", "kph": "km / h", "pound sterling": "gbp", "percentage point": "%", "percentage points": "%",
+}  # fmt: skip
 _FILLER = frozenset({"of", "the", "a", "an", "in", "total", "about", "approximately", "exactly", "each"})
 _PIECE = re.compile(r"[A-Za-z%]+|\^|/|-?[0-9]+|\S")
 

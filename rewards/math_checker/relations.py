@@ -1,0 +1,131 @@
+"""Comparison of equations and inequalities with each other and with bare values.
+
+`x = 5`, `f(2) = 5`, `AB = 5` and `AB / CD = 5` may stand for `5`. A solved equation or inequality (`x = 2`, `x < 1`) is
+not equal to an unsolved one (`2x + 3 = 7`, `3 - 2x > 1`), which may be the problem itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from rewards.math_checker.realset import is_region
+
+Node = tuple[Any, ...]
+Match = Callable[[Node, Node], bool]
+
+
+def same_relation(answer: Node, gold: Node, match: Match, leaf: Match, assignment: bool) -> bool | None:
+    """Assignments and equations; None leaves inequalities and set membership to the real line."""
+    x, y = assigned(answer, loose=gold[0] != "rel"), assigned(gold)
+    if x is not None and y is not None:
+        if "in" in (answer[1][0], gold[1][0]):
+            return match(x[1], y[1])
+        if (verdict := _same_assignment(x, y, match)) is not None:
+            return verdict
+    if (x is None) != (y is None):
+        value = y if x is None else x
+        if value is not None and "rel" not in ((answer if x is None else gold)[0],):
+            if not assignment and "=" in (gold if x is None else answer)[1][0]:
+                return False
+            return match(answer, value[1]) if x is None else match(value[1], gold)
+        if value is not None and not has_symbol(value[1]) and "=" in answer[1] and "=" in gold[1]:
+            return False
+    if answer[0] == gold[0] == "rel" and answer[1] == gold[1] == ("=",):
+        return leaf(answer, gold)
+    if answer[0] == "rel" and answer[1] == ("=",) and gold[0] != "rel" and not has_symbol(answer):
+        return match(answer[2][1], gold) and match(answer[2][0], answer[2][1])
+    if answer[0] == gold[0] == "rel" and len(answer[1]) == len(gold[1]):
+        return None if is_region(answer) and is_region(gold) else leaf(answer, gold)
+    return None
+
+
+def assigned(node: Node, loose: bool = False) -> tuple[Node, Node] | None:
+    """The name and the value of `x = value`, `f(x) = value`, `(x, y) = value`, `AB = value` or `x in value`.
+
+    `loose` takes any expression in letters as the name of a number: `a + b = 12`.
+    """
+    if node[0] != "rel" or len(node[1]) != 1 or node[1][0] not in ("=", "in", "=="):
+        return None
+    left, right = node[2]
+    if node[1][0] == "==":
+        return (left, right) if left[0] == "sym" and right[0] == "fn" and right[1] in ("pmod", "mod") else None
+    if is_name(left) and not _mentions(right, left):
+        return left, right
+    if node[1][0] == "in":
+        return None
+    if is_name(right) and not _mentions(left, right):
+        return right, left
+    if (_is_label(left) or (loose and _is_letters(left))) and not has_symbol(right):
+        return left, right
+    return None
+
+
+def is_name(node: Node) -> bool:
+    """A letter, `f(x)`, or a tuple of such."""
+    if node[0] == "seq" and node[1] == "(":
+        return all(is_name(item) for item in node[3])
+    return node[0] == "sym" or (node[0] == "fn" and node[1].startswith("call "))
+
+
+def has_symbol(node: Any) -> bool:
+    """Whether a letter is anywhere in the tree."""
+    return isinstance(node, tuple) and ((node and node[0] == "sym") or any(has_symbol(child) for child in node))
+
+
+def _is_label(node: Node) -> bool:
+    """What names a number in geometry: `AB`, `|AB|`, `AB / CD`, `m \\angle A`, `\\sin A`."""
+    if node[0] == "mul":
+        below = [part[1] for part in node[1] if part[0] == "pow" and part[2][:2] == ("num", -1)]
+        above = [part for part in node[1] if part[0] != "pow"]
+        if below:
+            return len(above) + len(below) == len(node[1]) and all(is_name(p) or _is_label(p) for p in above + below)
+        return all(part[0] == "sym" and (part[1][:1].isupper() or part[1] == "m" or " " in part[1]) for part in above)
+    return node[0] == "fn" and len(node[2]) == 1 and (is_name(node[2][0]) or _is_label(node[2][0]))
+
+
+def _is_letters(node: Node) -> bool:
+    """Sums, products and powers of letters, without a number except in exponents."""
+    if node[0] in ("add", "mul"):
+        return all(_is_letters(item) or item[:2] == ("num", -1) for item in node[1]) and has_symbol(node)
+    if node[0] == "pow":
+        return _is_letters(node[1]) and node[2][0] == "num"
+    return is_name(node) or _is_label(node)
+
+
+def _mentions(tree: Any, name: Node) -> bool:
+    return tree == name or (isinstance(tree, tuple) and any(_mentions(child, name) for child in tree))
+
+
+def _same_assignment(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -> bool | None:
+    """Two assignments: by value if their names can be the same, else undecided here."""
+    (name, value), (other, wanted) = x, y
+    if name == other:
+        return match(value, wanted)
+    calls = [node for node in (name, other) if node[0] == "fn" and node[1].startswith("call ")]
+    if len(calls) == 2 and name[1] == other[1]:
+        return _same_definition(x, y, match)
+    if calls or "seq" in (name[0], other[0]):
+        return match(value, wanted)
+    if name[0] == other[0] == "sym" and name[1] != other[1] and _base(name[1]) in (name[1], other[1]):
+        return match(value, wanted) if _base(name[1]) == _base(other[1]) else None
+    return None
+
+
+def _same_definition(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -> bool:
+    """`f(n) = n + 1` and `f(x) = x + 1`: the letter in brackets is a matter of taste, a number is not."""
+    given, wanted = x[0][2], y[0][2]
+    if len(given) != len(wanted) or any(node[0] != "sym" for node in given + wanted):
+        return False
+    renamed = _rename(x[1], dict(zip(given, wanted, strict=True)))
+    return match(renamed, y[1])
+
+
+def _rename(node: Any, names: dict[Node, Node]) -> Any:
+    if not isinstance(node, tuple):
+        return node
+    return names[node] if node in names else tuple(_rename(child, names) for child in node)
+
+
+def _base(name: str) -> str:
+    return name.partition("_")[0]
