@@ -91,8 +91,8 @@ def test_domains_and_sources_limit_a_reward():
 
 def test_the_judge_takes_a_group_and_its_history_and_math_neither():
     of_group, of_rollout = build_rewards([{"name": "judge"}, MATH])
-    assert (of_group.of_group, of_group.wants_history) == (True, True)
-    assert (of_rollout.of_group, of_rollout.wants_history) == (False, False)
+    assert (of_group.of_group, of_group.wants("history"), of_group.wants("step")) == (True, True, True)
+    assert (of_rollout.of_group, of_rollout.wants("history"), of_rollout.wants("step")) == (False, False, False)
 
 
 def test_a_misspelt_name_is_answered_with_the_nearest():
