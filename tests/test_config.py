@@ -82,6 +82,13 @@ def test_an_unknown_key_names_the_nearest(tmp_path, text, message):
         load(tmp_path, text)
 
 
+def test_the_forced_share_can_fall_in_pieces(tmp_path):
+    config = load(tmp_path, "rollout: {forced: {points: [[0, 1], [0.5, 0.4]], minimum_share: 0.25}}")
+    forced = config.rollout.forced
+    assert [forced.at(0, progress) for progress in (0.0, 0.49, 0.5)] == [1.0, 1.0, 0.4]
+    assert forced.least(6) == 2
+
+
 def test_an_unknown_key_in_an_override_names_the_nearest(tmp_path):
     with pytest.raises(ConfigError, match=r"unknown key 'trainer\.step'; did you mean 'steps'\?"):
         load(tmp_path, "", "trainer.step=5")
@@ -134,10 +141,9 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
         ("rollout: {group_size: 3}", "rollout.forced.minimum is 2; allowed: at most half of rollout.group_size, 1"),
         ("rollout: {forced: {start: 1.5}}", "rollout.forced.start is 1.5; allowed: 0 to 1"),
         ("trainer: {save_every: 5, iterations: 2}", r"trainer.save_every is 5; .* a multiple of trainer.iterations"),
-        (
-            "{algorithm: {name: step_srpo, forced_switch: masked}, rollout: {forced: {floor: 1.0}}}",
-            "'masked' with rollout.forced.floor 1",
-        ),
+        ("trainer: {kl: -1}", "trainer.kl is -1; allowed: 0.0 to 100.0"),
+        ("rollout: {forced: {minimum_share: 0.6}}", r"rollout.forced.minimum_share is 0.6; allowed: 0 to 0.5"),
+        ("rollout: {forced: {points: [[0, 2]]}}", r"rollout.forced.points is \[\[0.0, 2.0\]\]; allowed: pairs"),
     ],
 )
 def test_a_value_out_of_range_says_what_is_allowed(tmp_path, text, message):
@@ -181,7 +187,14 @@ def test_a_saved_configuration_is_the_resolved_one_and_loads_again(tmp_path):
     config = load(tmp_path, "seed: 5\nrollout: {forced: {floor: 0.5}}\nrewards: [{name: math}]\n")
     save_config(config, tmp_path / "run" / "config.json")
     saved = json.loads((tmp_path / "run" / "config.json").read_text(encoding="utf-8"))
-    assert saved["rollout"]["forced"] == {"start": 1.0, "floor": 0.5, "decay_steps": 20, "minimum": 2}
+    assert saved["rollout"]["forced"] == {
+        "start": 1.0,
+        "floor": 0.5,
+        "decay_steps": 20,
+        "minimum": 2,
+        "minimum_share": 0.0,
+        "points": [],
+    }
     assert saved == to_dict(config)
     assert parse_config(saved) == config
     assert load_config(tmp_path / "run" / "config.json") == config

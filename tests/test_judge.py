@@ -143,6 +143,19 @@ def test_soft_is_neutral_where_nothing_is_known(modes, correct):
     assert judge(make_group(modes, correct), target="soft") == [0.0] * len(modes)
 
 
+def test_the_margin_may_grow_over_the_steps():
+    group, margin = make_group("TTTN", (1, 1, 1, 0.75)), {"start": 0.0, "end": 0.4, "steps": 10}
+    # shrunk towards 15/16, the rates are 0.991 and 0.8125: 0.179 apart
+    assert judge(group, margin=margin, step=4)[0] == 1.0
+    assert judge(group, margin=margin, step=5)[0] == 0.0
+
+
+def test_a_controlled_margin_stands_where_the_trainer_says():
+    group, margin = make_group("TTTN", (1, 1, 1, 0.75)), {"start": 0.05, "change": 0.01}
+    assert judge(group, margin=margin)[0] == 1.0
+    assert judge(group, margin=margin, controlled_margin=0.2)[0] == 0.0
+
+
 def test_an_unknown_target_names_the_three():
     with pytest.raises(UserError, match=r"judge\.target is 'hard'; allowed: group, label, soft"):
         judge(make_group(), target="hard")

@@ -53,6 +53,15 @@ def test_answer_and_judge_rewards_are_weighted_sums_beside_the_scores_they_come_
     ]
 
 
+def test_a_reward_is_given_the_step_when_it_asks_for_it():
+    def late(rollout, *, step):
+        return step / 10
+
+    rewards = [Reward("late", "answer", 1.0, late, correct=True), constant(0.5, name="plain")]
+    (scored,) = score_groups([bare_group()], rewards, None, step=4, controlled_margin=None)
+    assert [(r.scores["late"], r.scores["plain"]) for r in scored.rollouts] == [(0.4, 0.5)] * 2
+
+
 def test_the_judge_sees_the_history_of_its_own_problem():
     rewards = build_rewards([{"name": "judge"}, {"name": "math"}])
     asked = []
