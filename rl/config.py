@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from rollout.engine import Sampling
 from rollout.errors import UserError
 from rollout.plan import ForcedShare
 
@@ -70,17 +71,24 @@ class ProtocolConfig:
 
 @dataclass(frozen=True)
 class RolloutConfig:
-    """Sampling in training. `replay` trains on the rollouts of a recorded file instead of generating."""
+    """Sampling in training. `max_new_tokens_by_mode`: the most tokens after the switch in a mode, such as
+    {no_think: 64}, against direct answers that reason anyway (evaluation does not cut them). `replay` trains on the
+    rollouts of a recorded file instead of generating."""
 
     group_size: int = 8
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
+    max_new_tokens_by_mode: dict[str, int] = field(default_factory=dict)
     max_prompt_tokens: int = 512
     forced: ForcedShare = field(default_factory=ForcedShare)
     save_every: int = 10
     replay: str = ""
+
+    def sampling(self) -> Sampling:
+        """What the engine is told. Raises `ValueError` on values out of range."""
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.max_new_tokens_by_mode)
 
 
 @dataclass(frozen=True)
@@ -93,11 +101,13 @@ class HistoryConfig:
 @dataclass(frozen=True)
 class TrainerConfig:
     """The update. `prompts_per_step` prompts with `rollout.group_size` rollouts each, over all ranks, make one
-    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all)."""
+    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). With `balance` rows of like
+    length go together, in as many micro-batches of at most the same padded tokens (rl/balanced_trainer.py)."""
 
     steps: int = 100
     prompts_per_step: int = 32
     micro_batch: int = 0
+    balance: bool = True
     iterations: int = 1
     learning_rate: float = 1e-6
     schedule: str = "constant"

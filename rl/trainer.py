@@ -6,7 +6,8 @@ What is different, in the order it happens in a step:
   3. `_generate_and_score_completions`  super(), then TRL's scalar advantages are replaced by the (B, T) tensor that
      carries a judge and an answer advantage, each on its own tokens
   4. `log`, `_save_checkpoint`  our metrics, our history in the checkpoint
-Loss, clipping, optimizer, distribution and checkpoints are TRL's, accelerate's and transformers' own.
+How rows are grouped and padded is `BalancedGRPOTrainer`'s; loss, clipping, optimizer, distribution and checkpoints are
+TRL's, accelerate's and transformers' own.
 
 Groups never cross ranks, so advantages are local; only token counts, history and metrics are gathered.
 """
@@ -26,13 +27,14 @@ from accelerate.utils import gather_object
 from datasets import Dataset
 from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
-from trl import GRPOConfig, GRPOTrainer
+from trl import GRPOConfig
 from trl.models.utils import unwrap_model_for_generation
 
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.algorithms.base import Algorithm, group_arrays
+from rl.balanced_trainer import BalancedGRPOTrainer
 from rl.checkpoints import COMPLETE, HISTORY
 from rl.config import Config
 from rl.history import PassHistory
@@ -40,7 +42,6 @@ from rl.metrics import step_line, step_metrics
 from rl.run_log import RunLog, write_atomically
 from rl.sampler import RoundSampler
 from rollout.collect import collect
-from rollout.engine import Sampling
 from rollout.hf_engine import HFEngine
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
@@ -61,7 +62,7 @@ def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
     return answer_reward
 
 
-class StepSRPOTrainer(GRPOTrainer):
+class StepSRPOTrainer(BalancedGRPOTrainer):
     """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
     args: GRPOConfig
@@ -85,6 +86,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.recorded = recorded
         self.history = PassHistory(config.history.decay)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
+        self.balance = config.trainer.balance
         self.run_log: RunLog | None = None
         self.show_line: Callable[[str], Any] = print
         self._groups: list[RolloutGroup] = []
@@ -133,11 +135,10 @@ class StepSRPOTrainer(GRPOTrainer):
             return [self.recorded[problem.id] for problem in problems]
         settings, step = self.config.rollout, self.state.global_step
         plan = make_plan(settings.group_size, self.forced.at(step), self.forced.minimum)
-        sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model:
             engine = HFEngine(model, self.protocol, self._tokenizer.pad_token_id)
-            return collect(problems, plan, engine, self.protocol, sampling, seed)
+            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed)
 
     def _permuted(self, groups: list[RolloutGroup]) -> list[RolloutGroup]:
         """The control run: judge rewards dealt out at random within the batch."""
