@@ -23,7 +23,7 @@ def envelope(lengths_RB: ArrayLike) -> NDArray[np.int64]:
     >>> envelope([[5, 2, 9], [1, 8, 7]]).tolist()
     [9, 7, 2]
     """
-    return -np.sort(-np.asarray(lengths_RB, dtype=np.int64), axis=1).max(axis=0)
+    return np.sort(np.asarray(lengths_RB, dtype=np.int64), axis=1)[:, ::-1].max(axis=0)
 
 
 def like_lengths(lengths_B: ArrayLike, price: float) -> list[int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from rl.cold_start.settings import GateConfig, GearsConfig, LabelConfig, SelectConfig
+from rollout.engine import Sampling
 from rollout.errors import UserError
 from rollout.plan import ForcedShare
 
@@ -94,7 +95,9 @@ class VLLMConfig:
 @dataclass(frozen=True)
 class RolloutConfig:
     """Sampling in training. `engine`: auto, hf, vllm or vllm_server (auto: vllm where a GPU and the package are
-    present, else hf). `replay` trains on the rollouts of a recorded file instead of generating."""
+    present, else hf). `max_new_tokens_by_mode`: the most tokens after the switch in a mode, such as {no_think: 64},
+    against direct answers that reason anyway (evaluation does not cut them). `replay` trains on the rollouts of a
+    recorded file instead of generating."""
 
     engine: str = "auto"
     group_size: int = 8
@@ -102,11 +105,16 @@ class RolloutConfig:
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
+    max_new_tokens_by_mode: dict[str, int] = field(default_factory=dict)
     max_prompt_tokens: int = 512
     forced: ForcedShare = field(default_factory=ForcedShare)
     save_every: int = 10
     replay: str = ""
     vllm: VLLMConfig = field(default_factory=VLLMConfig)
+
+    def sampling(self) -> Sampling:
+        """What the engine is told. Raises `ValueError` on values out of range."""
+        return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.max_new_tokens_by_mode)
 
 
 @dataclass(frozen=True)
@@ -155,15 +163,17 @@ class HistoryConfig:
 @dataclass(frozen=True)
 class TrainerConfig:
     """The update. `prompts_per_step` prompts with `rollout.group_size` rollouts each, over all ranks, make one
-    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). The run ends after `steps`,
-    or once `token_budget` response tokens have been generated over all ranks (0: no limit). `kl` is the weight of the
-    KL to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the importance ratio
-    between the trainer's policy and a vLLM engine's (rl/off_policy.py)."""
+    optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). With `balance` rows of like
+    length go together, in as many micro-batches of at most the same padded tokens (rl/balanced_trainer.py). The run
+    ends after `steps`, or once `token_budget` response tokens have been generated over all ranks (0: no limit). `kl` is
+    the weight of the KL to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the
+    importance ratio between the trainer's policy and a vLLM engine's (rl/off_policy.py)."""
 
     steps: int = 100
     token_budget: int = 0
     prompts_per_step: int = 32
     micro_batch: int = 0
+    balance: bool = True
     iterations: int = 1
     learning_rate: float = 1e-6
     schedule: str = "constant"

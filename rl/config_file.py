@@ -273,6 +273,10 @@ def _check(config: Config) -> None:
             f"trainer.keep_checkpoints is {config.trainer.keep_checkpoints}; allowed: 2 or more, so that a run killed "
             "while saving still has one"
         )
+    try:
+        config.rollout.sampling()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     forced, size = config.rollout.forced, config.rollout.group_size
     if 2 * forced.minimum > size:
         raise ConfigError(

@@ -34,7 +34,12 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.margin = MarginState(rewards)
-        self.parts: dict[str, Any] = {"order": self.order, "budget": self.budget, "guard": self.guard, "margin": self.margin}
+        self.parts: dict[str, Any] = {
+            "order": self.order,
+            "budget": self.budget,
+            "guard": self.guard,
+            "margin": self.margin,
+        }
 
     def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
         """Take in the scored groups of all ranks after optimizer step `step`; its metrics."""

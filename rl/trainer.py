@@ -7,7 +7,8 @@ What is different, in the order it happens in a step:
      carries a judge and an answer advantage, each on its own tokens (and old log-probabilities, for algorithms in
      which a coin chose the forced switch)
   4. `log`, `_save_checkpoint`  our metrics, our history in the checkpoint
-Loss, clipping, optimizer, distribution and checkpoints are TRL's, accelerate's and transformers' own.
+How rows are grouped and padded is `BalancedGRPOTrainer`'s; loss, clipping, optimizer, distribution and checkpoints are
+TRL's, accelerate's and transformers' own.
 
 Groups never cross ranks, so advantages are local; only token counts, history and metrics are gathered.
 """
@@ -35,6 +36,7 @@ from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.algorithms.base import Algorithm, group_advantages
 from rl.algorithms.group import free_choices
+from rl.balanced_trainer import BalancedGRPOTrainer
 from rl.checkpoints import COMPLETE, HISTORY, RUN_STATE
 from rl.coin import coin_log_probs
 from rl.config import Config
@@ -47,7 +49,6 @@ from rl.run_state import RunState
 from rl.sampler import RoundSampler
 from rl.stages import rollout_at
 from rollout.collect import collect
-from rollout.engine import Sampling
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
@@ -71,7 +72,7 @@ def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
     return answer_reward
 
 
-class StepSRPOTrainer(OffPolicyTrainer):
+class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
     """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
     args: GRPOConfig
@@ -98,6 +99,7 @@ class StepSRPOTrainer(OffPolicyTrainer):
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
         self.engine_ratio_cap = config.trainer.engine_ratio_cap
+        self.balance = config.trainer.balance
         self.run_log: RunLog | None = None
         self.show_line: Callable[[str], Any] = print
         self._groups: list[RolloutGroup] = []
@@ -148,10 +150,9 @@ class StepSRPOTrainer(OffPolicyTrainer):
         step = self.state.global_step
         settings = rollout_at(self.config, step)
         plan = make_plan(settings.group_size, self._forced_share(), self.forced.least(settings.group_size))
-        sampling = Sampling(settings.temperature, settings.top_p, settings.top_k, settings.max_new_tokens)
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with self.engine.open(self) as engine:
-            return collect(problems, plan, engine, self.protocol, sampling, seed)
+            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed)
 
     def _permuted(self, groups: list[RolloutGroup]) -> list[RolloutGroup]:
         """The control run: judge rewards dealt out at random within the batch."""

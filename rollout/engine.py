@@ -8,20 +8,22 @@ included, and the probabilities of the two switches at the decision.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
-from rollout.types import Mode
+from rollout.types import MODES, Mode
 
 
 @dataclass(frozen=True)
 class Sampling:
-    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off, as in transformers."""
+    """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off, as in transformers. A row in a
+    mode of `max_new_tokens_by_mode` is cut after that many tokens of its answer step, the tokens after the switch."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
+    max_new_tokens_by_mode: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -30,6 +32,17 @@ class Sampling:
             raise ValueError(f"rollout.top_p is {self.top_p}; allowed: above 0, up to 1")
         if self.max_new_tokens < 1:
             raise ValueError(f"rollout.max_new_tokens is {self.max_new_tokens}; allowed: 1 or more")
+        for mode, limit in self.max_new_tokens_by_mode.items():
+            name = f"rollout.max_new_tokens_by_mode.{mode}"
+            if mode not in MODES:
+                raise ValueError(f"unknown key {name!r}; allowed: {', '.join(MODES)}")
+            if limit < 1:
+                raise ValueError(f"{name} is {limit}; allowed: 1 or more")
+
+    def limit(self, mode: Mode, switch_index: int) -> int:
+        """The most completion tokens of a row that decided for this mode at this index."""
+        answer = self.max_new_tokens_by_mode.get(mode, self.max_new_tokens)
+        return min(self.max_new_tokens, switch_index + 1 + answer)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 Each distinct prompt is prefilled once and its key-value cache copied to its rows. Forced rows write their tokens
 through the same forward passes, so their log-probabilities are the policy's own. A row that has ended is taken out of
-the batch and of the cache, so the cost of a step follows the rows that still run.
+the batch and of the cache (rollout/kv_cache.py), so the cost of a step follows the rows that still run. The device is
+asked once a token, for all rows together.
 """
 
 from __future__ import annotations
@@ -11,19 +12,20 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
 from rollout.engine import Completion, Request, Sampling
+from rollout.kv_cache import GrowingCache, close_gaps
 from rollout.protocol import DecisionProtocol, Forcing, switch_share
 from rollout.types import MODES
 
 
 class _Row:
-    """The decoding state of one request."""
+    """The decoding state of one request; `limit` is the number of tokens at which it is cut."""
 
-    def __init__(self, forcing: Forcing | None) -> None:
-        self.forcing = forcing
+    def __init__(self, forcing: Forcing | None, limit: int) -> None:
+        self.forcing, self.limit, self.decided = forcing, limit, False
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.sampled: list[int] = []
@@ -47,9 +49,9 @@ class _Row:
         if self.pending and self.forcing and token == self.forcing.after:
             self.pending, self.queue = False, list(self.forcing.write)
 
-    def forbidden(self, eos_ids: set[int], switch_ids: set[int]) -> set[int]:
+    def forbidden(self, eos_ids: set[int], switch_ids: Sequence[int]) -> set[int]:
         """While a forced row waits for its trigger it may neither end nor choose for itself."""
-        return eos_ids | switch_ids if self.pending else set()
+        return eos_ids.union(switch_ids) if self.pending else set()
 
 
 class HFEngine:
@@ -77,29 +79,43 @@ class HFEngine:
         device = self.model.device
         generator = torch.Generator(device=device).manual_seed(seed)
         waits = {mode: self.protocol.forcing(mode) for mode in MODES}
-        rows = [_Row(waits[r.forced] if r.forced else None) for r in requests]
+        rows = [_Row(waits[r.forced] if r.forced else None, sampling.max_new_tokens) for r in requests]
         logits_BV, cache, mask_BT = self._prefill(requests)
-        alive = list(range(len(rows)))
-        for position in range(sampling.max_new_tokens):
-            tokens = self._choose([rows[i] for i in alive], logits_BV, sampling, generator)
-            keep = [k for k, token in enumerate(tokens) if token not in self.eos_ids]
-            if not keep or position + 1 == sampling.max_new_tokens:
-                break
-            if len(keep) < len(alive):
-                index = torch.tensor(keep, device=device)
-                cache.batch_select_indices(index)
-                mask_BT, alive, tokens = mask_BT[index], [alive[k] for k in keep], [tokens[k] for k in keep]
-            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), 1)], dim=1)
+        position_B1 = mask_BT.sum(1, keepdim=True)
+        # Room for every token that may come, so that the mask of a step is a view.
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), sampling.max_new_tokens)], dim=1)
+        width = mask_BT.shape[1] - sampling.max_new_tokens
+        alive = rows
+        while True:
+            tokens_B = self._choose(alive, logits_BV, sampling, generator)
+            kept = [k for k, row in enumerate(alive) if not self._ends(row, sampling)]
+            if not kept:
+                return rows
+            if len(kept) < len(alive):
+                order = close_gaps(kept)
+                cache.keep_rows(order, device)
+                alive, index = [alive[k] for k in order], torch.tensor(order, device=device)
+                mask_BT, position_B1, tokens_B = mask_BT[index], position_B1[index], tokens_B[index]
+            width += 1
             logits_BV = self.model(
-                input_ids=torch.tensor(tokens, device=device).unsqueeze(1),
-                attention_mask=mask_BT,
-                position_ids=mask_BT.sum(1, keepdim=True) - 1,
+                input_ids=tokens_B.unsqueeze(1),
+                attention_mask=mask_BT[:, :width],
+                position_ids=position_B1,
                 past_key_values=cache,
                 use_cache=True,
             ).logits[:, -1]
-        return rows
+            position_B1 = position_B1 + 1
 
-    def _prefill(self, requests: Sequence[Request]) -> tuple[torch.Tensor, DynamicCache, torch.Tensor]:
+    def _ends(self, row: _Row, sampling: Sampling) -> bool:
+        """Whether the last token ended the row, or its limit did. A row that has decided gets the limit of its mode."""
+        token = row.ids[-1]
+        if sampling.max_new_tokens_by_mode and not row.decided and token in self.switch_ids:
+            found = self.protocol.find_switch(row.ids)
+            if found:
+                row.decided, row.limit = True, sampling.limit(found[1], found[0])
+        return token in self.eos_ids or len(row.ids) >= row.limit
+
+    def _prefill(self, requests: Sequence[Request]) -> tuple[torch.Tensor, GrowingCache, torch.Tensor]:
         """Last logits, cache and attention mask of every row; each distinct prompt is computed once."""
         device = self.model.device
         order = {prompt: i for i, prompt in enumerate(dict.fromkeys(r.prompt_ids for r in requests))}
@@ -109,7 +125,7 @@ class HFEngine:
         for prompt, i in order.items():
             ids_PT[i, longest - len(prompt) :] = torch.tensor(prompt, device=device)
             mask_PT[i, longest - len(prompt) :] = 1
-        cache = DynamicCache(config=self.model.config)
+        cache = GrowingCache(self.model.config)
         output = self.model(
             input_ids=ids_PT,
             attention_mask=mask_PT,
@@ -119,35 +135,42 @@ class HFEngine:
             logits_to_keep=1,
         )
         index = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
-        cache.batch_select_indices(index)
+        cache.reorder_cache(index)
         return output.logits[index, -1], cache, mask_PT[index]
 
     def _choose(
         self, rows: list[_Row], logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator
-    ) -> list[int]:
-        """Draw (or force) the next token of each row and record it."""
-        logp_BV = torch.log_softmax(logits_BV.float() / (sampling.temperature or 1.0), dim=-1)
-        scores_BV = self._restrict(rows, logp_BV)
-        if sampling.temperature == 0:
-            drawn_B = scores_BV.argmax(-1)
-        else:
-            for warper in _warpers(sampling):
-                scores_BV = warper(None, scores_BV)
-            drawn_B = torch.multinomial(scores_BV.softmax(-1), 1, generator=generator).squeeze(1)
-        tokens = drawn_B.tolist()
+    ) -> torch.Tensor:
+        """Draw (or force) the next token of each row and record it; returns the tokens (B,)."""
+        logits_BV = logits_BV.float()
+        if sampling.temperature not in (0, 1):
+            logits_BV = logits_BV / sampling.temperature
         forced = [row.forced_token() for row in rows]
-        tokens = [token if written is None else written for token, written in zip(tokens, forced, strict=True)]
-        taken_B = logp_BV.gather(1, torch.tensor(tokens, device=logp_BV.device).unsqueeze(1)).squeeze(1).tolist()
-        switches_B2 = logp_BV[:, self.switch_ids].tolist()
-        for row, token, logprob, pair, written in zip(rows, tokens, taken_B, switches_B2, forced, strict=True):
-            row.push(token, logprob, pair, written is not None)
-        return tokens
+        drawn_B = self._draw(self._restrict(rows, logits_BV), sampling, generator)
+        if any(token is not None for token in forced):
+            forced_B = torch.tensor([-1 if token is None else token for token in forced], device=drawn_B.device)
+            drawn_B = torch.where(forced_B < 0, drawn_B, forced_B)
+        switches_B2 = torch.tensor([self.switch_ids], device=drawn_B.device).expand(len(rows), -1)
+        read_B3 = torch.cat([drawn_B.unsqueeze(1), switches_B2], dim=1)
+        logp_B3 = logits_BV.gather(1, read_B3) - logits_BV.logsumexp(-1, keepdim=True)
+        # float64 holds every token id exactly.
+        found = torch.cat([drawn_B.unsqueeze(1).double(), logp_B3.double()], dim=1).tolist()
+        for row, (token, logprob, *pair), written in zip(rows, found, forced, strict=True):
+            row.push(int(token), logprob, pair, written is not None)
+        return drawn_B
 
-    def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
-        banned = [row.forbidden(self.eos_ids, set(self.switch_ids)) for row in rows]
+    def _draw(self, logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+        if sampling.temperature == 0:
+            return logits_BV.argmax(-1)
+        for warper in _warpers(sampling):
+            logits_BV = warper(None, logits_BV)
+        return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator).squeeze(1)
+
+    def _restrict(self, rows: list[_Row], logits_BV: torch.Tensor) -> torch.Tensor:
+        banned = [row.forbidden(self.eos_ids, self.switch_ids) for row in rows]
         if not any(banned):
-            return logp_BV
-        scores_BV = logp_BV.clone()
+            return logits_BV
+        scores_BV = logits_BV.clone()
         for i, tokens in enumerate(banned):
             if tokens:
                 scores_BV[i, list(tokens)] = -torch.inf

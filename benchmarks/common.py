@@ -1,0 +1,205 @@
+"""What the benchmarks of rollouts and updates share: models, forced lengths, alternating timing, the report.
+
+Import it before anything of the project: a script's folder comes first on the path, where `rewards.py` and `rollout.py`
+would hide the packages of those names. This module moves it to the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+sys.path = [str(HERE.parent), *[p for p in sys.path if Path(p or ".").resolve() != HERE], str(HERE)]
+for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}.items():
+    os.environ.setdefault(name, value)
+
+import torch  # noqa: E402
+from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM, set_seed  # noqa: E402
+
+from rl.tiny.model import build_tokenizer  # noqa: E402
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# On a CPU one thread and its processor time: a busy neighbour then costs no ratio.
+clock = time.perf_counter if DEVICE == "cuda" else time.process_time
+if DEVICE == "cpu":
+    torch.set_num_threads(1)
+
+# Layers, width, heads, vocabulary of Qwen3-architecture models by their size.
+SIZES = {
+    "0.1M": (2, 48, 2, 512),
+    "1M": (4, 128, 4, 2048),
+    "110M": (12, 768, 12, 32000),
+    "600M": (28, 1024, 16, 151936),
+    "1.5B": (28, 1536, 12, 151936),
+}
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How many of `rows` rows are long; a row has `prompt` tokens before its `short` or `long` completion."""
+
+    name: str
+    long_share: float
+    rows: int
+    prompt: int
+    short: int
+    long: int
+
+    def completions(self, shuffle_seed: int = 0) -> list[int]:
+        """Completion tokens of each row, long and short ones mixed."""
+        long_rows = round(self.rows * self.long_share)
+        lengths = [self.long] * long_rows + [self.short] * (self.rows - long_rows)
+        order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(shuffle_seed))
+        return [lengths[int(i)] for i in order]
+
+    def floor(self) -> float:
+        """Real tokens over tokens padded to the longest row: the cost with everything removable removed."""
+        lengths = [self.prompt + n for n in self.completions()]
+        return sum(lengths) / (max(lengths) * len(lengths))
+
+
+def mixes(rows: int, prompt: int, short: int, long: int) -> list[Mix]:
+    """All short, all long, half and half, 80 % short and 20 % long."""
+    shares = {"all short": 0.0, "all long": 1.0, "half and half": 0.5, "80/20": 0.2}
+    return [Mix(name, share, rows, prompt, short, long) for name, share in shares.items()]
+
+
+def build_model(size: str, positions: int = 16384) -> PreTrainedModel:
+    """A randomly initialised model of one of `SIZES` in float32."""
+    layers, width, heads, vocabulary = SIZES[size]
+    tokenizer = build_tokenizer()
+    set_seed(0)
+    config = Qwen3Config(
+        vocab_size=vocabulary,
+        hidden_size=width,
+        intermediate_size=width * 8 // 3 // 16 * 16,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        num_key_value_heads=heads,
+        head_dim=width // heads,
+        max_position_embeddings=positions,
+        tie_word_embeddings=True,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+    )
+    return Qwen3ForCausalLM(config)
+
+
+def synchronize() -> None:
+    """Wait until the device has done what it was given."""
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
+
+
+class PeakMemory:
+    """MiB that a stretch of work needs above what is held when it begins: of the GPU, or resident memory on Linux."""
+
+    def start(self) -> None:
+        """Begin; gives freed memory back to the system first, which costs time: not for a timed stretch."""
+        if DEVICE == "cuda":
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self.held = torch.cuda.memory_allocated() / 2**20
+            return
+        ctypes.CDLL(None).malloc_trim(0)
+        Path("/proc/self/clear_refs").write_text("5")
+        self.held = self._resident("VmRSS")
+
+    def stop(self) -> float:
+        """The peak since `start`."""
+        peak = torch.cuda.max_memory_allocated() / 2**20 if DEVICE == "cuda" else self._resident("VmHWM")
+        return round(peak - self.held, 1)
+
+    def _resident(self, field: str) -> float:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith(field)).split()[1]) / 1024
+
+
+def alternate(sides: Sequence[Callable[[], Any]], rounds: int) -> list[list[float]]:
+    """Seconds of each side in each round; the sides take turns, after one round of warming up."""
+    seconds: list[list[float]] = [[] for _ in sides]
+    for turn in range(rounds + 1):
+        for side, times in zip(sides, seconds, strict=True):
+            synchronize()
+            start = clock()
+            side()
+            synchronize()
+            if turn:
+                times.append(clock() - start)
+    return seconds
+
+
+def compared(case: str, ours: Sequence[float], peer: Sequence[float], **others: Any) -> dict[str, Any]:
+    """One row: medians in seconds, and the median of the rounds' ratios."""
+    ratios = [a / b for a, b in zip(ours, peer, strict=True)]
+    return {
+        "case": case,
+        "ours": round(statistics.median(ours), 4),
+        "peer": round(statistics.median(peer), 4),
+        "ratio": round(statistics.median(ratios), 3),
+        "rounds": len(ratios),
+        **others,
+    }
+
+
+def parse_arguments(doc: str) -> argparse.Namespace:
+    """`--json FILE` and `--quick`; `--smallest` is for the tests."""
+    parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, help="write the rows, the machine and the versions here")
+    parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, under two minutes")
+    parser.add_argument("--smallest", action="store_true", help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    print(f"device: {machine()['device']}" + ("" if DEVICE == "cuda" else "; no GPU here, so these are the CPU rows"))
+    return options
+
+
+def show(rows: Sequence[dict[str, Any]]) -> None:
+    """The rows as a table."""
+    for row in rows:
+        others = "  ".join(f"{k} {v}" for k, v in row.items() if k not in ("case", "ours", "peer", "ratio"))
+        cells = [f"{name} {row[name] if row[name] is not None else '-':>9}" for name in ("ours", "peer", "ratio")]
+        print(f"{row['case']:<44} {'  '.join(cells)}  {others}", flush=True)
+
+
+def finish(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
+    """Write the report if asked to."""
+    if options.json:
+        report = {"rows": list(rows), "machine": machine(), "versions": versions()}
+        options.json.parent.mkdir(parents=True, exist_ok=True)
+        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+
+
+def machine() -> dict[str, Any]:
+    """Device, number type and threads of the measurement."""
+    if DEVICE == "cuda":
+        return {"device": torch.cuda.get_device_name(), "dtype": "bfloat16", "system": platform.system()}
+    name = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
+        name = models[0].partition(":")[2].strip() if models else name
+    return {"device": name, "dtype": "float32", "threads": torch.get_num_threads(), "system": platform.system()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what was measured."""
+    found = {"python": platform.python_version()}
+    for package in ("torch", "transformers", "trl", "accelerate", "vllm"):
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            found[package] = "not installed"
+    return found

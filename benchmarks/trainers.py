@@ -1,0 +1,184 @@
+"""Our trainer and TRL's over the same recorded rollouts, for the benchmarks of the update.
+
+Both get the same model, prompts, completions, rewards, arguments and optimizer. Nothing is generated: rollouts of forced
+lengths are replayed, so that a step is scoring, forward and backward passes, and the optimizer.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from common import DEVICE, Mix, PeakMemory, build_model, build_tokenizer, clock, synchronize
+
+import torch
+from datasets import Dataset
+from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl import GRPOTrainer
+
+from rl.config import Config
+from rl.config_file import parse_config
+from rl.training import build_trainer, grpo_config, set_up
+from rollout.types import Problem, Rollout, RolloutGroup, rollout_to_json
+
+GROUP = 8
+
+
+def one_or_zero(rollout: Rollout) -> float:
+    """A reward that costs nothing and differs within a group."""
+    return float(len(rollout.completion_ids) % 2)
+
+
+def recorded(mix: Mix) -> list[RolloutGroup]:
+    """Groups of random tokens with the lengths of `mix`; a long row thinks."""
+    tokenizer, groups = build_tokenizer(), []
+    rng = torch.Generator().manual_seed(1)
+    lengths = mix.completions()
+    for number in range(mix.rows // GROUP):
+        problem = Problem(f"p{number}", "1 + 1", "math")
+        prompt = tuple(torch.randint(16, 30, (mix.prompt,), generator=rng).tolist())
+        rollouts = []
+        for length in lengths[number * GROUP : (number + 1) * GROUP]:
+            ids = (*torch.randint(16, 30, (length - 1,), generator=rng).tolist(), tokenizer.eos_token_id)
+            mode = "think" if length == mix.long else "no_think"
+            rollouts.append(
+                Rollout(problem, mode, False, "ok", prompt, ids, judge_ids=ids[:1], answer_ids=ids[1:], switch_index=0,
+                        logprobs=(-1.0,) * length, sampled=(1,) * length,
+                        switch_probs={"think": 0.5, "no_think": 0.5})  # fmt: skip
+            )
+        groups.append(RolloutGroup(problem, tuple(rollouts)))
+    return groups
+
+
+def configure(folder: Path, size: str, mix: Mix, micro_batch: int, steps: int, **trainer: Any) -> Config:
+    """A run over the recorded rollouts of `mix`; the model is written to `folder` once."""
+    policy = folder / size
+    if not policy.is_dir():
+        build_model(size).save_pretrained(policy)
+        build_tokenizer().save_pretrained(policy)
+    replay = folder / f"{mix.name.replace('/', '-')}.jsonl"
+    lines = [json.dumps(rollout_to_json(r)) for group in recorded(mix) for r in group.rollouts]
+    replay.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return parse_config(
+        {
+            "run_dir": tempfile.mkdtemp(dir=folder),
+            "resume": "never",
+            "model": {"path": str(policy)},
+            "protocol": {"name": "kat", "judge_patience": 1},
+            "rollout": {"group_size": GROUP, "max_new_tokens": mix.long, "replay": str(replay)},
+            "rewards": [{"name": f"{__file__}:one_or_zero"}, {"name": "judge"}],
+            "trainer": {"steps": steps, "prompts_per_step": mix.rows // GROUP, "micro_batch": micro_batch,
+                        "save_every": 10**6, "bf16": DEVICE == "cuda", **trainer},
+            "wandb": {"mode": "disabled"},
+        }
+    )  # fmt: skip
+
+
+def our_trainer(config: Config) -> Any:
+    """Ours, as scripts/train.py builds it."""
+    trainer = build_trainer(set_up(config, show=lambda line: None), 1)
+    trainer.show_line = lambda line: None
+    return trainer
+
+
+def trl_trainer(config: Config, mix: Mix) -> Any:
+    """TRL's own on the same rollouts, with the same arguments."""
+    groups = {group.problem.id: group for group in recorded(mix)}
+    tokenizer = build_tokenizer()
+
+    def replay(prompts: list[str], trainer: Any) -> dict[str, Any]:
+        rollouts = [r for prompt in prompts[::GROUP] for r in groups[prompt].rollouts]
+        return {
+            "prompt_ids": [list(r.prompt_ids) for r in rollouts],
+            "completion_ids": [list(r.completion_ids) for r in rollouts],
+            "logprobs": None,
+        }
+
+    def reward(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
+        return [float(len(ids) % 2) for ids in completion_ids]
+
+    trainer = GRPOTrainer(
+        model=AutoModelForCausalLM.from_pretrained(config.model.path, dtype=torch.float32),
+        reward_funcs=[reward],
+        args=grpo_config(config, 1),
+        train_dataset=Dataset.from_dict({"prompt": list(groups)}),
+        processing_class=tokenizer,
+        rollout_func=replay,
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    return trainer
+
+
+class _Turn(TrainerCallback):
+    """Hands over to the other trainer before each step. The first step warms up, the second is watched for its memory,
+    the others are timed, from one step's begin to the next."""
+
+    def __init__(self, race: Race, side: int) -> None:
+        self.race, self.side = race, side
+        self.steps, self.started = -1, 0.0
+        self.seconds: list[float] = []
+        self.memory, self.peak_mb = PeakMemory(), 0.0
+
+    def on_step_begin(self, *_: Any, **__: Any) -> None:
+        synchronize()
+        self.steps += 1
+        if self.steps == 2:
+            self.peak_mb = self.memory.stop()
+        elif self.steps > 2:
+            self.seconds.append(clock() - self.started)
+        self.race.hand_over(self.side)
+        if self.steps == 1:
+            self.memory.start()
+        self.started = clock()
+
+
+class Race:
+    """Two trainers in one process, one step each in turns: whatever else the machine does, it does to both."""
+
+    def __init__(self, trainers: Sequence[Any]) -> None:
+        self.trainers, self.condition = trainers, threading.Condition()
+        self.turn, self.running = 0, set(range(len(trainers)))
+        self.turns = [_Turn(self, side) for side in range(len(trainers))]
+        self.errors: list[BaseException] = []
+
+    def run(self) -> list[list[float]]:
+        """Seconds of each trainer's steps but the first two and the last, which has no next one."""
+        threads = [threading.Thread(target=self._train, args=(side,)) for side in self.running]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        if self.errors:
+            raise self.errors[0]
+        return [turn.seconds for turn in self.turns]
+
+    def _train(self, side: int) -> None:
+        try:
+            self.trainers[side].add_callback(self.turns[side])
+            self.hand_over(side, first=True)
+            self.trainers[side].train()
+        except BaseException as error:
+            self.errors.append(error)
+        finally:
+            with self.condition:
+                self.running.discard(side)
+                self._next(side)
+
+    def hand_over(self, side: int, first: bool = False) -> None:
+        """Let the others run and wait for this side's turn."""
+        with self.condition:
+            if not first:
+                self._next(side)
+            while self.turn != side:
+                self.condition.wait()
+
+    def _next(self, side: int) -> None:
+        self.turn = next(((side + k) % len(self.turns) for k in range(1, len(self.turns) + 1)
+                          if (side + k) % len(self.turns) in self.running), side)  # fmt: skip
+        self.condition.notify_all()
