@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import _socket
+import builtins
 import gc
 import json
 import os
@@ -47,6 +48,7 @@ def main(control_fd: int, tier: int, scratch: str) -> None:
     os.closerange(_FIRST_FREE, _CONTROL)
     control = _socket.socket(fileno=_CONTROL)
     os.environ.clear()
+    vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the `site` module does, which is not loaded
     sc.limit_malloc_arenas()
     for name in _PRELOADED.split():
         __import__(name)

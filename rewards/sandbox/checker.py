@@ -184,7 +184,7 @@ def check(link: Link, text: str) -> tuple[bool, str]:
 def serve(limit: int) -> None:
     """Load the program through the link, then answer each test of the judge with `[passed, why]`."""
     link = Link(limit)
-    code = wire.receive(VERDICTS, limit)
+    code = wire.receive(VERDICTS, wire.MAX_REQUEST)
     try:
         link.ask("load", code)
         broken = ""
@@ -193,7 +193,7 @@ def serve(limit: int) -> None:
     wire.send(VERDICTS, wire.pack([not broken, broken]))
     while True:
         try:
-            text = wire.receive(VERDICTS, limit)
+            text = wire.receive(VERDICTS, wire.MAX_REQUEST)
         except EOFError:
             return
         wire.send(VERDICTS, wire.pack([False, broken] if broken else check(link, text)))

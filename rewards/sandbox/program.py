@@ -100,11 +100,11 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
 
 
 def serve(limit: int) -> None:
-    """Answer requests until the other side is gone."""
+    """Answer requests until the other side is gone; an answer has at most `limit` bytes."""
     program = Program("solution")
     while True:
         try:
-            request = wire.receive(CHANNEL, limit)
+            request = wire.receive(CHANNEL, wire.MAX_REQUEST)
         except EOFError:
             return
         wire.send(CHANNEL, reply(program, request, limit))
@@ -144,9 +144,9 @@ def _flush() -> None:
             continue
 
 
-def run_script(limit: int) -> None:
+def run_script(_: int) -> None:
     """Run the program as a main script: input and output are the process's own."""
-    code = wire.receive(CHANNEL, limit)
+    code = wire.receive(CHANNEL, wire.MAX_REQUEST)
     os.close(CHANNEL)
     program = Program("__main__")
     try:

@@ -20,6 +20,7 @@ from fractions import Fraction
 from typing import Any
 
 MAX_DEPTH = 150
+MAX_REQUEST = 1 << 28  # bytes of what the judge's side sends; a program's own frames are limited by output_kb
 _BIG_BITS = 8192  # longer ints travel in hex, which parses in linear time
 _DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
 _SEQUENCES: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "fs"}

@@ -204,3 +204,22 @@ def test_the_weak_tier_runs_only_on_request():
     result = run_tests(ADD, [{"call": "f", "args": [1], "expected": 2}], Limits(), pool=weak)
     weak.close()
     assert result.passed == [True]
+
+
+def test_code_tests_and_arguments_may_be_longer_than_what_a_program_may_print(pool):
+    limits = Limits(output_kb=8)
+    long = "x" * 100_000
+    code = f"# {'é' * 50_000}\ndef f(x):\n    return len(x)\nif __name__ == '__main__':\n    print(f(input()))"
+    tests = [
+        {"call": "f", "args": [long], "expected": 100_000},
+        {"assert": f"assert f({long!r}) == 100_000"},
+        {"stdin": long + "\n", "stdout": "100000"},
+    ]
+    result = run_tests(code, tests, limits, pool)
+    assert (result.passed, result.detail) == ([True] * 3, "")
+
+
+@pytest.mark.parametrize("end", ["exit()", "quit(0)", "exit('bye')", "raise SystemExit", "import sys; sys.exit(1)"])
+def test_a_script_may_end_itself_in_every_usual_way(end, pool):
+    code = f"print(input())\ntry:\n    {end}\nexcept Exception:\n    print('caught')"
+    assert passed(pool, code, {"stdin": "7\n", "stdout": "7\n"}) == [True]
