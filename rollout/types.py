@@ -40,7 +40,8 @@ STATUSES: tuple[Status, ...] = (
 class Problem:
     """One task. `answer` or `tests` is what the rewards judge by; `difficulty` and `necessity` are optional
     annotations that only reports (and the judge target `label`) read; `metadata` is whatever else a reward needs, as
-    plain JSON data."""
+    plain JSON data. A conversation is kept in `messages` (mappings of role and content), whose last turn is the user's
+    `prompt`; without it the prompt is all that is asked."""
 
     id: str
     prompt: str
@@ -51,6 +52,7 @@ class Problem:
     difficulty: str | None = None
     necessity: Mode | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    messages: tuple[Mapping[str, str], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
     """The rollout that `rollout_to_json` wrote. Raises `TypeError` on unknown or missing fields."""
     values = dict(record)
     problem = dict(values.pop("problem"))
-    problem["tests"] = tuple(problem.get("tests") or ())
+    for name in ("tests", "messages"):
+        problem[name] = tuple(problem.get(name) or ())
     for name in _TUPLES:
         values[name] = tuple(values.get(name) or ())
     return Rollout(problem=Problem(**problem), **values)

@@ -12,7 +12,7 @@ CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
     "switch_probs truncated scores broken"
 )
-PROBLEM = "id prompt domain source answer tests difficulty necessity metadata"
+PROBLEM = "id prompt domain source answer tests difficulty necessity metadata messages"
 
 
 def test_a_rollout_has_every_field_of_the_public_contract():
