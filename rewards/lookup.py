@@ -20,6 +20,14 @@ SHIPPED = {
     "math": "rewards.math_answer:math",
     "code": "rewards.code_tests:code_tests",
     "format": "rewards.format:format_ok",
+    "choice": "rewards.choice:choice",
+    "exact": "rewards.exact:exact",
+    "length": "rewards.length:length",
+    "repetition": "rewards.repetition:repetition",
+    "language": "rewards.language:language",
+    "reasoning_gym": "rewards.gym:reasoning_gym",
+    "trl": "rewards.adapters:trl_reward",
+    "verl": "rewards.adapters:verl_reward",
 }
 ENTRY_POINTS = "step_srpo.rewards"
 
