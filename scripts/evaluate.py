@@ -17,6 +17,7 @@ def main(options: Namespace, config: Config) -> None:
     from rewards.registry import build_rewards
     from rl.data import load_problems
     from rl.evaluation import evaluate
+    from rl.manual import obedience
     from rl.policy import build_protocol, load_model, load_tokenizer
     from rl.run_log import write_atomically
     from rl.tables import mode_lines
@@ -27,8 +28,11 @@ def main(options: Namespace, config: Config) -> None:
     engine = HFEngine(load_model(config, tokenizer, options.model), protocol, tokenizer.pad_token_id)
     problems = load_problems(config, "test")[: config.evaluation.problems]
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    result["obedience"] = obedience(config, problems, engine, protocol)
     write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
     print("\n".join(mode_lines(result)))
+    for mode, share in result["obedience"].items():
+        print(f"manual tag for {mode}: obeyed by {share:.1%}")
     print(f"written: {options.out}")
 
 
