@@ -14,8 +14,9 @@ arXiv 2505.13379, for one-token decisions):
 with the line breaks of the originals, see `DecisionProtocol.response_text`.
 
 Left of the bar is the prompt. A user may state the mode in it by a manual tag (`/think`, `/no_think`, or whatever is
-configured); the policy then still writes the switch itself. Everything is read from token ids: decoding may hide special tokens. A response that
-does not fit is classified (`rollout.types.Status`), never an exception: the policy can write anything.
+configured); the policy then still writes the switch itself. Everything is read from token ids: decoding may hide
+special tokens. A response that does not fit is classified (`rollout.types.Status`), never an exception: the policy can
+write anything.
 """
 
 from __future__ import annotations

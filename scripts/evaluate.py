@@ -18,6 +18,7 @@ def main(options: Namespace, config: Config) -> None:
     from rl.data import load_problems
     from rl.engines import open_engine
     from rl.evaluation import evaluate
+    from rl.manual import obedience
     from rl.policy import build_protocol, load_model, load_tokenizer
     from rl.run_log import write_atomically
     from rl.tables import mode_lines
@@ -28,8 +29,11 @@ def main(options: Namespace, config: Config) -> None:
     engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
     problems = load_problems(config, "test")[: config.evaluation.problems]
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    result["obedience"] = obedience(config, problems, engine, protocol)
     write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
     print("\n".join(mode_lines(result)))
+    for mode, share in result["obedience"].items():
+        print(f"manual tag for {mode}: obeyed by {share:.1%}")
     print(f"written: {options.out}")
 
 

@@ -45,6 +45,7 @@ def settings(run_dir: Path, policy: Path, **sections: dict[str, Any]) -> dict[st
         },
         "rewards": [{"name": "judge"}, {"name": "math"}, {"name": "format", "weight": 0.2}],
         "trainer": {"steps": 3, "prompts_per_step": 4, "learning_rate": 1e-3, "save_every": 2},
+        "cold_start": {"gate": {"problems": 0}},
         "wandb": {"mode": "disabled"},
     }
     for name, values in sections.items():

@@ -89,7 +89,8 @@ HUMANEVAL = {
     "prompt": 'def double(n: int) -> int:\n    """ Twice n. """\n',
     "entry_point": "double",
     "canonical_solution": "    return 2 * n\n",
-    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n    assert candidate(2) == 4\n    assert candidate(0) == 0\n",
+    "test": "\n\nMETADATA = {}\n\n\ndef check(candidate):\n"
+    "    assert candidate(2) == 4\n    assert candidate(0) == 0\n",
 }
 MBPP = {
     "text": "Write a function to double a number.",

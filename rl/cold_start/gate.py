@@ -22,6 +22,7 @@ from rl.cold_start.settings import GateConfig
 from rl.config import Config
 from rl.data import load_problems
 from rl.inference import open_policy
+from rl.manual import obedience
 from rl.policy import GATE, cold_start_folder
 from rl.run_log import write_atomically
 from rollout.collect import collect
@@ -81,23 +82,6 @@ def measure(
         accuracy={mode: _mean([r.scores["correct"] for r in forced[mode]]) for mode in MODES},
         obedience=obedience(config, problems, engine, protocol),
     )
-
-
-def obedience(
-    config: Config, problems: Sequence[Problem], engine: Engine, protocol: DecisionProtocol
-) -> dict[str, float]:
-    """Of each mode the share of prompts with its tag that the policy, choosing freely, answers in it; empty without
-    tags."""
-    sampling = Sampling(temperature=0.0, max_new_tokens=config.rollout.max_new_tokens)
-    size, shares = config.evaluation.batch, {}
-    for mode in MODES if protocol.tags else ():
-        obeyed: list[float] = []
-        for start in range(0, len(problems), size):
-            batch = problems[start : start + size]
-            groups = collect(batch, (None,), engine, protocol, sampling, config.seed, manual=mode)
-            obeyed += [group.rollouts[0].mode == mode for group in groups]
-        shares[str(mode)] = _mean(obeyed)
-    return shares
 
 
 def judge_probe(probe: Probe, limits: GateConfig) -> list[str]:

@@ -1,4 +1,4 @@
-"""From a pretrained model to one that answers in both modes: one fine-tuning, or two gears (openPangu-Embedded-7B v1.1).
+"""From a pretrained model to one that answers in both modes: one fine-tuning, or two gears (openPangu 7B v1.1).
 
 Without gears: pairs of worked answers to plain prompts, the choice between the modes left at one half.
 Gear 1, manual: the same pairs, the mode stated in the prompt (`protocol.tags`), so that a tag decides.
@@ -45,8 +45,8 @@ from rollout.protocol import DecisionProtocol
 from rollout.types import MODES
 
 NO_ANSWERS = (
-    "the second gear has no correct answer to learn from; allowed: more cold_start.gears.manual_steps, easier problems, "
-    "or more label.samples"
+    "the second gear has no correct answer to learn from; allowed: more cold_start.gears.manual_steps, easier "
+    "problems, or more label.samples"
 )
 
 

@@ -85,7 +85,7 @@ def verl(record: Record) -> Problem:
 
 
 def _input_output(truth: Any) -> tuple[Mapping[str, Any], ...]:
-    """The tests of verl's code data, `{"inputs": […], "outputs": […]}`; none when the ground truth is something else."""
+    """The tests of verl's code data, `{"inputs": […], "outputs": […]}`; none when the truth is something else."""
     try:
         value = json.loads(truth) if isinstance(truth, str) else truth
     except ValueError:

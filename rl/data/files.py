@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from rl.data.records import DataError, Record
 
@@ -65,8 +65,8 @@ def _file(file: Path, stem: str) -> Rows:
 
 
 def _jsonl(file: Path, stem: str) -> Rows:
-    opened: IO[bytes] = gzip.open(file, "rb") if file.name.endswith(".gz") else file.open("rb")  # type: ignore[assignment]
-    with opened as lines:
+    opener: Callable[..., Any] = gzip.open if file.name.endswith(".gz") else open
+    with opener(file, "rb") as lines:
         try:
             for number, line in enumerate(lines, 1):
                 if line.strip():

@@ -65,7 +65,7 @@ def parse_source(where: str) -> list[Task]:
         call, _, difficulty = part.strip().partition("#")
         name, _, query = call.partition("?")
         pairs = parse_qsl(query, keep_blank_values=True)
-        if not name or (query and not pairs):
+        if not name or any("=" not in setting for setting in query.split("&") if query):
             raise DataError(f"data source {where!r}; allowed: {PREFIX}TASK?field=value&field=value#difficulty")
         settings = {key: yaml.safe_load(value) for key, value in pairs}
         for key in ("seed", "size"):

@@ -74,9 +74,9 @@ def overlaps(train: Sequence[Problem], test: Sequence[Problem], ngram: int = NGR
         if tuple(words) in whole:
             found.append(Overlap(problem.id, whole[tuple(words)], " ".join(words)))
             continue
-        gram = next((gram for gram in _grams(words, ngram) if gram in owners), None)
-        if gram is not None:
-            found.append(Overlap(problem.id, owners[gram], " ".join(gram)))
+        shared = [gram for gram in _grams(words, ngram) if gram in owners]
+        if shared:
+            found.append(Overlap(problem.id, owners[shared[0]], " ".join(shared[0])))
     return found
 
 
