@@ -11,6 +11,7 @@ import ctypes
 import json
 import os
 import platform
+import random
 import statistics
 import sys
 import time
@@ -47,33 +48,36 @@ SIZES = {
 
 
 @dataclass(frozen=True)
-class Mix:
-    """How many of `rows` rows are long; a row has `prompt` tokens before its `short` or `long` completion."""
+class Work:
+    """The rows of one step: groups of `group` rows in a row share a prompt. `prompts` has the tokens of each group's
+    prompt, `completions` those of each row's completion."""
 
     name: str
-    long_share: float
-    rows: int
-    prompt: int
-    short: int
-    long: int
+    prompts: tuple[int, ...]
+    completions: tuple[int, ...]
+    group: int = 8
 
-    def completions(self, shuffle_seed: int = 0) -> list[int]:
-        """Completion tokens of each row, long and short ones mixed."""
-        long_rows = round(self.rows * self.long_share)
-        lengths = [self.long] * long_rows + [self.short] * (self.rows - long_rows)
-        order = torch.randperm(self.rows, generator=torch.Generator().manual_seed(shuffle_seed))
-        return [lengths[int(i)] for i in order]
+    def rows(self) -> list[int]:
+        """All tokens of each row."""
+        return [self.prompts[i // self.group] + n for i, n in enumerate(self.completions)]
 
     def floor(self) -> float:
         """Real tokens over tokens padded to the longest row: the cost with everything removable removed."""
-        lengths = [self.prompt + n for n in self.completions()]
-        return sum(lengths) / (max(lengths) * len(lengths))
+        return sum(self.rows()) / (max(self.prompts) + max(self.completions)) / len(self.completions)
 
 
-def mixes(rows: int, prompt: int, short: int, long: int) -> list[Mix]:
+def mix(name: str, long_share: float, rows: int, prompt: int, short: int, long: int, group: int = 8) -> Work:
+    """Long and short rows in random order."""
+    long_rows = round(rows * long_share)
+    lengths = [long] * long_rows + [short] * (rows - long_rows)
+    random.Random(0).shuffle(lengths)
+    return Work(f"{name}, {rows} rows", (prompt,) * (rows // group), tuple(lengths), group)
+
+
+def mixes(rows: int, prompt: int, short: int, long: int) -> list[Work]:
     """All short, all long, half and half, 80 % short and 20 % long."""
     shares = {"all short": 0.0, "all long": 1.0, "half and half": 0.5, "80/20": 0.2}
-    return [Mix(name, share, rows, prompt, short, long) for name, share in shares.items()]
+    return [mix(name, share, rows, prompt, short, long) for name, share in shares.items()]
 
 
 def build_model(size: str, positions: int = 16384) -> PreTrainedModel:
@@ -155,12 +159,14 @@ def compared(case: str, ours: Sequence[float], peer: Sequence[float], **others: 
     }
 
 
-def parse_arguments(doc: str) -> argparse.Namespace:
-    """`--json FILE` and `--quick`; `--smallest` is for the tests."""
+def parse_arguments(doc: str, **flags: str) -> argparse.Namespace:
+    """`--json FILE` and `--quick`, and further flags given as name=help; `--smallest` is for the tests."""
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the rows, the machine and the versions here")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, under two minutes")
     parser.add_argument("--smallest", action="store_true", help=argparse.SUPPRESS)
+    for flag, text in flags.items():
+        parser.add_argument(f"--{flag}", type=Path, help=text)
     options = parser.parse_args()
     print(f"device: {machine()['device']}" + ("" if DEVICE == "cuda" else "; no GPU here, so these are the CPU rows"))
     return options

@@ -15,41 +15,41 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, Mix, compared, finish, mixes, parse_arguments, show
+from common import DEVICE, Work, compared, finish, mixes, parse_arguments, show
 from trainers import Race, configure, our_trainer, trl_trainer
 
+# isort: split
 
-def measure(folder: Path, size: str, mix: Mix, micro_batch: int, steps: int) -> list[dict[str, Any]]:
-    """Time and peak memory of one mix on one model."""
-    configs = [configure(folder, size, mix, micro_batch, steps + 3) for _ in range(2)]
-    race = Race([our_trainer(configs[0]), trl_trainer(configs[1], mix)])
+
+def measure(folder: Path, size: str, work: Work, micro_batch: int, steps: int) -> list[dict[str, Any]]:
+    """Time and peak memory of one step on one model."""
+    configs = [configure(folder, size, work, micro_batch, steps + 3) for _ in range(2)]
+    race = Race([our_trainer(configs[0]), trl_trainer(configs[1], work)])
     ours, peer = race.run()
-    case = f"{size}, {mix.name}, {mix.rows} rows" + (f" by {micro_batch}" if micro_batch else "")
-    floor = mix.floor()
+    case, floor = f"{size}, {work.name}" + (f" by {micro_batch}" if micro_batch else ""), work.floor()
     time = compared(f"step s, {case}", ours, peer, floor=round(floor, 3))
     if floor < 1:
         time["gone"] = round((1 - time["ratio"]) / (1 - floor), 3)
-    peaks = [turn.peak_mb for turn in race.turns]
-    return [time, {"case": f"peak MiB, {case}", "ours": peaks[0], "peer": peaks[1], "ratio": part(*peaks)}]
+    peak_ours, peak_peer = (turn.peak_mb for turn in race.turns)
+    ratio = round(peak_ours / peak_peer, 3) if peak_peer else None
+    return [time, {"case": f"peak MiB, {case}", "ours": peak_ours, "peer": peak_peer, "ratio": ratio}]
 
 
-def part(ours: float, peer: float) -> float | None:
-    """Ours over the peer's."""
-    return round(ours / peer, 3) if peer else None
-
-
-def cases(options: Any) -> list[tuple[str, list[Mix], int, int]]:
-    """(model, mixes, rows at once, steps) of this device and these options."""
+def cases(options: Any) -> list[tuple[str, list[Work], int, int]]:
+    """(model, mixes, rows at once, timed steps) of this device and these options."""
     if options.smallest:
         return [("0.1M", mixes(16, 2, 2, 38)[2:3], 0, 1)]
     if DEVICE == "cuda":
         sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
         return [(size, mixes(32, 32, 48, 3968), 0, 5) for size in sizes]
-    small = [("1M", mixes(32, 8, 8, 792 if not options.quick else 392), 0, 3 if options.quick else 9)]
     if options.quick:
-        return [*small, ("110M", mixes(32, 1, 1, 49)[2:3], 0, 1)]
-    small += [("1M", mixes(32, 8, 8, 792)[2:], 8, 9), ("1M", mixes(256, 8, 8, 92), 0, 5)]
-    return [*small, ("110M", mixes(32, 2, 1, 148), 0, 3)]
+        return [("1M", mixes(32, 4, 4, 396), 0, 3), ("110M", mixes(32, 1, 1, 49)[2:3], 0, 1)]
+    return [
+        ("1M", mixes(32, 8, 8, 792), 0, 7),
+        ("1M", mixes(32, 8, 8, 792)[2:], 8, 5),
+        ("1M", mixes(256, 8, 4, 92), 0, 5),
+        ("110M", mixes(32, 2, 1, 148), 0, 3),
+    ]
 
 
 def main() -> None:
@@ -57,9 +57,9 @@ def main() -> None:
     options = parse_arguments(__doc__ or "")
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
-        for size, chosen, micro_batch, steps in cases(options):
-            for mix in chosen:
-                rows += measure(Path(scratch), size, mix, micro_batch, steps)
+        for size, works, micro_batch, steps in cases(options):
+            for work in works:
+                rows += measure(Path(scratch), size, work, micro_batch, steps)
                 show(rows[-2:])
     finish(rows, options)
 

@@ -7,13 +7,14 @@ lengths are replayed, so that a step is scoring, forward and backward passes, an
 from __future__ import annotations
 
 import json
+import random
 import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, Mix, PeakMemory, build_model, build_tokenizer, clock, synchronize
+from common import DEVICE, PeakMemory, Work, build_model, build_tokenizer, clock, synchronize
 
 import torch
 from datasets import Dataset
@@ -26,7 +27,7 @@ from rl.config_file import parse_config
 from rl.training import build_trainer, grpo_config, set_up
 from rollout.types import Problem, Rollout, RolloutGroup, rollout_to_json
 
-GROUP = 8
+LONG = 50  # tokens from which on a completion counts as a thought
 
 
 def one_or_zero(rollout: Rollout) -> float:
@@ -34,49 +35,58 @@ def one_or_zero(rollout: Rollout) -> float:
     return float(len(rollout.completion_ids) % 2)
 
 
-def recorded(mix: Mix) -> list[RolloutGroup]:
-    """Groups of random tokens with the lengths of `mix`; a long row thinks."""
-    tokenizer, groups = build_tokenizer(), []
-    rng = torch.Generator().manual_seed(1)
-    lengths = mix.completions()
-    for number in range(mix.rows // GROUP):
+def recorded(work: Work) -> list[RolloutGroup]:
+    """Groups of random tokens with the lengths of `work`."""
+    rng = random.Random(1)
+    groups = []
+    for number, prompt_tokens in enumerate(work.prompts):
         problem = Problem(f"p{number}", "1 + 1", "math")
-        prompt = tuple(torch.randint(16, 30, (mix.prompt,), generator=rng).tolist())
-        rollouts = []
-        for length in lengths[number * GROUP : (number + 1) * GROUP]:
-            ids = (*torch.randint(16, 30, (length - 1,), generator=rng).tolist(), tokenizer.eos_token_id)
-            mode = "think" if length == mix.long else "no_think"
-            rollouts.append(
-                Rollout(problem, mode, False, "ok", prompt, ids, judge_ids=ids[:1], answer_ids=ids[1:], switch_index=0,
-                        logprobs=(-1.0,) * length, sampled=(1,) * length,
-                        switch_probs={"think": 0.5, "no_think": 0.5})  # fmt: skip
-            )
-        groups.append(RolloutGroup(problem, tuple(rollouts)))
+        prompt = tuple(rng.choices(range(16, 30), k=prompt_tokens))
+        lengths = work.completions[number * work.group : (number + 1) * work.group]
+        groups.append(RolloutGroup(problem, tuple(_rollout(problem, prompt, length, rng) for length in lengths)))
     return groups
 
 
-def configure(folder: Path, size: str, mix: Mix, micro_batch: int, steps: int, **trainer: Any) -> Config:
-    """A run over the recorded rollouts of `mix`; the model is written to `folder` once."""
-    policy = folder / size
+def _rollout(problem: Problem, prompt: tuple[int, ...], length: int, rng: random.Random) -> Rollout:
+    ids = (*rng.choices(range(16, 30), k=length - 1), build_tokenizer().eos_token_id)
+    return Rollout(
+        problem=problem,
+        mode="think" if length >= LONG else "no_think",
+        forced=False,
+        status="ok",
+        prompt_ids=prompt,
+        completion_ids=ids,
+        judge_ids=ids[:1],
+        answer_ids=ids[1:],
+        switch_index=0,
+        logprobs=(-1.0,) * length,
+        sampled=(1,) * length,
+        switch_probs={"think": 0.5, "no_think": 0.5},
+    )
+
+
+def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int) -> Config:
+    """A run over the recorded rollouts of `work`; a model of this size is written to `folder` once."""
+    policy, scratch = folder / size, Path(tempfile.mkdtemp(dir=folder))
     if not policy.is_dir():
         build_model(size).save_pretrained(policy)
         build_tokenizer().save_pretrained(policy)
-    replay = folder / f"{mix.name.replace('/', '-')}.jsonl"
-    lines = [json.dumps(rollout_to_json(r)) for group in recorded(mix) for r in group.rollouts]
-    replay.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    lines = [json.dumps(rollout_to_json(r)) + "\n" for group in recorded(work) for r in group.rollouts]
+    (scratch / "replay.jsonl").write_text("".join(lines), encoding="utf-8")
+    rollout = {"group_size": work.group, "max_new_tokens": max(work.completions)}
+    trainer = {"steps": steps, "prompts_per_step": len(work.prompts), "micro_batch": micro_batch, "save_every": 10**6}
     return parse_config(
         {
-            "run_dir": tempfile.mkdtemp(dir=folder),
+            "run_dir": str(scratch),
             "resume": "never",
             "model": {"path": str(policy)},
             "protocol": {"name": "kat", "judge_patience": 1},
-            "rollout": {"group_size": GROUP, "max_new_tokens": mix.long, "replay": str(replay)},
+            "rollout": {**rollout, "replay": str(scratch / "replay.jsonl"), "forced": {"minimum": 1}},
             "rewards": [{"name": f"{__file__}:one_or_zero"}, {"name": "judge"}],
-            "trainer": {"steps": steps, "prompts_per_step": mix.rows // GROUP, "micro_batch": micro_batch,
-                        "save_every": 10**6, "bf16": DEVICE == "cuda", **trainer},
+            "trainer": {**trainer, "bf16": DEVICE == "cuda"},
             "wandb": {"mode": "disabled"},
         }
-    )  # fmt: skip
+    )
 
 
 def our_trainer(config: Config) -> Any:
@@ -86,13 +96,13 @@ def our_trainer(config: Config) -> Any:
     return trainer
 
 
-def trl_trainer(config: Config, mix: Mix) -> Any:
+def trl_trainer(config: Config, work: Work) -> Any:
     """TRL's own on the same rollouts, with the same arguments."""
-    groups = {group.problem.id: group for group in recorded(mix)}
+    groups = {group.problem.id: group for group in recorded(work)}
     tokenizer = build_tokenizer()
 
     def replay(prompts: list[str], trainer: Any) -> dict[str, Any]:
-        rollouts = [r for prompt in prompts[::GROUP] for r in groups[prompt].rollouts]
+        rollouts = [r for prompt in prompts[:: work.group] for r in groups[prompt].rollouts]
         return {
             "prompt_ids": [list(r.prompt_ids) for r in rollouts],
             "completion_ids": [list(r.completion_ids) for r in rollouts],
