@@ -32,12 +32,12 @@ class RunState:
         self.guard = CollapseGuard(config.guard)
         self.parts = {"order": self.order, "budget": self.budget, "guard": self.guard}
 
-    def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
-        """Take in the scored groups of all ranks after optimizer step `step`; its metrics."""
+    def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
+        """Take in the scored groups and judge advantages of all ranks in optimizer step `step`; its metrics."""
         self.order.observe(groups)
         self.budget.observe(groups)
         metrics = {"tokens/spent": float(self.budget.spent), **self.order.resampler.metrics()}
-        metrics |= self.guard.observe(step, groups)
+        metrics |= self.guard.observe(step, groups, judge_B)
         if self.config.stages:
             metrics["stage"] = float(stage_index(self.config, step - 1))
         return metrics

@@ -161,7 +161,8 @@ class StepSRPOTrainer(GRPOTrainer):
         judge_B = np.concatenate([judge for judge, _ in pairs])
         answer_B = np.concatenate([answer for _, answer in pairs])
         counts = self._global_counts(count_tokens(rollouts, self.algorithm.loss.forced_switch))
-        advantages_BT = token_advantages(rollouts, judge_B.tolist(), answer_B.tolist(), self.algorithm.loss, counts)
+        scaled_B = self.run_state.guard.balanced(self._groups, judge_B.tolist())
+        advantages_BT = token_advantages(rollouts, scaled_B, answer_B.tolist(), self.algorithm.loss, counts)
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
         self._observe(judge_B.tolist(), answer_B.tolist())
         return output
@@ -184,7 +185,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.history.observe(groups)
         share, step = self._forced_share(), self.state.global_step + 1
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
-        self._pending |= self.run_state.observe(step, groups)
+        self._pending |= self.run_state.observe(step, groups, judge)
         if self.run_log is None:
             return
         if step == 1 or step % self.config.rollout.save_every == 0:
@@ -230,7 +231,8 @@ class StepSRPOTrainer(GRPOTrainer):
     def load_history(self, checkpoint: Path) -> None:
         """Take the pass history and the run's state back from a checkpoint."""
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
-        self.run_state.load_state_dict(json.loads((checkpoint / RUN_STATE).read_text(encoding="utf-8")))
+        file = checkpoint / RUN_STATE
+        self.run_state.load_state_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
 def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:
