@@ -262,8 +262,8 @@ class StageConfig:
 
 @dataclass(frozen=True)
 class GuardConfig:
-    """The collapse guard; see rl/guard.py. `action`: off, log, floor (raise the forced share to `floor`) or stop.
-    `words` replaces the reflective words that mark reasoning in a direct answer."""
+    """The collapse guard; see rl/guard.py. `action`: off, log, floor (raise the forced share to `floor`), balance
+    or stop. `words` replaces the reflective words that mark reasoning in a direct answer."""
 
     action: str = "log"
     patience: int = 10

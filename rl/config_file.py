@@ -36,7 +36,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "cold_start.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "model.dtype": ("float32", "bfloat16", "float16"),
     "history.resample": ("off", "srpo", "mode_aware"),
-    "guard.action": ("off", "log", "floor", "stop"),
+    "guard.action": ("off", "log", "floor", "balance", "stop"),
 }
 _RANGES = {
     "rollout.temperature": (0.01, 100.0),

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.config import Config
+from rl.targets import mean_switch_probability
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
 from rollout.protocol import DecisionProtocol
@@ -33,7 +34,8 @@ class Probe:
         return every > 0 and step % every == 0
 
     def measure(self, engine: Engine) -> dict[str, float]:
-        """Accuracy, mean response tokens and think rate, as metrics."""
+        """Accuracy, mean response tokens and think rate as metrics, and the mean probability of thinking on the levels
+        that the configuration calls easy and hard."""
         length = self.config.evaluation.max_new_tokens or self.config.rollout.max_new_tokens
         sampling = Sampling(temperature=0.0, max_new_tokens=length)
         rollouts = []
@@ -43,8 +45,13 @@ class Probe:
             groups = collect(batch, (None,), engine, self.protocol, sampling, self.config.seed)
             rollouts += [r for group in score_groups(groups, self.rewards) for r in group.rollouts]
         count = len(rollouts)
-        return {
+        metrics = {
             "probe/accuracy": sum(r.scores["correct"] for r in rollouts) / count,
             "probe/tokens": sum(len(r.completion_ids) for r in rollouts) / count,
             "probe/think_rate": sum(r.mode == "think" for r in rollouts) / count,
         }
+        for name, levels in (("easy", self.config.data.easy), ("hard", self.config.data.hard)):
+            mean = mean_switch_probability([r for r in rollouts if r.problem.difficulty in levels], "think")
+            if mean is not None:
+                metrics[f"probe/think_probability/{name}"] = mean
+        return metrics

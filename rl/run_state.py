@@ -41,15 +41,17 @@ class RunState:
             "margin": self.margin,
         }
 
-    def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
-        """Take in the scored groups of all ranks after optimizer step `step`; its metrics."""
-        self.order.observe(groups)
+    def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
+        """Take in the scored groups and judge advantages of all ranks in optimizer step `step`; its metrics."""
+        usable = [group.usable() for group in groups]
+        self.order.observe(usable)
         self.budget.observe(groups)
         metrics = {"tokens/spent": float(self.budget.spent), **self.order.resampler.metrics()}
-        metrics |= self.guard.observe(step, groups)
+        used_B = [a for a, r in zip(judge_B, (r for g in groups for r in g.rollouts), strict=True) if not r.broken]
+        metrics |= self.guard.observe(step, usable, used_B)
         margin = self.margin.at(step - 1)
         metrics |= {} if margin is None else {"judge/margin": margin}
-        self.margin.observe(groups)
+        self.margin.observe(usable)
         if self.config.stages:
             metrics["stage"] = float(stage_index(self.config, step - 1))
         return metrics

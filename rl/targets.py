@@ -14,7 +14,7 @@ def judge_target(group: RolloutGroup) -> Mode | None:
     """The mode with the higher mean judge reward; None where a mode is missing or both are worth the same."""
     means = []
     for mode in MODES:
-        values = [r.scores["judge_reward"] for r in group.by_mode(mode)]
+        values = [r.scores["judge_reward"] for r in group.usable().by_mode(mode)]
         if not values:
             return None
         means.append(sum(values) / len(values))

@@ -177,7 +177,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
         local = count_tokens(rollouts, loss.forced_switch, loss.judge_text)
         advantages_BT = token_advantages(
             rollouts,
-            judge_B,
+            self.run_state.guard.balanced(self._groups, judge_B),
             answer_B,
             loss,
             Counts(*self._over_ranks(local.rollouts, local.tokens, local.answer_tokens)),
@@ -227,7 +227,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
         self.history.observe(groups)
         share, step = self._forced_share(), self.state.global_step + 1
         self._pending |= step_metrics(groups, judge, answer, forced_share=share, history_size=len(self.history))
-        self._pending |= self.run_state.observe(step, [group.usable() for group in groups])
+        self._pending |= self.run_state.observe(step, groups, judge)
         if self.run_log is None:
             return
         if step == 1 or step % self.config.rollout.save_every == 0:
@@ -280,7 +280,8 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
     def load_history(self, checkpoint: Path) -> None:
         """Take the pass history and the run's state back from a checkpoint."""
         self.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
-        self.run_state.load_state_dict(json.loads((checkpoint / RUN_STATE).read_text(encoding="utf-8")))
+        file = checkpoint / RUN_STATE
+        self.run_state.load_state_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
 
 
 def _rollout_func(prompts: list[str], trainer: StepSRPOTrainer) -> dict[str, Any]:
