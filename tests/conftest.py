@@ -27,11 +27,8 @@ REDUCED = (
     'data.hard=["3"]',
     "data.test_size=600",
     "evaluation.problems=600",
-    "cold_start.shares={}",
-    "cold_start.steps=700",
-    "trainer.steps=40",
-    "trainer.learning_rate=2e-4",
-    "algorithm.judge_weight=0.4",
+    "cold_start.steps=1000",
+    "trainer.steps=70",
     "wandb.mode=disabled",
 )
 

@@ -9,7 +9,7 @@ import pytest
 from rewards.code_tests import code_tests
 from rewards.registry import build_rewards
 from rewards.score import score_groups
-from rl.cold_start.examples import worked_problems
+from rl.cold_start.examples import worked_pairs
 from rl.config_file import parse_config
 from rl.control import flip_rewards
 from rl.data import DataError, load_problems
@@ -126,7 +126,7 @@ def test_a_world_runs_by_its_overrides_and_keeps_its_test_prompts_out_of_trainin
     assert (len(train), len(test)) == (300, 100)
     held_out = {p.prompt for p in test}
     assert not held_out & {p.prompt for p in train}
-    assert not held_out & {w.problem.prompt for w in worked_problems(config)}
+    assert not held_out & {think.problem.prompt for think, _ in worked_pairs(config)}
     assert {p.difficulty for p in test} <= set(WORLDS[name].levels)
     assert {*config.data.easy, *config.data.hard} <= set(WORLDS[name].levels)
 
