@@ -56,6 +56,20 @@ def test_each_token_belongs_to_the_judge_step_the_answer_step_or_none(word, trea
     assert masks(word, treatment) == (judge, answer)
 
 
+@pytest.mark.parametrize(
+    ("word", "judge", "answer"),
+    [
+        ("jjSAAA", "001000", "110111"),
+        ("xxFAAA", "001000", "000111"),  # a forced rollout's judge text is trained by nobody
+        ("SAA", "100", "011"),
+        ("nnnn", "0000", "1111"),
+    ],
+)
+def test_judge_text_can_belong_to_the_answer_step_so_that_the_switch_stands_alone(word, judge, answer):
+    found = step_masks(draw(word), "uncorrected", "answer")
+    assert ["".join(str(int(v)) for v in mask) for mask in found] == [judge, answer]
+
+
 def test_the_mask_is_zero_on_masked_forced_tokens():
     assert trained_mask(draw("xxFfAAA"), "masked") == [0, 0, 0, 0, 1, 1, 1]
     assert trained_mask(draw("xxFfAAA"), "uncorrected") == [0, 0, 1, 0, 1, 1, 1]
@@ -92,6 +106,28 @@ def test_one_token_mean_leaves_advantages_as_they_are():
     options = LossOptions(judge_weight=1.0, judge_mean="tokens")
     tensor = token_advantages(rollouts, [1.0, -1.0], [0.5, 2.0], options, count_tokens(rollouts, "uncorrected"))
     assert tensor.tolist() == [[1, 1, 0.5, 0.5], [-1, 2, 0, 0]]
+
+
+def test_importance_weighs_the_switch_and_not_the_judge_text():
+    rollouts = [draw("jSA"), draw("FA")]
+    options = LossOptions(judge_weight=1.0, judge_mean="tokens", forced_switch="importance")
+    counts = count_tokens(rollouts, "importance")
+    tensor = token_advantages(rollouts, [1.0, -1.0], [0.5, 2.0], options, counts, switch_weights_B=[3.0, 0.5])
+    assert tensor.tolist() == [[1, 3, 0.5], [-0.5, 2, 0]]
+
+
+def test_means_over_sequences_and_over_a_constant_length_by_hand():
+    rollouts = [draw("jSAA"), draw("SA")]  # n = 2, N = 6
+    counts = count_tokens(rollouts, "uncorrected")
+    for answer_mean, first, second in (("sequences", 6 / (2 * 4), 6 / (2 * 2)), ("constant", 6 / 20, 6 / 20)):
+        options = LossOptions(judge_weight=1.0, judge_mean="tokens", answer_mean=answer_mean)
+        tensor = token_advantages(rollouts, [1.0, 2.0], [1.0, 2.0], options, counts, max_tokens=10)
+        assert tensor == pytest.approx(np.array([[first] * 4, [2 * second] * 2 + [0, 0]]))
+        options = LossOptions(judge_weight=0.5, answer_mean=answer_mean)
+        tensor = token_advantages(rollouts, [1.0, 2.0], [1.0, 2.0], options, counts, max_tokens=10)
+        judge = 0.5 * 6 / 2
+        first, second = (6 / (2 * 2), 6 / (2 * 1)) if answer_mean == "sequences" else (6 / 20, 6 / 20)
+        assert tensor == pytest.approx(np.array([[judge, judge, first, first], [2 * judge, 2 * second, 0, 0]]))
 
 
 def test_a_batch_without_answer_tokens_has_finite_advantages():

@@ -88,6 +88,7 @@ def test_a_masked_forced_switch_gets_no_gradient(tmp_path, policy):
             policy,
             [group],
             algorithm={"name": "step_srpo", "forced_switch": treatment},
+            rollout={"forced": {"start": 0.5, "floor": 0.5, "minimum": 1}},
             trainer={"prompts_per_step": 1},
         )
         trainer, batch = generation_batch(setup)

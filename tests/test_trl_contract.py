@@ -44,6 +44,23 @@ def test_the_loss_takes_advantages_of_two_dimensions_and_a_global_normaliser():
     assert 'mask = completion_mask if "tool_mask" not in inputs else completion_mask * inputs["tool_mask"]' in source
 
 
+def test_old_log_probabilities_are_taken_from_the_batch_and_ours_are_made_as_theirs():
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    assert 'old_per_token_logps = inputs.get("old_per_token_logps")' in source
+    assert "log_ratio = per_token_logps - old_per_token_logps" in source
+    parameters = list(inspect.signature(GRPOTrainer._get_per_token_logps_and_entropies).parameters)
+    assert parameters[:6] == ["self", "model", "input_ids", "attention_mask", "logits_to_keep", "batch_size"]
+    source = inspect.getsource(GRPOTrainer._generate_and_score_completions)
+    assert "disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs)" in source
+    for key in ("prompt_ids", "prompt_mask", "completion_ids", "completion_mask"):
+        assert f'"{key}": {key},' in source
+
+
+def test_a_sequence_ratio_is_the_mean_log_ratio_over_the_trained_tokens():
+    source = inspect.getsource(GRPOTrainer._compute_loss)
+    assert "(log_ratio * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)" in source
+
+
 def test_the_rollout_function_may_pass_a_mask_and_extra_columns():
     source = inspect.getsource(GRPOTrainer._generate)
     assert 'extra_fields.pop("env_mask", None)' in source
