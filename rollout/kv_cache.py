@@ -65,7 +65,7 @@ class GrowingCache(DynamicCache):
     def keep_rows(self, order: list[int], device: torch.device) -> None:
         """Row k becomes the present row `order[k]`; places that keep their row are not touched."""
         moved = [(old, new) for new, old in enumerate(order) if old != new]
-        source, target = (torch.tensor([pair[side] for pair in moved], device=device, dtype=torch.long) for side in (0, 1))
+        source, target = torch.tensor(moved, device=device, dtype=torch.long).reshape(-1, 2).unbind(1)
         index = torch.tensor(order, device=device)
         for layer in self.layers:
             if isinstance(layer, GrowingLayer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import trl.trainer.utils as utils
 from datasets import Dataset
 from peft import LoraConfig
 from trl import GRPOConfig, GRPOTrainer
@@ -120,8 +121,8 @@ def widths(trainer):
 def test_each_part_is_as_wide_as_its_longest_row(tmp_path, monkeypatch):
     monkeypatch.setattr("rl.balanced_trainer.FORWARD_PRICE", {"cpu": 8})
     trainer = make_trainer(BalancedGRPOTrainer, tmp_path)
-    # 43 | 33 | 23 | 16 | 8, 6, 5, 4: joining 43 and 33 would cost 10 tokens, more than the 8 of a forward pass.
-    assert widths(trainer) == [(1, 43), (1, 33), (1, 23), (1, 16), (4, 8)]
+    # 43 and 33 together would cost 10 tokens more, above the 8 of a forward pass; 23 and 16 only 7.
+    assert widths(trainer) == [(1, 43), (1, 33), (2, 23), (4, 8)]
 
 
 def test_a_wide_prompt_and_a_wide_completion_of_two_rows_do_not_add_up(tmp_path, monkeypatch):
@@ -132,21 +133,22 @@ def test_a_wide_prompt_and_a_wide_completion_of_two_rows_do_not_add_up(tmp_path,
 
 def test_prompts_do_not_pass_through_the_head(tmp_path, monkeypatch):
     scored = []
-    import trl.trainer.utils as utils
-
     original = utils._ChunkedLogProbFunction.apply
-    monkeypatch.setattr(
-        utils._ChunkedLogProbFunction, "apply", lambda hidden, *rest: scored.append(len(hidden)) or original(hidden, *rest)
-    )
+
+    def counted(hidden, *others):
+        scored.append(len(hidden))
+        return original(hidden, *others)
+
+    monkeypatch.setattr(utils._ChunkedLogProbFunction, "apply", counted)
     monkeypatch.setattr("rl.balanced_trainer.FORWARD_PRICE", {"cpu": 8})
     make_trainer(BalancedGRPOTrainer, tmp_path).train()
-    # Completions of 40, 30, 3 and 4 tokens; of the last four rows, columns from the shortest prompt (1) to the end (8).
-    assert scored == [40, 30, 3, 4, 4 * 7]
+    # Completions of 40 and 30 tokens; two rows from the shorter prompt (12) to 23; four rows from column 1 to 8.
+    assert scored == [40, 30, 2 * 11, 4 * 7]
 
 
 def test_micro_batches_are_regrouped_by_length(tmp_path):
     trainer = make_trainer(BalancedGRPOTrainer, tmp_path, micro_batch=2)
-    assert widths(trainer) == [(1, 43), (1, 33), (1, 23), (5, 16)]
+    assert widths(trainer) == [(1, 43), (1, 33), (2, 23), (4, 8)]
 
 
 def test_without_balance_the_rows_go_as_trl_groups_them(tmp_path):
