@@ -15,7 +15,7 @@ from rl.config import Config
 def main(options: Namespace, config: Config) -> None:
     """Select, write, plot."""
     from rl.cold_start.examples import labelled_rows
-    from rl.cold_start.select import plot_selection, select
+    from rl.cold_start.selection import plot_selection, select
     from rl.row_store import write_rows
     from rollout.errors import UserError
 

@@ -175,7 +175,7 @@ SOFT = {"target": "soft"}
 
 
 def test_the_soft_target_collapses_to_thinking_and_the_guard_sees_it():
-    rates, alarm, policy = train("log", 150, 0.25, SOFT)
+    rates, alarm, policy = train("log", 150, 1.0, SOFT)
     assert alarm is not None
     assert alarm < 60
     assert rates[-1] > 0.98
@@ -183,13 +183,13 @@ def test_the_soft_target_collapses_to_thinking_and_the_guard_sees_it():
 
 
 def test_balancing_the_judge_between_the_targets_brings_the_dead_mode_back():
-    rates, _, policy = train("balance", 300, 0.25, SOFT)
+    rates, _, policy = train("balance", 300, 1.0, SOFT)
     assert rates[-1] < 0.1
     assert policy.think("hard") > 0.9
 
 
 def test_stopping_ends_the_run_at_the_alarm():
-    rates, alarm, _ = train("stop", 150, 0.25, SOFT)
+    rates, alarm, _ = train("stop", 150, 1.0, SOFT)
     assert len(rates) == alarm
 
 
@@ -197,7 +197,7 @@ def test_a_mode_that_died_for_want_of_samples_comes_back_under_a_raised_floor():
     # Free choice alone, and a start at which direct answers are hardly ever sampled.
     def run(action):
         problems, policy, guard = make_problems(easy=20, hard=12), Bandit(rate=6.0), make(patience=5, action=action)
-        policy.bias = 6.0
+        policy.bias = 12.0
         algorithm = build_algorithm({"name": "step_srpo"})
         known = [policy.roll_out(problem, make_plan(8, 1.0, 0)) for problem in problems]
         guard.observe(0, known, [0.0] * 8 * len(known))

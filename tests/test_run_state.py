@@ -36,7 +36,7 @@ def test_without_a_limit_a_budget_only_counts():
 
 def test_the_guard_raises_the_forced_share_of_any_stage():
     config = parse_config({"guard": {"action": "floor", "patience": 1, "floor": 0.6}, "trainer": {"prompts_per_step": 1}})
-    state = RunState(config, [make_problem("a")])
+    state = RunState(config, [make_problem("a")], [])
     assert state.forced_share(0.2, 0) == 0.2
     dying = [make_group("TN", (1, 1), (0, 1), make_problem("a"), switch_probs=(0.99, 0.01))]
     state.observe(1, dying, [0.0, 1.0])
@@ -74,7 +74,7 @@ def changing(run_dir: Path, policy: Path, tmp_path: Path, **sections):
     return small_config(
         run_dir,
         policy,
-        data={"train_size": 10},
+        data={"train_size": 10, "max_bad_gold": 1.0},
         rewards=rewards,
         history={"resample": "mode_aware", "settled": 0.0, "return_probability": 0.2},
         stages=[{"steps": 4, "max_new_tokens": 12}, {"steps": 5, "shares": {"1": 0.5, "3": 0.5}, "forced_share": 1.0}],

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from rl.cold_start.select import is_kept, keep_probability, plot_selection, select
+from rl.cold_start.selection import is_kept, keep_probability, plot_selection, select
 from rl.cold_start.settings import SelectConfig
 from rollout.errors import UserError
 

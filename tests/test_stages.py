@@ -40,7 +40,7 @@ def test_no_stages_change_nothing():
     assert longest_response(config) == 256
     (mix,) = mixes(config, problems())
     assert (mix.start, list(mix.pools.values())) == (0, [[p.id for p in problems()]])
-    assert RunState(config=make(stages=[], steps=5), problems=problems()).forced_share(0.3, 2) == 0.3
+    assert RunState(make(stages=[], steps=5), problems(), []).forced_share(0.3, 2) == 0.3
 
 
 def test_the_longest_response_is_over_all_stages():

@@ -23,7 +23,7 @@ class LabelConfig:
 
 @dataclass(frozen=True)
 class SelectConfig:
-    """Selection by complexity (rl/cold_start/select.py): a normal density around `mu` with spread `sigma`, at least
+    """Selection by complexity (rl/cold_start/selection.py): a normal density around `mu` with spread `sigma`, at least
     `floor`."""
 
     mu: float = 0.45
