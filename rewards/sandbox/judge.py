@@ -1,20 +1,24 @@
 """`run_tests`: run a program on tests, judged in this process.
 
-Call tests: one child, one request and one frame per test, compared here. Stdin tests: one child per test, its standard
-output compared here. Assert tests: two children, the program and a checker that runs the test text and reaches the
-program through proxies. Nothing the program controls, its exit code included, is a verdict. Not covered: a program
-whose tests need packages beyond the standard library.
+Call tests: one child, one request and one frame per test, compared here. Assert tests: the same where they only compare
+calls on literals (`plain_asserts.py`), else two children, the program and a checker that runs the test text and reaches
+the program through proxies. Stdin tests: one child per test, its standard output compared here. Nothing the program
+controls, its exit code included, is a verdict. Not covered: a program whose tests need packages beyond the standard
+library.
 """
 
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from rewards.sandbox import compare, forms
 from rewards.sandbox.limits import Limits, Result
+from rewards.sandbox.plain_asserts import Check, plain_checks
 from rewards.sandbox.pool import Pool, default_pool
 from rewards.sandbox.session import Child, Session
 
@@ -22,6 +26,7 @@ Tests = Sequence[Mapping[str, Any]]
 
 _MAX_CODE = 1 << 20
 _TAIL = 2000
+_PATIENCE_S = 0.005  # for a program that was given leave to end to do so
 _REASONS = {"wall": "timeout", "cpu": "timeout", "disk": "disk", "threads": "error"}
 
 
@@ -94,18 +99,43 @@ Chosen = list[tuple[int, Mapping[str, Any]]]
 
 
 def _judge_calls(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
-    child = session.start("program", [["load", code]])
+    checks = []
+    for index, test in chosen:
+        holds = partial(compare.same, test["expected"], tolerance=test.get("tolerance"))
+        checks.append((index, Check(forms.call_request(test), holds, "")))
+    _judge_checks(session, code, checks, verdict)
+
+
+def _judge_checks(session: Session, code: str, checks: Sequence[tuple[int, Check]], verdict: _Verdict) -> bool:
+    """Whether the program loaded and answered every check; a test passes if all of its checks hold."""
+    requests = deque([check.request for _, check in checks])
+    child = session.start("program", [["load", code], *_next(requests)])
     reply = session.frame(child)
-    if _is_value(reply):
-        for index, test in chosen:
-            reply = session.ask(child, forms.call_request(test))
-            if reply is None:
-                break
-            verdict.passed[index] = _is_value(reply) and compare.same(test["expected"], reply[1], test.get("tolerance"))
-            _explain_reply(verdict, reply, f"tests[{index}]")
-    else:
+    if not _is_value(reply):
         _explain_reply(verdict, reply, "loading")
-    _finish(session, child, verdict)
+        _finish(session, child, verdict, complete=reply is not None)
+        return False
+    failed = set()
+    for position, (index, check) in enumerate(checks):
+        reply = session.ask(child, *_next(requests)) if position else session.frame(child)
+        if reply is None:
+            failed.update(i for i, _ in checks[position:])
+            break
+        if not (_is_value(reply) and check.holds(reply[1])):
+            failed.add(index)
+            _explain_reply(verdict, reply, f"tests[{index}]")
+            if check.source:
+                verdict.detail = verdict.detail or f"tests[{index}]: AssertionError: {check.source}"[:_TAIL]
+    for index, _ in checks:
+        verdict.passed[index] = index not in failed
+    _finish(session, child, verdict, reply is not None, _PATIENCE_S if reply is not None else 0.0)
+    return reply is not None
+
+
+def _next(requests: deque[list[Any]]) -> list[list[Any]]:
+    """The next request, and after the last one leave to end. One at a time: a later one may give an answer away."""
+    frames = [requests.popleft()] if requests else []
+    return frames if requests else [*frames, ["end"]]
 
 
 def _is_value(reply: Any) -> bool:
@@ -120,14 +150,27 @@ def _explain_reply(verdict: _Verdict, reply: Any, where: str) -> None:
         verdict.explain("error", f"{where}: the program wrote something else than an answer into its channel")
 
 
-def _finish(session: Session, child: Child, verdict: _Verdict) -> None:
-    session.end(child)
-    if child.overflow or (child.report or {}).get("reason") != "killed":
+def _finish(session: Session, child: Child, verdict: _Verdict, complete: bool, patience_s: float = 0.0) -> None:
+    """End a child; explain how it ended unless it gave every answer before."""
+    session.end(child, patience_s)
+    if child.overflow or not complete:
         verdict.note_end(child)
     verdict.keep_output(child)
 
 
 def _judge_asserts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
+    """Assertions on plain data like calls; if a single test is anything else, all by the checker, in one program."""
+    plain = [(index, plain_checks(test["assert"])) for index, test in chosen]
+    if any(checks is None for _, checks in plain):
+        _judge_with_checker(session, code, chosen, verdict)
+        return
+    flat = [(index, check) for index, checks in plain for check in checks or ()]
+    if _judge_checks(session, code, flat, verdict):
+        for index, checks in plain:
+            verdict.passed[index] = verdict.passed[index] or not checks
+
+
+def _judge_with_checker(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         program = session.start("program", [], link=ours)
@@ -135,16 +178,15 @@ def _judge_asserts(session: Session, code: str, chosen: Chosen, verdict: _Verdic
     loaded = session.frame(checker)
     if loaded is not None and not loaded[0]:
         _explain_failure(verdict, program, f"loading: {loaded[1]}")
+    reply: Any = loaded
     for index, test in chosen:
-        if program.report is not None:
-            break
-        reply = session.ask(checker, test["assert"])
+        reply = session.ask(checker, test["assert"]) if program.report is None else None
         if reply is None:
             break
         verdict.passed[index] = reply[0] is True
         if not verdict.passed[index]:
             verdict.detail = verdict.detail or f"tests[{index}]: {reply[1]}"
-    _finish(session, program, verdict)
+    _finish(session, program, verdict, complete=reply is not None and program.report is None)
     session.end(checker)
 
 

@@ -5,7 +5,8 @@ to builtins or to the channel only changes what it claims to have computed, and 
 
 Requests, each answered by one frame `["v", value]` or `["e", exception type, message]`:
 `["load", code]`, `["call", name, args, kwargs]` for tests written as data, `["names", [name, …]]` and
-`["op", operation, object, …]` for the checker's proxies. Not covered: speed of huge values.
+`["op", operation, object, …]` for the checker's proxies; `["end"]` is leave to end, and has no answer. Not covered:
+speed of huge values.
 """
 
 from __future__ import annotations
@@ -106,6 +107,8 @@ def serve(limit: int) -> None:
         try:
             request = wire.receive(CHANNEL, wire.MAX_REQUEST)
         except EOFError:
+            return
+        if request[0] == "end":
             return
         wire.send(CHANNEL, reply(program, request, limit))
 

@@ -8,6 +8,7 @@ until the worker has reaped them. Not covered: what the frames mean (`judge.py`)
 from __future__ import annotations
 
 import functools
+import math
 import os
 import select
 import socket
@@ -136,11 +137,11 @@ class Session:
         child.open.add(port.fd)
         return theirs.detach()
 
-    def ask(self, child: Child, message: Any) -> Any | None:
-        """Send one frame and wait for one; None when the child ended instead."""
+    def ask(self, child: Child, *messages: Any) -> Any | None:
+        """Send frames and wait for one; None when the child ended instead."""
         port = next((p for p in self._ports.values() if p.child is child and p.kind == "channel"), None)
         if port is not None:
-            port.outgoing = memoryview(bytes(port.outgoing) + wire.pack(message))
+            port.outgoing = memoryview(bytes(port.outgoing) + b"".join(wire.pack(m) for m in messages))
             self._poll.modify(port.fd, select.POLLIN | select.POLLOUT)
         return self.frame(child)
 
@@ -155,17 +156,20 @@ class Session:
         while child.report is None or child.open:
             self._step()
 
-    def end(self, child: Child) -> None:
-        """Kill the child and wait for its report."""
+    def end(self, child: Child, patience_s: float = 0.0) -> None:
+        """Wait for the child's report; kill it if it has not ended by itself after `patience_s`."""
+        until = time.monotonic() + patience_s
+        while child.report is None and (patience := until - time.monotonic()) > 0:
+            self._step(patience)
         if child.report is None:
             self._worker.kill(child.number)
         self.wait(child)
 
-    def _step(self) -> None:
+    def _step(self, patience_s: float = math.inf) -> None:
         left = self._limits.wall_s + _GRACE_S - self.elapsed()
         if left <= 0:
             raise SandboxError(f"the fork server kept a program beyond wall_s={self._limits.wall_s}")
-        for fd, _ in self._poll.poll(left * 1000):
+        for fd, _ in self._poll.poll(math.ceil(min(left, patience_s) * 1000)):
             if fd == self._worker.socket.fileno():
                 self._take_report()
             elif fd in self._ports:
