@@ -50,7 +50,12 @@ def main() -> None:
     for resample in ("off", "srpo", "mode_aware"):
         folder = options.folder / resample
         more = [f"run_dir={folder}", f"model.path={start / 'cold_start' / 'model'}", f"history.resample={resample}"]
-        more += ["data.train_size=320", "trainer.token_budget=0", f"trainer.steps={options.steps}", "evaluation.every=10"]
+        more += [
+            "data.train_size=320",
+            "trainer.token_budget=0",
+            f"trainer.steps={options.steps}",
+            "evaluation.every=10",
+        ]
         script("train.py", options.config, *more, *options.overrides)
         results[resample] = curve(folder)
         for point in results[resample]:

@@ -4,9 +4,9 @@
 
 Method: groups of eight rows share a prompt, as in training; both sides sample at temperature 1 without truncation and
 take turns in one process. Ours gets its lengths by forcing modes and capping their tokens (judge text and switch are
-part of the length), `generate` by a stopping criterion for each row; no end token is heeded. `ours` and `peer` are tokens
-a second, `ratio` is our time over theirs, `floor` real tokens over those decoded until the longest row ends, and `gone`
-the share of the removable cost that is gone. vLLM's rows have `generate` as their peer too.
+part of the length), `generate` by a stopping criterion for each row; no end token is heeded. `ours` and `peer` are
+tokens a second, `ratio` is our time over theirs, `floor` real tokens over those decoded until the longest row ends, and
+`gone` the share of the removable cost that is gone. vLLM's rows have `generate` as their peer too.
 """
 
 from __future__ import annotations
@@ -18,9 +18,8 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, Work, alternate, build_model, build_tokenizer, finish, mixes, parse_arguments, show
-
 import torch
+from common import DEVICE, Work, alternate, build_model, build_tokenizer, finish, mixes, parse_arguments, show
 from transformers import PreTrainedModel, StoppingCriteria
 
 from rollout.engine import Request, Sampling
@@ -127,7 +126,9 @@ def cases(options: Any) -> list[tuple[str, list[Work], int]]:
     if options.smallest:
         return [("0.1M", mixes(16, 2, 4, 38)[2:3], 1)]
     if DEVICE == "cuda":
-        return [(size, mixes(64, 32, 40, 2000), 3) for size in (("110M",) if options.quick else ("110M", "600M", "1.5B"))]
+        return [
+            (size, mixes(64, 32, 40, 2000), 3) for size in (("110M",) if options.quick else ("110M", "600M", "1.5B"))
+        ]
     if options.quick:
         return [("1M", mixes(32, 8, 8, 200), 3), ("110M", mixes(32, 4, 4, 50)[2:3], 1)]
     return [("1M", mixes(32, 8, 8, 400), 5), ("110M", mixes(32, 4, 4, 200), 3)]

@@ -3,7 +3,8 @@
     python benchmarks/scaling.py --json FILE --plot FILE.png [--quick]
 
 Method: steps of our trainer and of TRL's in turns (see benchmarks/step.py) on half and half mixes; one quantity grows,
-the others stay. `ours` and `peer` are the exponents a of seconds = c · quantity^a, fitted by least squares on logarithms.
+the others stay. `ours` and `peer` are the exponents a of seconds = c · quantity^a, fitted by least squares on their
+logarithms.
 The seconds behind them are in the rows' `points`, (quantity, ours, peer).
 """
 
@@ -95,8 +96,9 @@ def main() -> None:
             a, b = exponent(xs, ours), exponent(xs, peer)
             rounded = [[x, round(y, 4), round(z, 4)] for x, y, z in found]
             case = f"exponent in {name}, {size}"
-            rows.append({"case": case, "ours": round(a, 3), "peer": round(b, 3), "ratio": round(a / b, 3) if b else None,
-                         "points": rounded})  # fmt: skip
+            ratio = round(a / b, 3) if b else None
+            fitted = {"case": case, "ours": round(a, 3), "peer": round(b, 3), "ratio": ratio, "points": rounded}
+            rows.append(fitted)
             show(rows[-1:])
     if options.plot:
         plot(curves, options.plot)

@@ -1,7 +1,7 @@
 """Our trainer and TRL's over the same recorded rollouts, for the benchmarks of the update.
 
-Both get the same model, prompts, completions, rewards, arguments and optimizer. Nothing is generated: rollouts of forced
-lengths are replayed, so that a step is scoring, forward and backward passes, and the optimizer.
+Both get the same model, prompts, completions, rewards, arguments and optimizer. Nothing is generated: rollouts of
+forced lengths are replayed, so that a step is scoring, forward and backward passes, and the optimizer.
 """
 
 from __future__ import annotations
@@ -14,9 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, PeakMemory, Work, build_model, build_tokenizer, clock, synchronize
-
 import torch
+from common import DEVICE, PeakMemory, Work, build_model, build_tokenizer, clock, synchronize
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback

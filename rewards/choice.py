@@ -47,13 +47,12 @@ def read_choice(text: str, letters: str = "ABCD") -> str | None:
     text = _DECORATION.sub("", _WRAPPERS.sub(r"\1", unicodedata.normalize("NFKC", text)))
     # One blank or line end at most in a row: the patterns then cannot try many ways to share a run of them.
     text = re.sub(r"\s+", lambda blank: "\n" if "\n" in blank[0] else " ", text).strip()
-    named = [(m.start(), _named_in_line(m[1], line)) for m in boxes.finditer(text)]
-    named = [(at, letter) for at, letter in named if letter]
-    named += [(m.start(), _stated(text, m, letters)) for m in statement.finditer(text)]
-    named = [(at, letter) for at, letter in named if letter]
+    found_at = [(m.start(), _named_in_line(m[1], line)) for m in boxes.finditer(text)]
+    found_at += [(m.start(), _stated(text, m, letters)) for m in statement.finditer(text)]
+    named = [(at, letter) for at, letter in found_at if letter]
     if named:
-        letter = max(named)[1]
-        return letter if letter in letters else None
+        last = max(named)[1]
+        return last if last in letters else None
     found = {letter for part in text.splitlines() if (letter := _named_in_line(part, line))}
     return found.pop() if len(found) == 1 else None
 

@@ -134,7 +134,7 @@ class HFEngine:
             use_cache=True,
             logits_to_keep=1,
         )
-        index = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
+        index: Any = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
         cache.reorder_cache(index)
         return output.logits[index, -1], cache, mask_PT[index]
 

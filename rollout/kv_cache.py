@@ -27,6 +27,8 @@ class GrowingLayer(DynamicLayer):
         if self.get_seq_length() == 0:
             self.buffers = None
             return super().update(key_states, value_states, *args, **kwargs)
+        assert self.keys is not None
+        assert self.values is not None
         start, rows = self.keys.shape[-2], self.keys.shape[0]
         end = start + key_states.shape[-2]
         if self.buffers is None or end > self.buffers[0].shape[-2]:
@@ -37,13 +39,15 @@ class GrowingLayer(DynamicLayer):
         self.keys, self.values = keys[:rows, :, :end], values[:rows, :, :end]
         return self.keys, self.values
 
-    def reorder_cache(self, beam_idx: torch.Tensor) -> None:
+    def reorder_cache(self, beam_idx: Any) -> None:
         """Take these rows, as copies."""
         super().reorder_cache(beam_idx)
         self.buffers = None
 
     def move_rows(self, source: torch.Tensor, target: torch.Tensor, rows: int) -> None:
         """Copy rows `source` to the places `target` and keep the first `rows` rows."""
+        assert self.keys is not None
+        assert self.values is not None
         self.keys[target], self.values[target] = self.keys[source], self.values[source]
         self.keys, self.values = self.keys[:rows], self.values[:rows]
 
@@ -66,7 +70,7 @@ class GrowingCache(DynamicCache):
         """Row k becomes the present row `order[k]`; places that keep their row are not touched."""
         moved = [(old, new) for new, old in enumerate(order) if old != new]
         source, target = torch.tensor(moved, device=device, dtype=torch.long).reshape(-1, 2).unbind(1)
-        index = torch.tensor(order, device=device)
+        index: Any = torch.tensor(order, device=device)
         for layer in self.layers:
             if isinstance(layer, GrowingLayer):
                 layer.move_rows(source, target, len(order))

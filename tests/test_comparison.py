@@ -159,7 +159,7 @@ def test_a_grid_gives_every_combination():
         {"x": 2, "y": "b"},
     ]
     assert combinations({}, "") == [{}]
-    with pytest.raises(ConfigError, match="grpo.trainer.kl is 0.1; allowed: a list of values to try"):
+    with pytest.raises(ConfigError, match=r"grpo.trainer.kl is 0.1; allowed: a list of values to try"):
         combinations({"trainer.kl": 0.1}, "grpo")
 
 

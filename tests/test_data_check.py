@@ -17,7 +17,22 @@ from rollout.types import Problem
 from tests.factories import make_problem
 from tests.small_runs import script, small_config, tiny_protocol, write_config
 
-WORDS = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen".split()
+WORDS = [
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "ten",
+    "eleven",
+    "twelve",
+    "thirteen",
+    "fourteen",
+]
 
 
 def asked(problem_id, text):

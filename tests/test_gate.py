@@ -35,8 +35,14 @@ def test_a_policy_that_can_do_both_passes():
             {"switch_probability": {"think": 0.5, "no_think": 0.001}},
             "switch probability of no_think is 0.001; allowed: 0.05 to 0.95; try more examples",
         ),
-        ({"accuracy": {"think": 0.0, "no_think": 0.3}}, "accuracy of think is 0.000; allowed: 0.05 or more; try a longer"),
-        ({"obedience": {"think": 1.0, "no_think": 0.5}}, "obedience of no_think is 0.500; allowed: 0.8 or more; try more"),
+        (
+            {"accuracy": {"think": 0.0, "no_think": 0.3}},
+            "accuracy of think is 0.000; allowed: 0.05 or more; try a longer",
+        ),
+        (
+            {"obedience": {"think": 1.0, "no_think": 0.5}},
+            "obedience of no_think is 0.500; allowed: 0.8 or more; try more",
+        ),
     ],
 )
 def test_each_limit_names_what_was_measured_and_what_to_change(fields, failure):

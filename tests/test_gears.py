@@ -176,7 +176,9 @@ def test_a_manual_tag_wins_after_the_first_gear_after_the_second_and_after_rl(tm
     assert obeyed(manual) == {"think": 1.0, "no_think": 1.0}
     # This policy is too small to be right, so its second gear is fed with worked answers.
     pairs = worked_pairs(config_of(tmp_path))
-    rows = [label_row(p.id, shortest("46", 9, "1+1"), shortest("46", 5), p.prompt) for p in (a.problem for a, _ in pairs)]
+    rows = [
+        label_row(p.id, shortest("46", 9, "1+1"), shortest("46", 5), p.prompt) for p in (a.problem for a, _ in pairs)
+    ]
     (tmp_path / "labels.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     model = cold_start(config)
     assert obeyed(model) == {"think": 1.0, "no_think": 1.0}

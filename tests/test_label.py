@@ -50,7 +50,6 @@ def test_a_forced_row_cut_short_before_its_switch_counts_as_wrong_in_its_mode():
 
 def test_the_shortest_correct_answer_of_each_mode_is_kept():
     group = make_group("TTNN", (1, 1, 0, 0))
-    long, short, wrong, truncated = group.rollouts
     rollouts = (
         make_rollout("think", tokens=9, judge_text="hm", think_text="1+1", answer_text="2"),
         make_rollout("think", tokens=6, judge_text="so", think_text="two", answer_text="2"),

@@ -82,7 +82,9 @@ def test_what_is_forced_on_a_row_is_how_its_response_begins(name, mode, models, 
     protocol = build_protocol(config, load_tokenizer(config))
     response = protocol.response(mode, "It is 7.", "Three and four.\n\nSeven.")
     written = protocol.forcing(mode).write
-    begin = response.index(written[0]) if protocol.spec.name == "qwen3" else response.index(written[-1]) - len(written) + 1
+    begin = (
+        response.index(written[0]) if protocol.spec.name == "qwen3" else response.index(written[-1]) - len(written) + 1
+    )
     assert response[begin : begin + len(written)] == written
     parsed = protocol.parse(response)
     assert (parsed.mode, parsed.status, parsed.answer_text) == (mode, "ok", "It is 7.")
@@ -111,7 +113,8 @@ def test_r1_s_replacement_differs_from_its_own_template_by_the_thinking_tag_alon
     ours = tokenizer.apply_chat_template(list(TALK), tokenize=False, add_generation_prompt=True)
     assert theirs.replace("\n\n2<", "2<") == ours + "<think>\n"
     assert ours == (
-        "<｜begin▁of▁sentence｜>be brief<｜User｜>1+1?<｜Assistant｜>2<｜end▁of▁sentence｜><｜User｜>doubled?<｜Assistant｜>"
+        "<｜begin▁of▁sentence｜>be brief<｜User｜>1+1?<｜Assistant｜>2<｜end▁of▁sentence｜>"
+        "<｜User｜>doubled?<｜Assistant｜>"
     )
 
 

@@ -35,7 +35,9 @@ def test_without_a_limit_a_budget_only_counts():
 
 
 def test_the_guard_raises_the_forced_share_of_any_stage():
-    config = parse_config({"guard": {"action": "floor", "patience": 1, "floor": 0.6}, "trainer": {"prompts_per_step": 1}})
+    config = parse_config(
+        {"guard": {"action": "floor", "patience": 1, "floor": 0.6}, "trainer": {"prompts_per_step": 1}}
+    )
     state = RunState(config, [make_problem("a")], [])
     assert state.forced_share(0.2, 0) == 0.2
     dying = [make_group("TN", (1, 1), (0, 1), make_problem("a"), switch_probs=(0.99, 0.01))]
@@ -88,7 +90,7 @@ def run(config) -> None:
     train(set_up(config, show=lambda line: None))
 
 
-class Killed(Exception):
+class KilledError(Exception):
     """The process dies here."""
 
 
@@ -99,12 +101,13 @@ def test_a_run_killed_inside_a_stage_gives_the_metrics_of_an_unbroken_one(tmp_pa
 
     def dying(self, step, values):
         if step == 8:
-            raise Killed
+            raise KilledError
         log(self, step, values)
 
-    with monkeypatch.context() as patch, pytest.raises(Killed):
+    with monkeypatch.context() as patch:
         patch.setattr(RunLog, "log", dying)
-        run(changing(broken, policy, tmp_path))
+        with pytest.raises(KilledError):
+            run(changing(broken, policy, tmp_path))
     run(changing(broken, policy, tmp_path))
     assert metrics(broken) == metrics(whole)
     records = metrics(whole)
@@ -149,5 +152,5 @@ def test_the_guard_stops_a_run_in_one_line_and_leaves_a_checkpoint(tmp_path, pol
 
 def test_resampling_by_mode_needs_a_judge(tmp_path, policy):
     config = small_config(tmp_path / "run", policy, rewards=[{"name": "math"}], history={"resample": "mode_aware"})
-    with pytest.raises(UserError, match="history.resample is 'mode_aware' without a judge reward; allowed: off, srpo"):
+    with pytest.raises(UserError, match=r"history.resample is 'mode_aware' without a judge reward; allowed: off, srpo"):
         set_up(config, show=lambda line: None)

@@ -159,5 +159,5 @@ def test_a_resumed_order_goes_on_exactly():
 
 def test_a_checkpoint_without_resampling_state_is_refused():
     order = make_order(resample="srpo")
-    with pytest.raises(UserError, match="history.resample is 'srpo', but the checkpoint was written without"):
+    with pytest.raises(UserError, match=r"history.resample is 'srpo', but the checkpoint was written without"):
         order.load_state_dict(make_order().state_dict())

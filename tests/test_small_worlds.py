@@ -154,7 +154,7 @@ def test_the_size_of_a_small_model_is_in_its_path():
     tokenizer = build_small_tokenizer()
     model = model_of("tiny:32x1", tokenizer, 0)
     assert (model.config.hidden_size, model.config.num_hidden_layers) == (32, 1)
-    with pytest.raises(UserError, match="model.path is 'tiny:30x1'; allowed: tiny, or tiny:WIDTHxLAYERS"):
+    with pytest.raises(UserError, match=r"model.path is 'tiny:30x1'; allowed: tiny, or tiny:WIDTHxLAYERS"):
         model_of("tiny:30x1", tokenizer, 0)
 
 

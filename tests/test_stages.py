@@ -86,7 +86,10 @@ def test_stages_count_steps_and_rounds_count_generations():
         ([{"steps": 0}, {"steps": 12}], r"stages\[0\]\.steps is 0; allowed: above 0"),
         ([{"steps": 12, "max_new_tokens": 0}], r"stages\[0\]\.max_new_tokens is 0; allowed: above 0"),
         ([{"steps": 12, "forced_share": 1.5}], r"stages\[0\]\.forced_share is 1.5; allowed: 0 to 1"),
-        ([{"steps": 12, "weights": {"math": 0}}], r"stages\[0\]\.weights is .*; allowed: numbers of 0 or more, not all"),
+        (
+            [{"steps": 12, "weights": {"math": 0}}],
+            r"stages\[0\]\.weights is .*; allowed: numbers of 0 or more, not all",
+        ),
         ([{"steps": 12, "weights": {"a": 1}, "shares": {"1": 1}}], r"stages\[0\] has both weights and shares"),
     ],
 )
@@ -96,7 +99,9 @@ def test_stages_that_cannot_be_run_are_refused(stages, message):
 
 
 def test_a_stage_that_would_split_an_iteration_is_refused():
-    with pytest.raises(ConfigError, match=r"stages\[0\].steps is 3; allowed: above 0, a multiple of trainer.iterations"):
+    with pytest.raises(
+        ConfigError, match=r"stages\[0\].steps is 3; allowed: above 0, a multiple of trainer.iterations"
+    ):
         make([{"steps": 3}, {"steps": 9}], iterations=2, save_every=2)
 
 

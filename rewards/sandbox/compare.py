@@ -87,8 +87,9 @@ def _equal_numbers(expected: complex, raw: Any) -> bool:
     if type(raw) is not list or not raw:
         return False
     if raw[0] == "i":  # a huge int
-        whole = type(expected) is not complex and math.isfinite(expected) and expected == int(expected)
-        return whole and raw == wire.encode(int(expected))
+        if isinstance(expected, complex) or not math.isfinite(expected) or expected != int(expected):
+            return False
+        return bool(raw == wire.encode(int(expected)))
     short = raw[0] == "c" or (raw[0] == "n" and _SHORT_NUMBER.fullmatch(str(raw[-1])))
     try:
         return bool(short) and bool(expected == wire.decode(raw))

@@ -115,7 +115,7 @@ def _judge_checks(session: Session, code: str, checks: Sequence[tuple[int, Check
         _explain_reply(verdict, reply, "loading")
         _finish(session, child, verdict, complete=reply is not None)
         return False
-    failed = set()
+    failed: set[int] = set()
     for position, (index, check) in enumerate(checks):
         reply = session.ask(child, *_next(requests)) if position else session.frame(child)
         if reply is None:

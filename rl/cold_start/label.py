@@ -66,7 +66,7 @@ def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str
     correct = [r.scores["correct"] for r in group.rollouts]
     half = len(group.rollouts) // 2
     halves = (group.rollouts[:half], group.rollouts[half:])
-    modes = {mode: _measured(rollouts, settings) for mode, rollouts in zip(MODES, halves, strict=True)}
+    modes: dict[str, Any] = {mode: _measured(rollouts, settings) for mode, rollouts in zip(MODES, halves, strict=True)}
     necessity = majority_label(modes["think"]["pass_rate"], modes["no_think"]["pass_rate"], settings.delta)
     rng = random.Random(f"label-{seed}-{group.problem.id}")
     at_random = rng.random() < settings.random_share

@@ -79,7 +79,8 @@ def check_data(config: Config, rewards: Sequence[Reward]) -> DataCheck:
         loaded = read_problems(config, name)
         tried = tqdm(loaded.problems, desc=f"gold answers, {name}", unit="problem", dynamic_ncols=True)
         splits[name] = SplitCheck(loaded, duplicates(loaded.problems), check_gold(tried, rewards))
-    return DataCheck(splits, overlaps(*(splits[name].loaded.problems for name in SPLITS)))
+    train, test = (splits[name].loaded.problems for name in SPLITS)
+    return DataCheck(splits, overlaps(train, test))
 
 
 def write_sound(check: DataCheck, folder: Path) -> list[Path]:
