@@ -82,7 +82,7 @@ def _each(group: RolloutGroup, change: Callable[[Rollout], Rollout]) -> RolloutG
 
 
 def _weighted(rollout: Rollout, rewards: Sequence[Reward]) -> float:
-    return sum(reward.weight * rollout.scores.get(reward.name, 0.0) for reward in rewards)
+    return sum((reward.weight * rollout.scores.get(reward.name, 0.0) for reward in rewards), 0.0)
 
 
 def _with_correct(rollout: Rollout, answers: Sequence[Reward], on_error: str) -> Rollout:
