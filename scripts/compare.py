@@ -2,7 +2,7 @@
 
     python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0-4 --worlds chain,kind
     python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 100,101 --worlds chain \\
-        --tune configs/tuning.yaml --tuned configs/tuned.yaml
+        --tune benchmarks/tuning.yaml --tuned benchmarks/tuned.yaml
 
 The second form tunes: it tries the grid of `--tune` and writes the best settings to `--tuned`, which the first form
 reads. Finished runs are kept; a killed comparison goes on where it stopped. Method and measures: docs/comparison.md.

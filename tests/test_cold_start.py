@@ -79,7 +79,7 @@ def test_a_cold_start_killed_in_each_stage_ends_as_an_unbroken_one_and_keeps_its
 
 
 def test_two_ranks_train_what_one_trains_and_share_the_sampling(tmp_path):
-    raw = raw_config(tmp_path, gears={**GEARS, "manual_steps": 6}, save_every=3)
+    raw = raw_config(tmp_path, gears={**GEARS, "manual_steps": 20}, save_every=3)
     config = write_config(tmp_path / "config.json", raw)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     command += [str(ROOT / "scripts/cold_start.py"), str(config), f"run_dir={tmp_path / 'two'}"]
