@@ -145,32 +145,39 @@ class HFEngine:
         logits_BV = logits_BV.float()
         if sampling.temperature not in (0, 1):
             logits_BV = logits_BV / sampling.temperature
+        logp_BV = logits_BV.log_softmax(-1)
         forced = [row.forced_token() for row in rows]
-        drawn_B = self._draw(self._restrict(rows, logits_BV), sampling, generator)
+        tokens_B = self._draw(self._restrict(rows, logp_BV), sampling, generator)
         if any(token is not None for token in forced):
-            forced_B = torch.tensor([-1 if token is None else token for token in forced], device=drawn_B.device)
-            drawn_B = torch.where(forced_B < 0, drawn_B, forced_B)
-        switches_B2 = torch.tensor([self.switch_ids], device=drawn_B.device).expand(len(rows), -1)
-        read_B3 = torch.cat([drawn_B.unsqueeze(1), switches_B2], dim=1)
-        logp_B3 = logits_BV.gather(1, read_B3) - logits_BV.logsumexp(-1, keepdim=True)
+            forced_B = torch.tensor([-1 if token is None else token for token in forced], device=tokens_B.device)
+            tokens_B = torch.where(forced_B < 0, tokens_B, forced_B)
+        switches_B2 = torch.tensor([self.switch_ids], device=tokens_B.device).expand(len(rows), -1)
+        found_B3 = logp_BV.gather(1, torch.cat([tokens_B.unsqueeze(1), switches_B2], dim=1))
         # float64 holds every token id exactly.
-        found = torch.cat([drawn_B.unsqueeze(1).double(), logp_B3.double()], dim=1).tolist()
+        found = torch.cat([tokens_B.unsqueeze(1).double(), found_B3.double()], dim=1).tolist()
         for row, (token, logprob, *pair), written in zip(rows, found, forced, strict=True):
             row.push(int(token), logprob, pair, written is not None)
-        return drawn_B
+        return tokens_B
 
-    def _draw(self, logits_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+    def _draw(self, scores_BV: torch.Tensor, sampling: Sampling, generator: torch.Generator) -> torch.Tensor:
+        """One token a row (B,) of unnormalised log-probabilities. One random number a row and a search in the
+        cumulated probabilities: `torch.multinomial` would draw one for every token of the vocabulary."""
         if sampling.temperature == 0:
-            return logits_BV.argmax(-1)
+            return scores_BV.argmax(-1)
         for warper in _warpers(sampling):
-            logits_BV = warper(None, logits_BV)
-        return torch.multinomial(logits_BV.softmax(-1), 1, generator=generator).squeeze(1)
+            scores_BV = warper(None, scores_BV)
+        cumulated_BV = scores_BV.exp().cumsum(-1, dtype=torch.float64)
+        total_B1 = cumulated_BV[:, -1:].contiguous()
+        draw_B1 = total_B1 * torch.rand_like(total_B1, generator=generator)
+        # The first place that reaches the total is the last token that may be drawn, should the product round up to it.
+        last_B1 = torch.searchsorted(cumulated_BV, total_B1)
+        return torch.minimum(torch.searchsorted(cumulated_BV, draw_B1, right=True), last_B1).squeeze(1)
 
-    def _restrict(self, rows: list[_Row], logits_BV: torch.Tensor) -> torch.Tensor:
+    def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
         banned = [row.forbidden(self.eos_ids, self.switch_ids) for row in rows]
         if not any(banned):
-            return logits_BV
-        scores_BV = logits_BV.clone()
+            return logp_BV
+        scores_BV = logp_BV.clone()
         for i, tokens in enumerate(banned):
             if tokens:
                 scores_BV[i, list(tokens)] = -torch.inf
