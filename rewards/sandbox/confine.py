@@ -23,6 +23,13 @@ _SAME_FOR_ALL = {
     resource.RLIMIT_MEMLOCK: 0,
     resource.RLIMIT_MSGQUEUE: 0,
 }
+_BY_PROGRAM = (
+    resource.RLIMIT_AS,
+    resource.RLIMIT_CPU,
+    resource.RLIMIT_FSIZE,
+    resource.RLIMIT_NOFILE,
+    resource.RLIMIT_NPROC,
+)
 _OTHERS = 4  # processes of the worker that count against the program's process limit
 
 
@@ -40,9 +47,11 @@ class Confinement:
         if tier == 2 and not self.landlock_version:
             raise OSError("this kernel has no Landlock, and without namespaces nothing else keeps files away")
         self._reads = ["/"] if tier == 1 else namespaces.interpreter_paths()
+        kinds = (*_SAME_FOR_ALL, *_BY_PROGRAM)
+        self._hard = {which: resource.getrlimit(which)[1] for which in kinds}  # what the worker itself may use at most
         self._rulesets = {own: self._ruleset(own) for own in (False, True) if self.landlock_version}
         for which, value in _SAME_FOR_ALL.items():
-            _bound(which, value)
+            self._bound(which, value)
         sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)  # as these limits, inherited by every child
         self._filters = {forks: seccomp.Filter(forks, own_pid_space=tier == 1) for forks in (False, True)}
 
@@ -79,13 +88,12 @@ class Confinement:
         if self._count_processes:
             bounds[resource.RLIMIT_NPROC] = limits["processes"] + limits["threads"] + _OTHERS
         for which, value in bounds.items():
-            _bound(which, value)
+            self._bound(which, value)
 
-
-def _bound(which: int, value: int) -> None:
-    hard = resource.getrlimit(which)[1]
-    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-    resource.setrlimit(which, (value, value))
+    def _bound(self, which: int, value: int) -> None:
+        hard = self._hard[which]
+        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+        resource.setrlimit(which, (value, value))
 
 
 def address_space() -> int:
