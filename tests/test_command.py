@@ -1,0 +1,19 @@
+"""What every script does before its work."""
+
+import pytest
+
+from rewards.sandbox import configure, pool
+from rl.command import check_light
+from rl.config_file import parse_config
+from tests.small_runs import settings
+
+
+@pytest.fixture
+def own_sandbox():
+    yield
+    configure()
+
+
+def test_the_sandbox_takes_its_tier_from_the_configuration(tmp_path, own_sandbox):
+    check_light(parse_config(settings(tmp_path, tmp_path, sandbox={"workers": 1, "tier": 2})))
+    assert pool._state["pool"].tier == 2
