@@ -80,16 +80,27 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if missing:
-        _mean_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
+        _new_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
     return missing
 
 
 @torch.no_grad()
-def _mean_rows(model: Any, new_ids: list[int]) -> None:
-    """New tokens start as the mean of the old ones."""
-    for layer in (model.get_input_embeddings(), model.get_output_embeddings()):
-        if layer is not None:
-            layer.weight[new_ids] = layer.weight[: min(new_ids)].mean(dim=0)
+def _new_rows(model: Any, new_ids: list[int]) -> None:
+    """New tokens start as random rows like the old ones: their mean plus noise of their spread in each dimension.
+
+    The mean alone is shorter than any token's row: no hidden state can point at it, and fine-tuning first has to make
+    all other tokens unlikely.
+    """
+    seeded = torch.Generator().manual_seed(0)
+    layers = {layer.weight.data_ptr(): layer.weight for layer in _embeddings(model)}
+    for weight in layers.values():
+        old = weight[: min(new_ids)].float()
+        noise = torch.randn(len(new_ids), old.shape[1], generator=seeded).to(old.device)
+        weight[new_ids] = (old.mean(dim=0) + old.std(dim=0) * noise).to(weight.dtype)
+
+
+def _embeddings(model: Any) -> list[Any]:
+    return [layer for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer is not None]
 
 
 def device_arguments() -> dict[str, Any]:
