@@ -77,6 +77,7 @@ class PolicyEngine:
         self._copy.sync(trainer.state.global_step, lambda: policy_weights(trainer.model, trainer.accelerator))
         trainer.accelerator.wait_for_everyone()
         yield self._copy
+        self._copy.rest()
 
 
 def policy_weights(model: Any, accelerator: Any) -> Iterable[tuple[str, Any]]:
@@ -103,17 +104,14 @@ def save_architecture(model: Any, folder: Path) -> Path:
 
 
 def model_length(config: Config, model: Any) -> int:
-    """Tokens of the longest row that an engine must hold. Raises `ConfigError` when the model is shorter."""
-    rollout = config.rollout
+    """Tokens of the longest row that an engine must hold. Raises `ConfigError` when more are asked for than the model
+    has positions."""
+    rollout, positions = config.rollout, getattr(model.config, "max_position_embeddings", None)
+    asked = rollout.vllm.max_model_len
+    if positions and asked > positions:
+        raise ConfigError(f"rollout.vllm.max_model_len is {asked}; allowed: at most the model's {positions} positions")
     needed = rollout.max_prompt_tokens + max(rollout.max_new_tokens, config.evaluation.max_new_tokens)
-    length = rollout.vllm.max_model_len or needed
-    allowed = getattr(model.config, "max_position_embeddings", None)
-    if allowed is not None and length > allowed:
-        raise ConfigError(
-            f"rollout.vllm.max_model_len is {length} (0: rollout.max_prompt_tokens + max_new_tokens); allowed: at most "
-            f"the model's {allowed} positions"
-        )
-    return length
+    return asked or min(needed, positions or needed)
 
 
 def _copy_of(config: Config, name: str, model: Any, protocol: DecisionProtocol, is_main: bool = True) -> Any:

@@ -14,6 +14,8 @@ top-k or top-p is no part of μ, here as in TRL.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -39,7 +41,7 @@ class OffPolicyTrainer(GRPOTrainer):
     (`sampling_per_token_logps`, which TRL makes of what the rollout function returns as `logprobs`)."""
 
     engine_ratio_cap: float = 2.0
-    _loss_inputs: dict[str, Any]
+    _loss_inputs: Mapping[str, Any] = MappingProxyType({})
 
     def _compute_loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         self._loss_inputs = inputs
@@ -51,7 +53,7 @@ class OffPolicyTrainer(GRPOTrainer):
             logps_BT = self._corrected(logps_BT, self._loss_inputs)
         return logps_BT, *others
 
-    def _corrected(self, logps_BT: torch.Tensor, inputs: dict[str, Any]) -> torch.Tensor:
+    def _corrected(self, logps_BT: torch.Tensor, inputs: Mapping[str, Any]) -> torch.Tensor:
         engine_BT = inputs["sampling_per_token_logps"]
         old_BT = inputs.get("old_per_token_logps", logps_BT.detach())
         ratio_BT = truncated_ratio(old_BT, engine_BT, self.engine_ratio_cap)

@@ -5,8 +5,8 @@ temperature is therefore put in front of them, as a scale of the logits inside t
 greedily). They are then what `rollout/hf_engine.py` returns and what the trainer recomputes.
 
 The engine starts with random weights; `sync` must have been called once before `generate`. It loads weights in the
-checkpoint's names and forgets cached prefixes. With `sleep` (CUDA), GPU memory is given back between `generate` and
-the next `sync`. One engine a rank: a model that needs several GPUs to decode belongs to `rollout/vllm_server.py`.
+checkpoint's names and forgets cached prefixes. With `sleep` (CUDA), `rest` gives the GPU memory back until the next
+`sync`. One engine a rank: a model that needs several GPUs to decode belongs to `rollout/vllm_server.py`.
 
 The only file that imports vllm, and only when an engine is made.
 """
@@ -14,7 +14,6 @@ The only file that imports vllm, and only when an engine is made.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import itertools
 import os
 import random
@@ -27,15 +26,9 @@ import torch
 
 from rollout.calls import BAN, Call, Piece, Rows, check_length
 from rollout.engine import Completion, Request, Sampling
-from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 
 Weights = Iterable[tuple[str, torch.Tensor]]
-
-
-def vllm_is_installed() -> bool:
-    """Whether `import vllm` would find a package; imports nothing."""
-    return importlib.util.find_spec("vllm") is not None
 
 
 class VLLMEngine:
@@ -52,17 +45,14 @@ class VLLMEngine:
         sleep: bool = False,
         eager: bool = False,
     ) -> None:
-        """`folder` holds the model's `config.json`; weights and tokenizer are not read. Raises `UserError` without
-        vllm."""
-        if not vllm_is_installed():
-            raise UserError("rollout.engine is 'vllm', but no package vllm is installed; allowed: 'hf', 'auto'")
+        """`folder` holds the model's `config.json`; weights and tokenizer are not read."""
         # The engine core must live in this process: weights are handed over by reference.
         os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
         from vllm import LLM
 
         self.protocol, self.max_model_len, self.sleeps = protocol, max_model_len, sleep
         self.version: int | None = None
-        self._scale = 1.0
+        self._asleep, self._scale = False, 1.0
         with _untouched_random_state():
             self.llm = LLM(
                 str(folder),
@@ -76,38 +66,37 @@ class VLLMEngine:
                 logprobs_mode="raw_logprobs",
                 **_launch(),
             )
-        if sleep:
-            self.llm.sleep(level=2)
 
     def sync(self, version: int, weights: Callable[[], Weights]) -> bool:
         """Load `weights()` unless they are already those of `version`; returns whether it did."""
         if version == self.version:
             return False
-        if self.sleeps:
+        if self._asleep:
             self.llm.wake_up(tags=["weights"])
         self.llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(weights())})
         self.llm.apply_model(_repack_head)
         self.llm.reset_prefix_cache()
-        self.version = version
+        if self._asleep:
+            self.llm.wake_up(tags=["kv_cache"])
+        self.version, self._asleep = version, False
         return True
+
+    def rest(self) -> None:
+        """Until the next `sync` nothing is decoded: give GPU memory back, if `sleep` was asked for."""
+        if self.sleeps and not self._asleep:
+            self.llm.sleep(level=2)
+            self.version, self._asleep = None, True  # level 2 discards the weights
 
     def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]:
         """Completions in the order of `requests`. Raises `UserError` for rows longer than the engine's model length."""
         if not requests:
             return []
         if self.version is None:
-            raise RuntimeError("VLLMEngine.generate before sync: the engine has random weights")
+            raise RuntimeError("VLLMEngine.generate without sync: the engine has no weights")
         check_length(requests, sampling.max_new_tokens, self.max_model_len, "rollout.vllm.max_model_len")
         self._set_temperature(sampling.temperature)
-        if self.sleeps:
-            self.llm.wake_up(tags=["kv_cache"])
-        try:
-            with _untouched_random_state():
-                return self._decode(Rows(requests, self.protocol, sampling, seed), sampling)
-        finally:
-            if self.sleeps:
-                self.llm.sleep(level=2)
-                self.version = None  # level 2 discards the weights
+        with _untouched_random_state():
+            return self._decode(Rows(requests, self.protocol, sampling, seed), sampling)
 
     def _decode(self, rows: Rows, sampling: Sampling) -> list[Completion]:
         names = itertools.count()
@@ -136,6 +125,7 @@ class VLLMEngine:
 def sampling_params(call: Call, sampling: Sampling) -> Any:
     """vLLM's parameters of one call; the temperature itself is in the logits."""
     from vllm import SamplingParams
+    from vllm.sampling_params import RequestOutputKind
 
     return SamplingParams(
         temperature=1.0 if sampling.temperature else 0.0,
@@ -148,14 +138,8 @@ def sampling_params(call: Call, sampling: Sampling) -> Any:
         logit_bias=dict.fromkeys(call.banned_ids, BAN) or None,
         logprob_token_ids=list(call.watch_ids),
         detokenize=False,
-        output_kind=_final_only(),
+        output_kind=RequestOutputKind.FINAL_ONLY,
     )
-
-
-def _final_only() -> Any:
-    from vllm.sampling_params import RequestOutputKind
-
-    return RequestOutputKind.FINAL_ONLY
 
 
 def _piece(output: Any, call: Call) -> Piece:
@@ -168,9 +152,12 @@ def _piece(output: Any, call: Call) -> Piece:
 
 
 def _launch() -> dict[str, Any]:
-    """Under torchrun each rank runs its own engine inside the existing process group."""
-    ranks = torch.distributed.get_world_size() if torch.distributed.is_initialized() else 1
-    return {"distributed_executor_backend": "external_launcher"} if ranks > 1 else {}
+    """Under torchrun each rank runs its own engine inside the existing process group. On a CPU prompts are prefilled
+    whole: vLLM 0.32 rewinds the generator of a seeded row whose prompt was cut, which CPU generators cannot do."""
+    options: dict[str, Any] = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False}
+    if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
+        options["distributed_executor_backend"] = "external_launcher"
+    return options
 
 
 @contextlib.contextmanager

@@ -110,6 +110,9 @@ class ServerEngine:
         self.version = version
         return True
 
+    def rest(self) -> None:
+        """The server has its own GPU: nothing to give back."""
+
     def _push(self, weights: Callable[[], Iterable[tuple[str, Any]]]) -> None:
         import torch
 

@@ -65,8 +65,10 @@ def test_an_engine_holds_the_longest_prompt_and_the_longest_answer_of_training_a
     model = build_model(make_protocol().tokenizer, 0, hidden=32, layers=1)  # 128 positions
     raw = {"rollout": {"max_prompt_tokens": 20, "max_new_tokens": 30}, "evaluation": {"max_new_tokens": 40}}
     assert model_length(parse_config(raw), model) == 60
+    raw["evaluation"]["max_new_tokens"] = 400
+    assert model_length(parse_config(raw), model) == 128
     raw["rollout"]["vllm"] = {"max_model_len": 200}
-    with pytest.raises(ConfigError, match=r"rollout\.vllm\.max_model_len is 200 .*; allowed: at most the model's 128"):
+    with pytest.raises(ConfigError, match=r"rollout\.vllm\.max_model_len is 200; allowed: at most the model's 128"):
         model_length(parse_config(raw), model)
 
 

@@ -44,7 +44,7 @@ def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lo
         rollout={"engine": "vllm", "vllm": {"eager": True}},
         trainer={"learning_rate": 2e-2, "save_every": 1},
     )
-    done = script("train.py", str(write_config(tmp_path / "config.json", raw)), timeout=900)
+    done = script("train.py", str(write_config(tmp_path / "config.json", raw)), timeout=2000)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     records = metrics(tmp_path / "run")
     assert [record["step"] for record in records] == [1, 2, 3]
