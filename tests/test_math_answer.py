@@ -13,6 +13,7 @@ from rewards.math_checker.extract import extract
 from rollout.types import Problem, Rollout
 
 LIMIT_S = 0.5
+ROOMY_S = 30.0  # for verdicts that must not depend on how busy the machine is
 # A busy machine may delay one measurement; a limit that does not hold is late every time.
 ATTEMPTS = 6
 
@@ -63,7 +64,38 @@ EQUAL = [
     # choices and words
     ("(B)", "B"), (r"\text{B}", "(B)"), (r"\textbf{(B)}\ 18", "B"), (r"\textbf{(B)}\ 18", "18"),
     ("Tuesday", r"\text{Tuesday}"),
-    ("Yes", "yes"), (r"\text{even}", "Even"),
+    ("Yes", "yes"), (r"\text{even}", "Even"), (r"\text{June } 20", "June 20"), (r"\text{e}", "e"), ("NO", "No"),
+    # numerals
+    ("twenty-one", "21"), (r"\text{two hundred and five}", "205"), ("five million", "5000000"), ("1.234,5", "1234.5"),
+    ("1.234.567", "1234567"), ("1'000", "1000"), ("1,00,000", "100000"), ("14 {, }916", "14916"), ("0.1(6)", "1/6"),
+    ("0.333...", "1/3"), (r"0.1666\ldots", "1/6"), (r"0.\dot{1}\dot{2}", "12/99"), ("FF_{16}", "255"),
+    ("(413)_5", "108"),
+    (r"1010_{\text{two}}", "10"), ("413 base 5", "413_5"), ("6.02 x 10^23", r"6.02\times10^{23}"), ("7th", "7"),
+    (r"7^{\text{th}}", "7"), ("√16", "4"), ("∜16", "2"), (r"\sqrt12", r"2\sqrt3"), ("¹⁄₂", "0.5"), ("185\\", "185"),
+    ("negative 5", "-5"), ("-$5", "-5"), ("=> 12", "12"), (r"-2 \\le x \\le 7", "[-2,7]"), (r"2,\quadx=3", "2, x=3"),
+    # times and quantities
+    ("8:34 PM", "20:34"), ("10:00 AM", "10:00 a.m."), ("20:34", "20:34:00"), ("5:30", "5:30 PM"), ("3:1", "6:2"),
+    ("1 hour 30 minutes", "90 minutes"), ("2 feet 6 inches", "2.5 feet"),
+    (r"5\ \text{m/s}", r"5\frac{\text{m}}{\text{s}}"),
+    ("72 °F", r"72^\circ\text{F}"), ("3 square units", "3 units^2"), ("20 percentage points", r"20\%"),
+    # sets, points, ranges
+    (r"\{1,1,2\}", r"\{1,2\}"), ("(0,0),(1,1),(1,1)", "(0,0),(1,1)"), (r"(\pm 1, 0)", "(1,0),(-1,0)"),
+    (r"(\pm1,\pm1)", "(1,1),(-1,-1)"), (r"(\pm1,\pm1)", "(1,1),(1,-1),(-1,1),(-1,-1)"),
+    ("p=5,q=2;p=7,q=2", "(5,2),(7,2)"),
+    ("|x|<3", "(-3,3)"), (r"1\le|z|\le 2", r"[-2,-1]\cup[1,2]"), ("0<f(x)<1", "(0,1)"), ("-x>-1", "x<1"),
+    (r"x\neq\pm1", r"\mathbb{R}-\{1,-1\}"), (r"x\neq 0, 1", r"x\ne0 \text{ and } x\ne1"),
+    (r"\mathbb R", "all real numbers"),
+    ("<1,2,3>", "(1,2,3)"), ("[[1,2],[3,4]]", r"\begin{pmatrix}1&2\\3&4\end{pmatrix}"),
+    (r"\begin{pmatrix}1&2\end{pmatrix}^T", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("none", r"\emptyset"),
+    (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}^{-1}", r"\begin{pmatrix}-2&1\\3/2&-1/2\end{pmatrix}"),
+    (r"\det\begin{pmatrix}1&2\\3&4\end{pmatrix}", "-2"),
+    # names of values
+    ("AB=4, CD=5", "4, 5"), ("|AB|=1", "1"), (r"\frac{NO}{BO}=\frac{1}{\sqrt6}", r"\frac{1}{\sqrt6}"),
+    (r"S_1:S=7:32", "7:32"),
+    ("f(n)=n+1", "f(x)=x+1"), ("x_1=2, x_2=3", "x=3 or x=2"), (r"x\equiv 1 \pmod 3", r"1\pmod{3}"),
+    (r"x=k\pi \quad (k\in\mathbb{Z})", r"k\pi, k\in\mathbb{Z}"),
+    (r"k\pi\text{, where }k\text{ is an integer}", r"k\pi"),
+    ("sinx", r"\sin x"), (r"\frac{8x^2}{9(x^2-2)^{5/3}}", r"\frac{8x^2}{9(x^2-2)\sqrt[3]{x^2-2}^2}"),
 ]  # fmt: skip
 
 DIFFERENT = [
@@ -85,6 +117,16 @@ DIFFERENT = [
     ("а", "a"), (r"\angle ABC", r"\angle BAC"), (r"\log 100", "2"), ("|x|", "x"), ("1.4142135623730900", r"\sqrt2"),
     ("5 5", "5"), ("42!", "42"), (r"\overline{z}", "z"), ("0.30000000000000104", "0.3"), ("(-8)^{1/3}", "-2"),
     ("f(1)<f(2)", "f(2)<f(1)"), (r"3\boxed{}", "3x"), ("f(2)", "f(3)"),
+    # what is still to be solved is no solution
+    ("3-2x>1", "x<1"), ("2x+3=7", "x=2"), ("2x=4", "x=2"), ("x^2<4", "(-2,2)"), ("|x-1|<2", "(-1,3)"), ("2+3=6", "6"),
+    ("4=4=5", "5"),
+    ("May 20", "June 20"), ("Plan B", "B"), ("2:40", "1:20"), ("12:00", "1:00"), ("10 am", "10 pm"), ("twelve", "20"),
+    ("0.3333", "1/3"), ("3.14159...", r"\pi"), ("FF_{16}", "FF"), ("413_5", "413_6"), ("1,23,456", "123.456"),
+    (r"(\pm1,0)", "(1,-1,0)"), ("1,1,2", "1,2"), (r"\{1,2,2\}", r"\{1,1,3\}"), (r"\{2x \mid x>1\}", r"(1,\infty)"),
+    (r"\{x\in\mathbb{Z}: 1\le x\le 3\}", "[1,3]"), ("f(2)=3", "f(3)=3"), ("x_1=2", "x_2=2"), ("AB=4", "CD=4"),
+    ("1 hour 30 minutes", "100 minutes"), ("72 °F", "72 °C"), (r"x\equiv1\pmod3", r"x\equiv2\pmod3"),
+    ("x=2", "x=2,y=3"),
+    ("1,2;3", "1,2,3"),
 ]  # fmt: skip
 
 RESPONSES = [
@@ -107,19 +149,34 @@ RESPONSES = [
     (r"\boxed{\text{The answer is } 5}", "5"),
     (r"The final answer is option C.", "(C)"),
     ("I choose (D) because it is right.", "D"),
+    ("The correct option is **B**.", "B"),
+    ("The answer is B, not C.", "B"),
+    ("So $x = 2$ or $x = 3$", "2, 3"),
+    ("So the answer is 4!", "4"),
+    ("The probability is $\\frac{3}{8}$, or 0.375.", "3/8"),
+    ("Her profit was -$5.", "-5"),
+    ("5 + 3 = 8", "8"),
+    (r"\boxed{a+b=12}", "12"),
+    ("答案：42", "42"),
+    ("La respuesta es 42", "42"),
+    ("```\n42\n```", "42"),
+    (r"\boxed{1} papers and \boxed{2} bins", "1, 2"),
+    (r"$\boxed{(3, 3)} \text{ for part (a) and } \boxed{(1, 1)}$", "(3,3), (1,1)"),
+    (r"$y_1=\boxed{2x}$ and $y_2=\boxed{3x}$", "2x, 3x"),
+    (r"It is \boxed{3}. So again \boxed{3}, \boxed{3}", "3"),
 ]
 
 
 @pytest.mark.parametrize(("answer", "gold"), EQUAL)
 def test_answers_that_mean_the_same_are_equal_in_both_directions(answer, gold):
-    assert check(answer, gold).reason == "equal"
-    assert check(gold, answer).reason == "equal"
+    assert check(answer, gold, ROOMY_S).reason == "equal"
+    assert check(gold, answer, ROOMY_S).reason == "equal"
 
 
 @pytest.mark.parametrize(("answer", "gold"), DIFFERENT)
 def test_answers_that_differ_are_not_equal_in_either_direction(answer, gold):
-    assert check(answer, gold).equal is False
-    assert check(gold, answer).equal is False
+    assert check(answer, gold, ROOMY_S).equal is False
+    assert check(gold, answer, ROOMY_S).equal is False
 
 
 @pytest.mark.parametrize(("response", "gold"), RESPONSES)
@@ -132,8 +189,30 @@ def test_only_the_last_box_of_a_response_counts():
     assert verify(r"\boxed{3} hmm, rather \boxed{4}", "3") is False
 
 
-def test_boxing_several_guesses_is_one_list_and_no_guess():
-    assert verify(r"\boxed{3}, \boxed{4}, \boxed{5}", "4") is False
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"\boxed{3}, \boxed{4}, \boxed{5}",
+        r"\boxed{3} cats and \boxed{4}",
+        r"\boxed{4 \text{ or } 5}",
+        r"\boxed{4}\boxed{5}",
+        r"\boxed{3 \approx 4}",
+        r"\boxed{3=4}",
+        r"\boxed{4\pm1}",
+        r"\boxed{\{3,4\}}",
+        "The answer is 4 or 5.",
+        "The answer is not 4.",
+        "The answer isn't 4.",
+        "0, 1, 2, 3, 4",
+    ],
+)
+def test_several_guesses_or_a_denial_are_no_guess(response):
+    assert verify(response, "4") is False
+
+
+def test_a_bare_gold_answer_in_words_is_not_reduced_to_its_number():
+    assert verify("20", "June 20") is False
+    assert verify("The answer is June 20.", "June 20") is True
 
 
 def test_extraction_returns_the_statement_first_and_its_mathematics_after():
@@ -178,7 +257,7 @@ def test_every_verdict_has_its_reason(answer, gold, reason):
     ],
 )
 def test_a_convention_changes_exactly_its_verdict(answer, gold, options, equal):
-    assert check(answer, gold, options=options).equal is equal
+    assert check(answer, gold, ROOMY_S, options).equal is equal
 
 
 HOSTILE = [
@@ -198,7 +277,7 @@ HOSTILE = [
 
 @pytest.mark.parametrize("hostile", HOSTILE, ids=[f"{text[:20]!r}" for text in HOSTILE])
 def test_hostile_text_is_answered_within_the_limit_and_never_equal(hostile):
-    verify(r"\cos\frac{\pi}{7}-\cos\frac{2\pi}{7}+\cos\frac{3\pi}{7}", "0.5")
+    verify(r"\cos\frac{\pi}{7}-\cos\frac{2\pi}{7}+\cos\frac{3\pi}{7}", "0.5", ROOMY_S)
     assert check(rf"So it is \boxed{{{hostile}}}.", r"\frac{\sqrt3}{2}", LIMIT_S).equal is False
     assert any(seconds_of_a_refusal(hostile) < LIMIT_S + 0.1 for _ in range(ATTEMPTS))
 
@@ -212,7 +291,7 @@ def seconds_of_a_refusal(hostile: str) -> float:
 def test_symbolic_checks_work_from_threads():
     verdicts: list[bool] = []
     pairs = [(r"\sqrt{6+2\sqrt5}", r"1+\sqrt5"), (r"\arctan 1", r"\frac{\pi}{4}"), (r"\sum_{k=1}^{9} k", "45")]
-    threads = [threading.Thread(target=lambda pair=pair: verdicts.append(verify(*pair))) for pair in pairs]
+    threads = [threading.Thread(target=lambda pair=pair: verdicts.append(verify(*pair, ROOMY_S))) for pair in pairs]
     for thread in threads:
         thread.start()
     for thread in threads:
