@@ -1,0 +1,49 @@
+"""Check rewards against data: each gold answer must earn full marks, and a wrong one must not.
+
+python scripts/check_rewards.py configs/demo.yaml
+python scripts/check_rewards.py configs/gsm8k.yaml data.path=DIR --limit 500 --json check.json
+
+Prints what fails, how fast the rewards are, and the slowest problems. Exit code 1 when a larger share
+fails than `data.max_bad_gold`, 2 when the configuration or the data cannot be used. Needs no model.
+"""
+
+import json
+import sys
+from argparse import Namespace
+from pathlib import Path
+
+from rl.command import check_light, parser, run
+from rl.config import Config, ConfigError
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Check, print, write the JSON."""
+    if options.limit is not None and options.limit < 1:
+        raise ConfigError(f"--limit is {options.limit}; allowed: 1 or more")
+    check_light(config, options.split)
+    from rewards.registry import build_rewards
+    from rl.data import load_problems
+    from rl.reward_check import check_rewards, complaints, report_lines
+    from rl.run_log import write_atomically
+
+    problems = load_problems(config, options.split)
+    check = check_rewards(problems, build_rewards(config.rewards), options.limit, progress=True)
+    print("\n".join(report_lines(check, shown=20)))
+    print(f"speed: {check.per_second:.0f} verdicts/s")
+    print("slowest: " + ", ".join(f"{p.problem} ({p.kind}) {p.seconds * 1000:.1f} ms" for p in check.slowest()))
+    if options.json:
+        write_atomically(Path(options.json), json.dumps(check.to_json(), indent=2) + "\n")
+        print(f"written: {options.json}")
+    above = complaints(check, config.data.max_bad_gold)
+    for complaint in above:
+        print(f"above the limit: {complaint}", file=sys.stderr)
+    if above:
+        raise SystemExit(1)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--split", choices=("train", "test"), default="train", help="which problems")
+    arguments.add_argument("--limit", type=int, metavar="N", help="try N problems, evenly spread (default: all)")
+    arguments.add_argument("--json", metavar="FILE", help="write the findings there")
+    run(main, arguments)
