@@ -54,9 +54,8 @@ def test_a_gold_answer_that_cannot_be_read_is_told():
 
 
 def test_the_script_prints_speed_and_writes_json(tmp_path):
-    done = script(
-        "check_rewards.py", str(ROOT / "configs/demo.yaml"), "--limit", "20", "--json", str(tmp_path / "c.json")
-    )
+    out = tmp_path / "check.json"
+    done = script("check_rewards.py", str(ROOT / "configs/demo.yaml"), "--limit", "20", "--json", str(out))
     assert done.returncode == 0, done.stderr
     assert "gold answers: 20 of 20 earn full marks" in done.stdout
     assert "wrong answers: 0 of 20 earn full marks" in done.stdout
