@@ -27,7 +27,7 @@ from trl import GRPOTrainer
 
 from rl.balance import envelope, even_parts, like_lengths
 
-# What one more forward and backward pass costs, in tokens of its own: docs/speed.md has the measurement on a CPU. On a
+# What one more forward and backward pass costs, in tokens of its own, measured on a CPU. On a
 # GPU it is the number of tokens below which launching kernels takes longer than they run.
 FORWARD_PRICE = {"cpu": 48}
 FORWARD_PRICE_ELSEWHERE = 2048
