@@ -22,7 +22,7 @@ SLOW = {
     "ignoring every signal": "import signal, time\ndef f():\n    for s in set(signal.Signals) - {9, 19}:\n"
     "        signal.signal(s, signal.SIG_IGN)\n    while True: time.sleep(60)",
     "stopping itself": "import os, signal, time\ndef f():\n    os.kill(os.getpid(), 19)\n    time.sleep(60)",
-    "waiting for its channel": "import os\ndef f(): os.read(3, 1)",
+    "waiting for its channel": "import os\ndef f():\n    while True: os.read(3, 1)",
     "waiting in threads": "import threading\ndef f():\n    t = threading.Thread(target=threading.Event().wait)\n"
     "    t.start(); t.join()",
 }
