@@ -30,5 +30,7 @@ def test_the_reduced_demo_meets_every_goal_of_the_full_one(run_folder):
 def test_the_run_folder_holds_what_a_user_looks_at(run_folder):
     assert len((run_folder / "metrics.jsonl").read_text().splitlines()) == 70
     assert read(run_folder, "eval.json")["n"] == 600
-    assert "p(think)" in (run_folder / "report.html").read_text()
+    report = (run_folder / "report.html").read_text()
+    assert "data:image/png;base64," in report
+    assert "forced think" in report.lower()
     assert (run_folder / "model" / "model.safetensors").is_file()
