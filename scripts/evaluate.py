@@ -9,10 +9,12 @@ from pathlib import Path
 
 from rl.command import check_light, parser, run
 from rl.config import Config
+from rl.model_path import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
+    check_model_path(options.model)
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data import load_problems
