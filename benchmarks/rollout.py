@@ -122,13 +122,12 @@ def measure(size: str, work: Work, rounds: int) -> list[dict[str, Any]]:
 
 
 def cases(options: Any) -> list[tuple[str, list[Work], int]]:
-    """(model, mixes, timed rounds)."""
+    """(model, mixes, timed rounds); short:long is 1:50."""
     if options.smallest:
         return [("0.1M", mixes(16, 2, 4, 38)[2:3], 1)]
     if DEVICE == "cuda":
-        return [
-            (size, mixes(64, 32, 40, 2000), 3) for size in (("110M",) if options.quick else ("110M", "600M", "1.5B"))
-        ]
+        sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
+        return [(size, mixes(64, 32, 40, 2000), 3) for size in sizes]
     if options.quick:
         return [("1M", mixes(32, 8, 8, 200), 3), ("110M", mixes(32, 4, 4, 50)[2:3], 1)]
     return [("1M", mixes(32, 8, 8, 400), 5), ("110M", mixes(32, 4, 4, 200), 3)]
@@ -140,6 +139,8 @@ def main() -> None:
     rows: list[dict[str, Any]] = []
     for size, works, rounds in cases(options):
         for work in works:
+            if options.only not in f"{size}, {work.name}":
+                continue
             found = measure(size, work, rounds)
             rows += found
             show(found)
