@@ -232,7 +232,7 @@ def test_a_row_is_handed_out_as_soon_as_it_has_ended(engine):
     def record(seen):
         return lambda number, completion: passes.update({number: (len(seen), completion)})
 
-    completions, seen = shapes_of(engine, requests_of(engine) * 4, Sampling(max_new_tokens=16), record)
+    completions, _ = shapes_of(engine, requests_of(engine) * 4, Sampling(max_new_tokens=16), record)
     assert {number: len(c.ids) for number, c in enumerate(completions)} == {k: n for k, (n, _) in passes.items()}
     assert [passes[number][1] for number in range(len(completions))] == completions
     assert len({n for n, _ in passes.values()}) > 4
