@@ -23,9 +23,10 @@ PLAN = ("think", "no_think", "no_think", "think")
 def collected(finished, passes=None):
     """Groups of a small random model; `passes` gets an entry a forward pass."""
     protocol = make_protocol("kat", judge_patience=2)
-    engine = HFEngine(build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
     if passes is not None:
-        engine.model.register_forward_pre_hook(lambda *_: passes.append(1))
+        model.register_forward_pre_hook(lambda *_: passes.append(1))
     sampling = Sampling(max_new_tokens=16, max_new_tokens_by_mode={"no_think": 2})
     return collect(PROBLEMS, PLAN, engine, protocol, sampling, seed=3, finished=finished)
 
