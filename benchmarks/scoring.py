@@ -4,8 +4,8 @@
 
 Method: our engine decodes 32 rows, half of them capped early; each row is scored as if its answer were a fixed one that
 takes a while: `code`, a program of some 30 ms on one test in the sandbox; `math`, an equality of roots that needs
-sympy. `ours` begins a score as its row ends, `side by side` begins all of them after the last row, and the `peer` of both
-makes one call after another. Wall-clock seconds, because the work is in other processes: it takes a free core to show.
+sympy. `ours` begins a score as its row ends, `side by side` begins all of them after the last row, and the `peer` of
+both makes one call after another. Wall-clock seconds, because the work is in other processes: it takes a free core.
 """
 
 from __future__ import annotations

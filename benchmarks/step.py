@@ -49,7 +49,7 @@ def cases(options: Any) -> list[tuple[str, list[Work], int, int]]:
         ("1M", mixes(32, 8, 16, 800), 0, 7),
         ("1M", mixes(32, 8, 16, 800)[2:], 8, 5),
         ("1M", mixes(256, 8, 4, 92), 0, 5),
-        ("110M", mixes(32, 2, 3, 150), 0, 3),
+        ("110M", mixes(32, 2, 2, 100), 0, 3),
     ]
 
 
