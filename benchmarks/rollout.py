@@ -12,6 +12,7 @@ tokens a second, `ratio` is our time over theirs, `floor` real tokens over those
 from __future__ import annotations
 
 import importlib.util
+import os
 import random
 import statistics
 import tempfile
@@ -79,7 +80,10 @@ def generate_side(model: PreTrainedModel, work: Work) -> Any:
 
 
 def vllm_side(model: PreTrainedModel, work: Work, folder: Path) -> Any:
-    """A call that decodes `work` with vLLM."""
+    """A call that decodes `work` with vLLM, in this process so that its time is counted."""
+    os.environ.update(VLLM_ENABLE_V1_MULTIPROCESSING="0", VLLM_LOGGING_LEVEL="ERROR", VLLM_NO_USAGE_STATS="1")
+    if DEVICE == "cpu":
+        os.environ.update(VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind")
     from vllm import LLM, SamplingParams
 
     model.save_pretrained(folder)
