@@ -133,7 +133,7 @@ def cases(options: Any) -> list[tuple[str, list[Work], int]]:
         sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
         return [(size, mixes(64, 32, 40, 2000), 3) for size in sizes]
     if options.quick:
-        return [("1M", mixes(32, 8, 8, 200), 3), ("110M", mixes(32, 4, 4, 50)[2:3], 1)]
+        return [("1M", mixes(32, 8, 4, 100), 3), ("110M", mixes(32, 4, 4, 40)[2:3], 1)]
     return [("1M", mixes(32, 8, 8, 400), 5), ("110M", mixes(32, 4, 4, 200), 3)]
 
 

@@ -44,7 +44,7 @@ def cases(options: Any) -> list[tuple[str, list[Work], int, int]]:
         sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
         return [(size, mixes(32, 32, 80, 4000), 0, 5) for size in sizes]
     if options.quick:
-        return [("1M", mixes(32, 4, 4, 396), 0, 3), ("110M", mixes(32, 1, 1, 49)[2:3], 0, 1)]
+        return [("1M", mixes(32, 4, 2, 100), 0, 3), ("110M", mixes(32, 1, 1, 24)[2:3], 0, 1)]
     return [
         ("1M", mixes(32, 8, 16, 800), 0, 7),
         ("1M", mixes(32, 8, 16, 800)[2:], 8, 5),
