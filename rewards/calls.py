@@ -3,6 +3,9 @@
 Async functions of one reward run together in one event loop, which lives in a thread of its own: it works under any
 caller, also one that has a running loop, and connections that a plug-in keeps open survive from step to step.
 
+Sync functions with the attribute `parallel` are called from several threads at once: those that wait for processes of
+their own, such as math and code.
+
 A limit counts from the call; for async functions from when all of them are started. A thread cannot be killed: a sync
 function that outlives its limit is left behind, and when `MOST_LEFT_BEHIND` of them still run, no further one is
 started. Rewards that must not be trusted to return have killable processes of their own (rewards/worker_pool.py).
@@ -15,6 +18,7 @@ import inspect
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,6 +41,8 @@ def call_all(
 ) -> list[Any]:
     """`function(subject, **parameters)` for each call, in order: its value, or a `Failure`. With
     `first_failure_ends` the calls after a failure are not made; they are failures too."""
+    if getattr(function, "parallel", False) and len(calls) > 1:
+        return _side_by_side([start(function, call, limit_s) for call in calls], first_failure_ends)
     results: list[Any] = []
     for subject, parameters in calls:
         failed = first_failure_ends and bool(results) and isinstance(results[-1], Failure)
@@ -46,6 +52,24 @@ def call_all(
         finished = _await_all([results[index] for index in waiting], limit_s)
         for index, result in zip(waiting, finished, strict=True):
             results[index] = result
+    return results
+
+
+def start(function: Callable[..., Any], call: Call, limit_s: float | None = None) -> Future[Any]:
+    """Begin one call of a sync function in a thread: a future of its value, or of a `Failure`."""
+    with _lock:
+        if not _threads:
+            _threads.append(ThreadPoolExecutor(2 * (os.cpu_count() or 1), thread_name_prefix="rewards"))
+    return _threads[0].submit(_call, function, *call, limit_s)
+
+
+def _side_by_side(futures: Sequence[Future[Any]], first_failure_ends: bool) -> list[Any]:
+    results: list[Any] = []
+    for index, future in enumerate(futures):
+        results.append(Failure("not called") if future.cancelled() else future.result())
+        if first_failure_ends and isinstance(results[-1], Failure):
+            for later in futures[index + 1 :]:
+                later.cancel()
     return results
 
 
@@ -66,7 +90,8 @@ _left_behind: list[threading.Thread] = []
 
 
 def _within(attempt: Callable[[], Any], limit_s: float) -> Any:
-    _left_behind[:] = [thread for thread in _left_behind if thread.is_alive()]
+    with _lock:
+        _left_behind[:] = [thread for thread in _left_behind if thread.is_alive()]
     if len(_left_behind) >= MOST_LEFT_BEHIND:
         return Failure(f"not called: {len(_left_behind)} earlier calls passed their limit and still run")
     results: list[Any] = []
@@ -75,7 +100,8 @@ def _within(attempt: Callable[[], Any], limit_s: float) -> Any:
     thread.join(limit_s)
     if results:
         return results[0]
-    _left_behind.append(thread)
+    with _lock:
+        _left_behind.append(thread)
     return _timeout(limit_s)
 
 
@@ -107,6 +133,7 @@ async def _await(awaitable: Awaitable[Any], limit_s: float | None) -> Any:
 
 
 _loops: list[asyncio.AbstractEventLoop] = []
+_threads: list[ThreadPoolExecutor] = []
 _lock = threading.Lock()
 
 
@@ -120,10 +147,11 @@ def _event_loop() -> asyncio.AbstractEventLoop:
 
 
 def _forget() -> None:
-    """In a forked copy of this process the loop's thread does not exist."""
+    """In a forked copy of this process the threads do not exist."""
     global _lock
     _lock = threading.Lock()
     _loops.clear()
+    _threads.clear()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 
 from rewards.code_prompt import complete, with_helpers
+from rewards.plugin import parallel
 from rewards.sandbox import Limits, run_tests
 from rollout.types import Rollout
 
@@ -28,6 +29,7 @@ def extract_program(text: str) -> str:
     return text.strip("\n") if text.strip() else ""
 
 
+@parallel
 def code_tests(
     rollout: Rollout,
     *,

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from rewards.plugin import RewardError
+from rewards.plugin import RewardError, parallel
 from rewards.values import short
 from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
 from rollout.types import Rollout
@@ -22,6 +22,7 @@ _pool = WorkerPool("rewards.gym_worker:handle", memory_bytes=2 << 30)
 _LONGEST_ANSWER = 20_000
 
 
+@parallel
 def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: float = 5.0) -> float:
     """1.0 or 0.0, with `partial` from 0 to 1. An answer that cannot be scored within the limit is wrong. Raises
     `RewardError` when the package or the problem's entry is missing."""

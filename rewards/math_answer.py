@@ -18,6 +18,7 @@ from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
 from rewards.math_checker.poly import Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
+from rewards.plugin import parallel
 from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
 from rollout.types import Rollout
 
@@ -72,6 +73,7 @@ def is_readable(gold: str) -> bool:
         return False
 
 
+@parallel
 def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
     """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
     problem = rollout.problem

@@ -5,6 +5,9 @@
     scope "batch"     f(rollouts, **parameters) -> a score for each; the rollouts of     @batch_reward
                       all problems of a step on this process
 
+`@parallel` (`f.parallel = True`) marks a sync function that may be called from several threads at once; of a rollout
+and `correct`, it is called as soon as its rollout has ended, while others still decode (rewards/early.py).
+
 A score is a number, True or False, or a mapping with the key "score" whose other keys become metrics. Each form may be
 `async`. Without importing this module: `f.scope = "group"`.
 """
@@ -30,6 +33,12 @@ def group_reward(function: Function) -> Function:
 def batch_reward(function: Function) -> Function:
     """Marks a function that takes a list of rollouts, of any problems, and returns one score each."""
     function.scope = "batch"  # type: ignore[attr-defined]
+    return function
+
+
+def parallel(function: Function) -> Function:
+    """Marks a sync function that waits for processes of its own: it is called from several threads at once."""
+    function.parallel = True  # type: ignore[attr-defined]
     return function
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from rewards.calls import Failure, call_all
+from rewards.early import EarlyScores
 from rewards.judge import PassCounts
 from rewards.plugin import RewardError
 from rewards.registry import Reward
@@ -35,10 +36,11 @@ def score_groups(
     rewards: Sequence[Reward],
     history: History | None = None,
     on_error: str = "stop",
+    early: EarlyScores | None = None,
     **state: Any,
 ) -> list[RolloutGroup]:
-    """The same groups with `scores` filled in; `state` is what else rewards may ask for (`registry.INJECTED`). Raises
-    `RewardError`; see the module docstring."""
+    """The same groups with `scores` filled in; `early` has the calls that were begun before, `state` is what else
+    rewards may ask for (`registry.INJECTED`). Raises `RewardError`; see the module docstring."""
     state = {**state, "history": history}
     for group in groups:
         _check_judged(group.problem, rewards)
@@ -46,7 +48,7 @@ def score_groups(
     answers = [r for r in rewards if r.step == "answer"]
     judges = [r for r in rewards if r.step == "judge"]
     for reward in (r for r in answers if r.correct):
-        scored = _apply(scored, reward, state, on_error)
+        scored = _apply(scored, reward, state, on_error, early)
     scored = [_each(group, lambda r: _with_correct(r, answers, on_error)) for group in scored]
     for reward in (r for r in answers if not r.correct):
         scored = _apply(scored, reward, state, on_error)
@@ -114,15 +116,22 @@ class _Task:
     where: str
 
 
-def _apply(groups: list[RolloutGroup], reward: Reward, state: Mapping[str, Any], on_error: str) -> list[RolloutGroup]:
+def _apply(
+    groups: list[RolloutGroup],
+    reward: Reward,
+    state: Mapping[str, Any],
+    on_error: str,
+    early: EarlyScores | None = None,
+) -> list[RolloutGroup]:
     """The groups with the scores of one reward."""
     mine = [reward.applies_to(g.problem.domain, g.problem.source) for g in groups]
     tasks = list(_tasks([(i, g) for i, g in enumerate(groups) if mine[i]], reward, state))
-    calls = [(task.subject, task.parameters) for task in tasks]
-    results = call_all(reward.function, calls, reward.timeout_s, first_failure_ends=on_error == "stop")
+    begun = [early.take(reward, task.places[0]) if early else None for task in tasks]
+    calls = [(task.subject, task.parameters) for task, future in zip(tasks, begun, strict=True) if future is None]
+    made = iter(call_all(reward.function, calls, reward.timeout_s, first_failure_ends=on_error == "stop"))
     values: dict[Place, Any] = {}
-    for task, result in zip(tasks, results, strict=True):
-        values |= _by_place(task, result, reward)
+    for task, future in zip(tasks, begun, strict=True):
+        values |= _by_place(task, next(made) if future is None else future.result(), reward)
     return [
         RolloutGroup(
             group.problem,

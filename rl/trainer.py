@@ -31,6 +31,7 @@ from torch.utils.data import Sampler
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from trl import GRPOConfig
 
+from rewards.early import EarlyScores
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
@@ -128,11 +129,12 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
         """Collect and score one group a distinct prompt; what TRL's `rollout_func` returns."""
         started = time.perf_counter()
         problems = [self.problems[prompt] for prompt in prompts[:: self.config.rollout.group_size]]
-        groups = self._collect(problems)
+        early = EarlyScores(self.rewards)
+        groups = self._collect(problems, early)
         generated = time.perf_counter()
         state = {"step": self.state.global_step, "controlled_margin": self.run_state.margin.controlled}
         policy = self.config.reward_errors.policy
-        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts, policy, **state))
+        self._groups = self._permuted(score_groups(groups, self.rewards, self.history.counts, policy, early, **state))
         self._pending["time/rollout"] = generated - started
         self._pending["time/reward"] = time.perf_counter() - generated
         rollouts = [r for group in self._groups for r in group.rollouts]
@@ -144,7 +146,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
             "answer_reward": [r.scores.get("answer_reward", 0.0) for r in rollouts],
         }
 
-    def _collect(self, problems: list[Problem]) -> list[RolloutGroup]:
+    def _collect(self, problems: list[Problem], early: EarlyScores) -> list[RolloutGroup]:
         if self.recorded is not None:
             return [self.recorded[problem.id] for problem in problems]
         step = self.state.global_step
@@ -152,7 +154,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
         plan = make_plan(settings.group_size, self._forced_share(), self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{self.accelerator.process_index}").getrandbits(48)
         with self.engine.open(self) as engine:
-            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed)
+            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed, finished=early.begin)
 
     def _permuted(self, groups: list[RolloutGroup]) -> list[RolloutGroup]:
         """The control run: judge rewards dealt out at random within the batch."""

@@ -8,7 +8,8 @@ calls. A forced row in KAT's layout is two rounds:
        written token, a call for one token at its place: its draw is thrown away, its log-probabilities are the policy's
        own for the written token.
 
-The other layouts have no judge text and need round 2 only; a free row is one call. Banning is a logit bias of −100,
+The other layouts have no judge text and need round 2 only; a free row is one call. Where modes have caps of their own,
+a free row pauses at its first switch, whose mode says how much may follow. Banning is a logit bias of −100,
 which leaves the reported log-probabilities alone (they are taken before it). Identical calls are asked once, so the
 rows of a group share the calls for their written tokens.
 """
@@ -20,7 +21,7 @@ import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
-from rollout.engine import Completion, Request, Sampling
+from rollout.engine import Completion, Finished, Request, Sampling
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol, switch_share
 from rollout.types import MODES
@@ -77,12 +78,21 @@ class _Row:
         self.switches.append(tuple(pair))
         self.sampled.append(0)
 
+    def cut(self, limit: int) -> None:
+        """Keep the first `limit` tokens."""
+        for values in (self.ids, self.logprobs, self.switches, self.sampled):
+            del values[limit:]
 
-def row_program(request: Request, protocol: DecisionProtocol, limit: int, seeds: tuple[int, int]) -> Program:
-    """The calls of one row of at most `limit` tokens; `seeds` are those of the judge text and of the rest."""
+
+def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling, seeds: tuple[int, int]) -> Program:
+    """The calls of one row; `seeds` are those of the tokens up to the decision and of the rest."""
     forcing = protocol.forcing(request.forced) if request.forced else None
     switch_ids = tuple(protocol.switch_ids[mode] for mode in MODES)
-    row, written = _Row(), forcing.write if forcing else ()
+    row, written, limit = _Row(), forcing.write if forcing else (), sampling.max_new_tokens
+    if forcing is None and sampling.max_new_tokens_by_mode:
+        stops = (protocol.eos_id, *switch_ids)
+        (head,) = yield [Call(request.prompt_ids, limit, switch_ids, stops, (), seeds[0])]
+        row.sample(head)
     if forcing and forcing.after is not None:
         patience = min(forcing.patience, limit)
         if patience:
@@ -91,10 +101,12 @@ def row_program(request: Request, protocol: DecisionProtocol, limit: int, seeds:
             row.sample(judge)
         if forcing.after not in row.ids:
             written = (forcing.after, *written)
+    limit = _limit((*row.ids, *written), protocol, sampling)
     written = written[: limit - len(row.ids)]
     start = (*request.prompt_ids, *row.ids)
     calls = [Call((*start, *written[:i]), 1, (*switch_ids, token)) for i, token in enumerate(written)]
-    rest = limit - len(row.ids) - len(written)
+    ended = row.ids[-1:] == [protocol.eos_id]
+    rest = 0 if ended else limit - len(row.ids) - len(written)
     if rest:
         calls.append(Call((*start, *written), rest, switch_ids, (protocol.eos_id,), (), seeds[1]))
     pieces = (yield calls) if calls else []
@@ -102,21 +114,36 @@ def row_program(request: Request, protocol: DecisionProtocol, limit: int, seeds:
         row.write(token, piece)
     if rest:
         row.sample(pieces[-1])
+    row.cut(_limit(row.ids, protocol, sampling))
     found = protocol.find_switch(row.ids)
     probs = switch_share([math.exp(value) for value in row.switches[found[0]]]) if found else {}
     return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
 
 
+def _limit(ids: Sequence[int], protocol: DecisionProtocol, sampling: Sampling) -> int:
+    """The most tokens of a row that begins with these."""
+    found = protocol.find_switch(ids) if sampling.max_new_tokens_by_mode else None
+    return sampling.limit(found[1], found[0]) if found else sampling.max_new_tokens
+
+
 class Rows:
     """All rows of a request list as one stream of calls: `open` gives the first ones, `close` takes an answer and
-    gives those that it makes possible. Nothing waits for other rows."""
+    gives those that it makes possible. Nothing waits for other rows; `finished` gets each when it ends."""
 
-    def __init__(self, requests: Sequence[Request], protocol: DecisionProtocol, sampling: Sampling, seed: int) -> None:
+    def __init__(
+        self,
+        requests: Sequence[Request],
+        protocol: DecisionProtocol,
+        sampling: Sampling,
+        seed: int,
+        finished: Finished | None = None,
+    ) -> None:
         draw = random.Random(seed)
         self.programs = []
         for request in requests:
             seeds = (draw.getrandbits(62), draw.getrandbits(62)) if sampling.temperature else (0, 0)
-            self.programs.append(row_program(request, protocol, sampling.max_new_tokens, seeds))
+            self.programs.append(row_program(request, protocol, sampling, seeds))
+        self.finished = finished
         self.completions: list[Completion | None] = [None] * len(requests)
         self.answers: dict[Call, Piece] = {}
         self.waiting: dict[Call, list[int]] = {}
@@ -142,6 +169,8 @@ class Rows:
             calls = next(self.programs[i]) if pieces is None else self.programs[i].send(pieces)
         except StopIteration as end:
             self.completions[i] = end.value
+            if self.finished:
+                self.finished(i, end.value)
             return []
         self.wanted[i] = calls
         fresh = []

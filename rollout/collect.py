@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rollout.engine import Completion, Engine, Request, Sampling
 from rollout.plan import Plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Mode, Problem, Rollout, RolloutGroup
+
+Place = tuple[int, int]  # which problem, which rollout of it
 
 
 def collect(
@@ -18,20 +20,26 @@ def collect(
     sampling: Sampling,
     seed: int,
     manual: Mode | None = None,
+    finished: Callable[[Place, Rollout], None] | None = None,
 ) -> list[RolloutGroup]:
     """One group a problem, each with one rollout an entry of `plan`, decoded in one batch. `manual` states that mode
-    in every prompt."""
+    in every prompt. `finished` is given each rollout as soon as it has ended."""
     prompts = [protocol.render(problem.prompt, problem.messages, manual) for problem in problems]
     requests = [Request(prompt, forced) for prompt in prompts for forced in plan]
-    completions = engine.generate(requests, sampling, seed)
-    groups = []
-    for i, problem in enumerate(problems):
-        rows = range(i * len(plan), (i + 1) * len(plan))
-        rollouts = tuple(
-            make_rollout(problem, requests[k].prompt_ids, completions[k], requests[k].forced, protocol) for k in rows
-        )
-        groups.append(RolloutGroup(problem, rollouts))
-    return groups
+    rollouts: dict[int, Rollout] = {}
+
+    def parse(row: int, completion: Completion) -> None:
+        place, request = divmod(row, len(plan)), requests[row]
+        rollouts[row] = make_rollout(problems[place[0]], request.prompt_ids, completion, request.forced, protocol)
+        if finished:
+            finished(place, rollouts[row])
+
+    engine.generate(requests, sampling, seed, parse)
+    size = len(plan)
+    return [
+        RolloutGroup(problem, tuple(rollouts[row] for row in range(i * size, (i + 1) * size)))
+        for i, problem in enumerate(problems)
+    ]
 
 
 def make_rollout(

@@ -7,7 +7,7 @@ included, and the probabilities of the two switches at the decision.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -63,7 +63,13 @@ class Completion:
     switch_probs: Mapping[str, float]
 
 
-class Engine(Protocol):
-    """Decodes requests. The same `seed` and weights give the same completions."""
+Finished = Callable[[int, Completion], None]
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]: ...
+
+class Engine(Protocol):
+    """Decodes requests. The same `seed` and weights give the same completions. Each row's number and completion are
+    given to `finished` as soon as the row has ended, in the thread of the caller, while others still decode."""
+
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
+    ) -> list[Completion]: ...

@@ -8,24 +8,24 @@ asked once a token, for all rows together.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
-from rollout.engine import Completion, Request, Sampling
+from rollout.engine import Completion, Finished, Request, Sampling
 from rollout.kv_cache import GrowingCache, close_gaps
 from rollout.protocol import DecisionProtocol, Forcing, switch_share
 from rollout.types import MODES
 
 
 class _Row:
-    """The decoding state of one request; `limit` is the number of tokens at which it is cut."""
+    """The decoding state of request `number`; `limit` is the number of tokens at which it is cut."""
 
-    def __init__(self, forcing: Forcing | None, limit: int) -> None:
-        self.forcing, self.limit, self.decided = forcing, limit, False
+    def __init__(self, number: int, forcing: Forcing | None, limit: int) -> None:
+        self.number, self.forcing, self.limit, self.decided = number, forcing, limit, False
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.sampled: list[int] = []
@@ -63,34 +63,44 @@ class HFEngine:
         self.switch_ids = [protocol.switch_ids[mode] for mode in MODES]
 
     @torch.no_grad()
-    def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]:
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
+    ) -> list[Completion]:
         """Completions in the order of `requests`."""
         if not requests:
             return []
+        completions: dict[int, Completion] = {}
         was_training = self.model.training
         self.model.eval()
         try:
-            rows = self._decode(requests, sampling, seed)
+            for row in self._decode(requests, sampling, seed):
+                completions[row.number] = self._completion(row)
+                if finished:
+                    finished(row.number, completions[row.number])
         finally:
             self.model.train(was_training)
-        return [self._completion(row) for row in rows]
+        return [completions[number] for number in range(len(requests))]
 
-    def _decode(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[_Row]:
+    def _decode(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[_Row]:
+        """The rows as they end."""
         device = self.model.device
         generator = torch.Generator(device=device).manual_seed(seed)
         waits = {mode: self.protocol.forcing(mode) for mode in MODES}
-        rows = [_Row(waits[r.forced] if r.forced else None, sampling.max_new_tokens) for r in requests]
+        alive = [
+            _Row(k, waits[r.forced] if r.forced else None, sampling.max_new_tokens) for k, r in enumerate(requests)
+        ]
         logits_BV, cache, mask_BT = self._prefill(requests)
         position_B1 = mask_BT.sum(1, keepdim=True)
         # Room for every token that may come, so that the mask of a step is a view.
-        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), sampling.max_new_tokens)], dim=1)
+        mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(alive), sampling.max_new_tokens)], dim=1)
         width = mask_BT.shape[1] - sampling.max_new_tokens
-        alive = rows
         while True:
             tokens_B = self._choose(alive, logits_BV, sampling, generator)
-            kept = [k for k, row in enumerate(alive) if not self._ends(row, sampling)]
+            ends = [self._ends(row, sampling) for row in alive]
+            yield from (row for row, end in zip(alive, ends, strict=True) if end)
+            kept = [k for k, end in enumerate(ends) if not end]
             if not kept:
-                return rows
+                return
             if len(kept) < len(alive):
                 order = close_gaps(kept)
                 cache.keep_rows(order, device)

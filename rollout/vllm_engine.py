@@ -25,7 +25,7 @@ import numpy as np
 import torch
 
 from rollout.calls import BAN, Call, Piece, Rows, check_length
-from rollout.engine import Completion, Request, Sampling
+from rollout.engine import Completion, Finished, Request, Sampling
 from rollout.protocol import DecisionProtocol
 
 Weights = Iterable[tuple[str, torch.Tensor]]
@@ -87,7 +87,9 @@ class VLLMEngine:
             self.llm.sleep(level=2)
             self.version, self._asleep = None, True  # level 2 discards the weights
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]:
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
+    ) -> list[Completion]:
         """Completions in the order of `requests`. Raises `UserError` for rows longer than the engine's model length."""
         if not requests:
             return []
@@ -96,7 +98,7 @@ class VLLMEngine:
         check_length(requests, sampling.max_new_tokens, self.max_model_len, "rollout.vllm.max_model_len")
         self._set_temperature(sampling.temperature)
         with _untouched_random_state():
-            return self._decode(Rows(requests, self.protocol, sampling, seed), sampling)
+            return self._decode(Rows(requests, self.protocol, sampling, seed, finished), sampling)
 
     def _decode(self, rows: Rows, sampling: Sampling) -> list[Completion]:
         names = itertools.count()

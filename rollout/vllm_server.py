@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from rollout.calls import BAN, Call, Piece, Rows, check_length
-from rollout.engine import Completion, Request, Sampling
+from rollout.engine import Completion, Finished, Request, Sampling
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 
@@ -77,13 +77,15 @@ class ServerEngine:
         for scheme in ("http://", "https://"):
             self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=concurrency))
 
-    def generate(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> list[Completion]:
+    def generate(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
+    ) -> list[Completion]:
         """Completions in the order of `requests`. Raises `ServerError` when the server stays away."""
         if not requests:
             return []
         check_temperature(sampling.temperature)
         check_length(requests, sampling.max_new_tokens, self.max_model_len, "the server's --max-model-len")
-        rows = Rows(requests, self.protocol, sampling, seed)
+        rows = Rows(requests, self.protocol, sampling, seed, finished)
         running: dict[Future[Piece], Call] = {}
         with ThreadPoolExecutor(self.concurrency) as pool:
             try:

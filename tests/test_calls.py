@@ -142,3 +142,28 @@ def test_the_first_failure_can_end_the_calls():
     assert made == [1, 2]
     assert results[0] == 1.0
     assert [r.reason for r in results[1:]] == ["ZeroDivisionError: division by zero", "not called", "not called"]
+
+
+def test_parallel_functions_run_side_by_side_and_keep_their_order():
+    meet = threading.Barrier(2, timeout=10)
+
+    def waits_for_another(number):
+        meet.wait()
+        return number
+
+    waits_for_another.parallel = True
+    assert each(waits_for_another, 1, 2, 3, 4) == [1, 2, 3, 4]
+
+
+def test_the_first_failure_can_end_parallel_calls_too():
+    made = []
+
+    def fails(number):
+        made.append(number)
+        raise ValueError(number)
+
+    fails.parallel = True
+    results = each(fails, *range(200), first_failure_ends=True)
+    assert results[0].reason == "ValueError: 0"
+    assert all(isinstance(result, Failure) for result in results)
+    assert len(made) < 200

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,11 +11,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from rollout.types import Problem
 from tests.small_runs import (
     ROOT,
     environment,
     metrics,
     recorded_groups,
+    recorded_rollout,
     save_policy,
     settings,
     write_config,
@@ -74,6 +77,32 @@ def test_two_ranks_give_the_update_and_the_metrics_of_one(config, one_rank):
         for key in ("reward/answer", "reward/judge", "advantage/judge_abs", "tokens/total", "history/problems"):
             assert one_record[key] == pytest.approx(two_record[key])
         assert one_record["grad_norm"] == pytest.approx(two_record["grad_norm"], rel=1e-4)
+
+
+def test_balanced_by_length_two_ranks_give_the_update_of_two_unbalanced_ones(config):
+    """Thoughts of 9 to 66 tokens beside direct answers of 5, the longest all on the second rank."""
+    folder = config.parent / "unequal"
+    folder.mkdir()
+    (folder / "policy").symlink_to(config.parent / "policy")
+    problems = [Problem(f"p{i}", f"1{i} + 22", "math", answer=f"3{i}") for i in range(4)]
+    groups = [
+        [
+            recorded_rollout(problem, "think", f"3{i}", forced=True, thinking="1+1" * 5 * (i + 1)),
+            recorded_rollout(problem, "think", f"9{i}", thinking="2" * (i + 1)),
+            recorded_rollout(problem, "no_think", f"3{i}", forced=True),
+            recorded_rollout(problem, "no_think", f"3{i}"),
+        ]
+        for i, problem in enumerate(problems)
+    ]
+    replay = write_rollouts(folder / "recorded.jsonl", groups)
+    raw = {**json.loads(config.read_text()), "algorithm": {"name": "step_srpo"}}
+    raw["rollout"]["replay"] = str(replay)
+    raw["trainer"]["micro_batch"] = 2
+    unequal = write_config(folder / "config.json", raw)
+    balanced, plain = (launch(unequal, str(on), 2, f"trainer.balance={on}") for on in ("true", "false"))
+    assert_same_update(unequal, balanced, plain)
+    for ours, theirs in zip(metrics(balanced), metrics(plain), strict=True):
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-4)
 
 
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])

@@ -26,7 +26,7 @@ def finish(program, pieces):
 
 
 def test_a_free_row_is_one_call_up_to_the_end_token():
-    program = row_program(Request(PROMPT), KAT, 5, (7, 8))
+    program = row_program(Request(PROMPT), KAT, Sampling(max_new_tokens=5), (7, 8))
     assert next(program) == [Call(PROMPT, 5, (THINK, DIRECT), (EOS,), (), 8)]
     row = finish(program, [piece(20, CLOSE, THINK, EOS)])
     assert (row.ids, row.sampled) == ((20, CLOSE, THINK, EOS), (1, 1, 1, 1))
@@ -35,7 +35,7 @@ def test_a_free_row_is_one_call_up_to_the_end_token():
 
 
 def test_a_forced_judge_text_runs_to_its_trigger_then_the_switch_is_written_and_scored():
-    program = row_program(Request(PROMPT, "no_think"), KAT, 6, (7, 8))
+    program = row_program(Request(PROMPT, "no_think"), KAT, Sampling(max_new_tokens=6), (7, 8))
     assert next(program) == [Call(PROMPT, 3, (THINK, DIRECT), (CLOSE,), (EOS, THINK, DIRECT), 7)]
     start = (*PROMPT, 20, CLOSE)
     assert program.send([piece(20, CLOSE)]) == [
@@ -50,7 +50,7 @@ def test_a_forced_judge_text_runs_to_its_trigger_then_the_switch_is_written_and_
 
 
 def test_a_judge_text_that_runs_out_of_patience_is_closed_for_it():
-    program = row_program(Request(PROMPT, "think"), KAT, 6, (7, 8))
+    program = row_program(Request(PROMPT, "think"), KAT, Sampling(max_new_tokens=6), (7, 8))
     next(program)
     start = (*PROMPT, 20, 21, 22)
     score_close, score_switch, rest = program.send([piece(20, 21, 22)])
@@ -60,7 +60,7 @@ def test_a_judge_text_that_runs_out_of_patience_is_closed_for_it():
 
 
 def test_forced_tokens_beyond_the_limit_are_not_written():
-    program = row_program(Request(PROMPT, "think"), KAT, 2, (7, 8))
+    program = row_program(Request(PROMPT, "think"), KAT, Sampling(max_new_tokens=2), (7, 8))
     assert next(program)[0].max_tokens == 2
     row = finish(program, [piece(20, 21)])
     assert (row.ids, row.switch_probs) == ((20, 21), {})
@@ -86,6 +86,62 @@ def test_greedy_rows_of_one_prompt_are_one_call():
     (call,) = rows.open()
     rows.close(call, piece(9, EOS))
     assert [c.ids for c in rows.results()] == [(9, EOS)] * 4
+
+
+def test_a_forced_row_is_asked_for_no_more_than_its_mode_may_have():
+    caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 2})
+    program = row_program(Request(PROMPT, "no_think"), KAT, caps, (7, 8))
+    next(program)
+    assert program.send([piece(20, CLOSE)])[-1] == Call((*PROMPT, 20, CLOSE, DIRECT), 2, (THINK, DIRECT), (EOS,), (), 8)
+    other = row_program(Request(PROMPT, "think"), KAT, caps, (7, 8))
+    next(other)
+    assert other.send([piece(20, CLOSE)])[-1].max_tokens == 17
+
+
+def test_a_free_row_pauses_at_its_switch_to_learn_how_much_may_follow():
+    caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 2})
+    program = row_program(Request(PROMPT), KAT, caps, (7, 8))
+    assert next(program) == [Call(PROMPT, 20, (THINK, DIRECT), (EOS, THINK, DIRECT), (), 7)]
+    assert program.send([piece(20, CLOSE, DIRECT)]) == [
+        Call((*PROMPT, 20, CLOSE, DIRECT), 2, (THINK, DIRECT), (EOS,), (), 8)
+    ]
+    row = finish(program, [piece(30, 31, logprob=-0.5)])
+    assert (row.ids, row.sampled) == ((20, CLOSE, DIRECT, 30, 31), (1,) * 5)
+    assert row.logprobs == (-1.0, -1.0, -1.0, -0.5, -0.5)
+    assert row.switch_probs == pytest.approx({"think": 0.049787, "no_think": 0.018316}, abs=1e-6)
+
+
+def test_a_free_row_that_ends_before_it_decides_is_one_call_with_caps_too():
+    caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 2})
+    program = row_program(Request(PROMPT), KAT, caps, (7, 8))
+    next(program)
+    assert finish(program, [piece(20, EOS)]).ids == (20, EOS)
+
+
+def test_a_decision_after_the_pause_is_cut_by_its_cap():
+    protocol = make_protocol("qwen3")
+    (decision, direct, *_) = protocol.forcing("no_think").write
+    caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 1})
+    program = row_program(Request(PROMPT), protocol, caps, (7, 8))
+    next(program)
+    # The switch of this layout is a plain token without the decision before it.
+    (rest,) = program.send([piece(direct)])
+    assert rest.max_tokens == 19
+    row = finish(program, [piece(decision, direct, 30, 31, 32)])
+    assert row.ids == (direct, decision, direct, 30)
+    assert len(row.logprobs) == len(row.sampled) == 4
+
+
+def test_rows_are_handed_out_when_they_end_in_the_order_in_which_they_do():
+    ended = []
+    requests = [Request(PROMPT), Request((3,)), Request(PROMPT)]
+    rows = Rows(requests, KAT, Sampling(max_new_tokens=2), 1, lambda i, completion: ended.append((i, completion.ids)))
+    first, second, third = rows.open()
+    rows.close(second, piece(9, EOS))
+    assert ended == [(1, (9, EOS))]
+    rows.close(third, piece(8, EOS))
+    rows.close(first, piece(7, EOS))
+    assert ended == [(1, (9, EOS)), (2, (8, EOS)), (0, (7, EOS))]
 
 
 def test_a_row_longer_than_the_engine_is_refused_before_it_is_asked():

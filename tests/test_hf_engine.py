@@ -205,6 +205,54 @@ def test_top_k_and_top_p_keep_only_the_likeliest_tokens(engine):
     assert {c.ids[0] for c in draws} == nucleus
 
 
+def shapes_of(engine, requests, sampling, finished=None):
+    """Completions, and the (rows, columns) of every forward pass."""
+    seen = []
+    hook = engine.model.register_forward_pre_hook(
+        lambda *a: seen.append(tuple(a[2]["input_ids"].shape)), with_kwargs=True
+    )
+    try:
+        return engine.generate(requests, sampling, 3, finished(seen) if finished else None), seen
+    finally:
+        hook.remove()
+
+
+def test_each_distinct_prompt_is_prefilled_once_and_rows_that_have_ended_leave_the_batch(engine):
+    requests = requests_of(engine, (None, "think", "no_think")) * 2
+    completions, seen = shapes_of(engine, requests, Sampling(max_new_tokens=16))
+    lengths = [len(c.ids) for c in completions]
+    assert seen[0] == (6, max(len(r.prompt_ids) for r in requests))  # of 36 rows
+    assert seen[1:] == [(sum(n > k for n in lengths), 1) for k in range(1, max(lengths))]
+    assert len(set(seen[1:])) > 4
+
+
+def test_a_row_is_handed_out_as_soon_as_it_has_ended(engine):
+    passes = {}
+
+    def record(seen):
+        return lambda number, completion: passes.update({number: (len(seen), completion)})
+
+    completions, _ = shapes_of(engine, requests_of(engine) * 4, Sampling(max_new_tokens=16), record)
+    assert {number: len(c.ids) for number, c in enumerate(completions)} == {k: n for k, (n, _) in passes.items()}
+    assert [passes[number][1] for number in range(len(completions))] == completions
+    assert len({n for n, _ in passes.values()}) > 4
+
+
+def test_a_row_is_cut_by_the_cap_of_the_mode_it_decided_for_or_was_forced_into(engine):
+    requests = requests_of(engine, (None, "think", "no_think")) * 20
+    caps = {"no_think": 2, "think": 6}
+    completions = engine.generate(requests, Sampling(max_new_tokens=16, max_new_tokens_by_mode=caps), seed=5)
+    at_cap = set()
+    for request, completion in zip(requests, completions, strict=True):
+        found = engine.protocol.find_switch(completion.ids)
+        most = min(16, found[0] + 1 + caps[found[1]]) if found else 16
+        assert len(completion.ids) == most or completion.ids[-1] == engine.protocol.eos_id
+        assert len(completion.ids) <= most
+        if found and len(completion.ids) == most:
+            at_cap.add((found[1], request.forced))
+    assert at_cap == {("think", None), ("no_think", None), ("think", "think"), ("no_think", "no_think")}
+
+
 def test_a_model_in_training_mode_comes_back_in_training_mode(engine):
     engine.model.train()
     try:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM
 
+from rewards.early import EarlyScores
 from rl.training import Setup, batch_shape, build_trainer, set_up, train
 from rollout.types import Problem
 from tests.small_runs import (
@@ -157,6 +158,22 @@ def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, po
     # The four programs pass 2, 1, 0 and 0 of the 2 tests.
     assert [round(r["score/code"], 4) for r in records] == [0.375] * 3
     assert records[0]["accuracy/think"] == 0.75
+
+
+def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, monkeypatch):
+    begun: list[tuple[int, int]] = []
+    begin = EarlyScores.begin
+
+    def watched(self, place, rollout):
+        begun.append(place)
+        begin(self, place, rollout)
+
+    monkeypatch.setattr(EarlyScores, "begin", watched)
+    trainer = build_trainer(quiet_setup(small_config(tmp_path / "run", policy)), 1)
+    trainer.roll_out([name for name in list(trainer.problems)[:4] for _ in range(4)])
+    assert sorted(begun) == [(i, k) for i in range(4) for k in range(4)]
+    assert begun != sorted(begun)  # as they end, not in the order of the plan
+    assert all("math" in r.scores for group in trainer._groups for r in group.rollouts)
 
 
 def _with_answer(rollout, text: str):

@@ -53,6 +53,20 @@ def test_greedy_rows_equal_those_of_the_transformers_engine(engine, model, name)
     assert any(c.switch_probs for c in ours)
 
 
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_rows_are_cut_by_the_caps_of_their_modes_as_the_transformers_engine_cuts_them(engine, model, name):
+    protocol = make_protocol(name, judge_patience=3)
+    texts = PROMPTS if name == "kat" else ("a", "a b c 7", "42 42 b", "c c c c c a")
+    requests = [Request(ids, mode) for ids in map(protocol.encode, texts) for mode in ALL]
+    capped = Sampling(temperature=0.0, max_new_tokens=14, max_new_tokens_by_mode={"no_think": 2, "think": 5})
+    theirs = HFEngine(model, protocol, 0).generate(requests, capped, seed=0)
+    ended = []
+    ours = with_protocol(engine, protocol).generate(requests, capped, 0, lambda number, _: ended.append(number))
+    assert [c.ids for c in ours] == [c.ids for c in theirs]
+    assert sorted(ended) == list(range(len(requests)))
+    assert {len(c.ids) for c in ours} != {14}
+
+
 @pytest.mark.parametrize(
     "sampling",
     [
