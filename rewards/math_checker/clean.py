@@ -53,6 +53,7 @@ _REWRITES: tuple[_Rewrite, ...] = (
     ("sq", re.compile(r"(?<![A-Za-z\\])sq\.? ?(?=(?:[ckm]?m|in|ft|yd|mi)\b|unit|met|feet|inch)"), "square "),
     (r"\overline", re.compile(r"(?<![0-9])\.(?=\\overline)"), "0."),
     (r"\overline", re.compile(r"(\.[0-9]*)\\overline ?([0-9])"), r"\1\\overline{\2}"),
+    (r"\text", re.compile(r"^\\text ?\{([\u4e00-\u9fff]+)\}$"), r"\1"),
     ("", re.compile(r"(?<=[0-9}%]) ?([\u4e00-\u9fff]{1,4})$"), r"\\text{\1}"),
     ("", re.compile(r"^(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.? ?([0-9][0-9.,]*)$"), r"\2\\text{ \1}"),
     ("", re.compile(r"^([0-9][0-9.,]*) ?(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.?$"), r"\1\\text{ \2}"),

@@ -32,7 +32,7 @@ _SOFT_UNIT = re.compile(
 )
 _EMPTY = re.compile(
     r"(?:there (?:is|are) )?no (?:real |integer |such )?(?:solutions?|roots?|values?)(?: exists?)?"
-    r"|(?:the )?(?:empty|null) set|none|empty"
+    r"|(?:the )?(?:empty|null) set|none|empty|无解|空集"
 )
 _ALIASES = {
     "does not exist": "dne", "undefined": "dne", "all real numbers": "all reals", "yes": "yes", "correct": "true",
@@ -181,7 +181,7 @@ def _as_text(text: str) -> Node:
     """Words with some mathematics among them, as one normalized string."""
     unwrapped = without_markup(text)
     if (
-        not re.search(r"[A-Za-z]{3}|[ap]\.?m\b", unwrapped)
+        not re.search(r"[A-Za-z]{3}|[ap]\.?m\b|[\u4e00-\u9fff]", unwrapped)
         or not _PLAIN_TEXT.fullmatch(unwrapped)
         or _FORBIDDEN.search(unwrapped)
     ):
