@@ -1,6 +1,7 @@
 """Everything that can be wrong before hours of compute are spent, checked in seconds. `--dry-run` stops after it.
 
-Checked: prompts fit the length cap; every gold answer earns full marks from the rewards; the policy can be put into
+Checked: prompts fit the length cap; gold answers earn full marks from the rewards and wrong
+ones do not (the code of `scripts/check_rewards.py`); the policy can be put into
 each mode. Configuration, data files, model, tokenizer and template have been checked by loading them.
 """
 
@@ -11,23 +12,24 @@ from dataclasses import dataclass
 
 from rewards.registry import Reward
 from rl.config import Config, ConfigError
-from rl.data.gold import check_gold
+from rl.reward_check import KINDS, check_rewards, complaints, report_lines
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem, Rollout
 
-GOLD_CHECKS = 200
+PROBLEMS_TRIED = 200
 
 
 @dataclass(frozen=True)
 class Preflight:
     """What the checks found: the longest prompt, how many gold answers were tried, the problems whose gold answer
-    does not earn full marks, and one forced rollout a mode."""
+    does not earn full marks, those whose wrong one does, and one forced rollout a mode."""
 
     longest_prompt: int
     checked: int
     failed_gold: tuple[str, ...]
+    failed_wrong: tuple[str, ...]
     samples: tuple[Rollout, ...]
 
 
@@ -42,17 +44,12 @@ def preflight(
     """Run the checks and report each in a line. Raises `ConfigError` or `RewardError` when a run cannot work."""
     longest = longest_prompt(config, problems, protocol)
     show(f"prompts: {len(problems)}, the longest {longest} tokens (cap {config.rollout.max_prompt_tokens})")
-    gold = check_gold(problems[:GOLD_CHECKS], rewards)
-    show(f"gold answers: {gold.tried - len(gold.failed)} of {gold.tried} earn full marks")
-    if gold.failed:
-        names = list(gold.failed)
-        show(f"gold answers without full marks: {', '.join(names[:10])}{' …' if len(names) > 10 else ''}")
-        show(f"the first of them: {gold.failed[names[0]]}")
-    if gold.share > config.data.max_bad_gold:
-        raise ConfigError(
-            f"{gold.share:.0%} of the gold answers fail their reward ({next(iter(gold.failed.values()))}); allowed: "
-            f"data.max_bad_gold, {config.data.max_bad_gold:.0%}, and data.format and rewards that fit the data"
-        )
+    check = check_rewards(problems, rewards, PROBLEMS_TRIED)
+    for line in report_lines(check):
+        show(line)
+    above = complaints(check, config.data.max_bad_gold)
+    if above:
+        raise ConfigError(f"the rewards do not fit the data: {above[0]}")
     samples: tuple[Rollout, ...] = ()
     if engine is not None:
         sampling = Sampling(config.rollout.temperature, max_new_tokens=min(64, config.rollout.max_new_tokens))
@@ -63,7 +60,8 @@ def preflight(
             show(f"forced {mode}: status {rollout.status}: {text[:160]}")
             if rollout.mode != mode and not rollout.truncated:
                 raise ConfigError(f"a rollout forced to {mode} came out as {rollout.mode}: the protocol is broken")
-    return Preflight(longest, gold.tried, tuple(gold.failed), samples)
+    failed_gold, failed_wrong = (tuple(probe.problem for probe in check.failed(kind)) for kind in KINDS)
+    return Preflight(longest, len(check.of("gold")), failed_gold, failed_wrong, samples)
 
 
 def longest_prompt(config: Config, problems: Sequence[Problem], protocol: DecisionProtocol) -> int:

@@ -3,7 +3,8 @@
 `rl/known_answers.py` says what the answers are. Every gold answer is also read by the math reward, where that applies:
 one that cannot be read would stop the run when its problem is drawn, hours later.
 
-Used by `scripts/check_rewards.py`; a run tries the gold answers alone before it starts (`rl/preflight.py`).
+Used by `scripts/check_rewards.py`, by a run before it starts (`rl/preflight.py`), and for gold answers alone by
+`rl/data/check.py`.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from rl.known_answers import gold_answer, wrong_answer
 from rollout.types import Problem, Rollout, RolloutGroup
 
 MakeRollout = Callable[[Problem, str], Rollout]
+KINDS = ("gold", "wrong")
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class Probe:
     def failed(self) -> bool:
         """Whether the rewards got it wrong."""
         return self.correct is None or (self.correct >= 1.0) != (self.kind == "gold")
+
+    def told(self) -> str:
+        """The answer and what became of it."""
+        answer = self.answer if len(self.answer) <= 60 else self.answer[:57] + "..."
+        return f"{answer!r}: {self.error or f'correct {self.correct:g}'}"
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class RewardCheck:
         """Plain data, with every probe that failed."""
         kinds = {
             kind: {"tried": len(self.of(kind)), "failed": [dataclasses.asdict(p) for p in self.failed(kind)]}
-            for kind in ("gold", "wrong")
+            for kind in KINDS
         }
         return {
             "problems": self.problems,
@@ -91,14 +98,19 @@ def check_rewards(
     limit: int | None = None,
     make_rollout: MakeRollout | None = None,
     progress: bool = False,
+    kinds: Sequence[str] = KINDS,
 ) -> RewardCheck:
-    """Tries `limit` problems, evenly spread (None: all). A reward that breaks on a problem is a failed probe."""
+    """Tries `limit` problems, evenly spread (None: all). A reward that breaks on a problem is a failed probe.
+
+    `kinds` is what each is tried with: its gold answer, a wrong one, or both.
+    """
     make = make_rollout or plain_rollout
     count = len(problems) if limit is None else min(limit, len(problems))
     tried = [index * len(problems) // count for index in range(count)]
     probes = []
     for index in tqdm(tried, desc="rewards", unit="problem", dynamic_ncols=True, disable=None if progress else True):
-        for kind, answer in (("gold", gold_answer(problems[index])), ("wrong", wrong_answer(problems, index))):
+        for kind in kinds:
+            answer = gold_answer(problems[index]) if kind == "gold" else wrong_answer(problems, index)
             if answer is not None:
                 probes.append(_probe(problems[index], kind, answer, rewards, make))
     unreadable = tuple(p.id for p in problems if _is_unreadable(p, rewards))
@@ -132,9 +144,9 @@ def report_lines(check: RewardCheck, shown: int = 10) -> list[str]:
     gold, wrong = check.of("gold"), check.of("wrong")
     lines = [
         f"gold answers: {len(gold) - len(check.failed('gold'))} of {len(gold)} earn full marks",
-        *[f"  {_told(p)}" for p in check.failed("gold")[:shown]],
+        *[f"  {p.problem}: {p.told()}" for p in check.failed("gold")[:shown]],
         f"wrong answers: {len(check.failed('wrong'))} of {len(wrong)} earn full marks",
-        *[f"  {_told(p)}" for p in check.failed("wrong")[:shown]],
+        *[f"  {p.problem}: {p.told()}" for p in check.failed("wrong")[:shown]],
     ]
     if check.unreadable:
         ids = ", ".join(check.unreadable[:shown]) + (" …" if len(check.unreadable) > shown else "")
@@ -142,11 +154,6 @@ def report_lines(check: RewardCheck, shown: int = 10) -> list[str]:
             f"gold answers that the math reward cannot read: {len(check.unreadable)} of {check.problems}: {ids}"
         )
     return lines
-
-
-def _told(probe: Probe) -> str:
-    answer = probe.answer if len(probe.answer) <= 60 else probe.answer[:57] + "..."
-    return f"{probe.problem}: {answer!r}: {probe.error or f'correct {probe.correct:g}'}"
 
 
 def complaints(check: RewardCheck, max_share: float) -> list[str]:
@@ -157,7 +164,7 @@ def complaints(check: RewardCheck, max_share: float) -> list[str]:
         if len(failed) > max_share * len(tried):
             found.append(
                 f"{len(failed)} of {len(tried)} {kind} answers {finding}; allowed: a share of {max_share} "
-                f"(data.max_bad_gold); the first: {_told(failed[0])}"
+                f"(data.max_bad_gold); the first: {failed[0].problem}: {failed[0].told()}"
             )
     if len(check.unreadable) > max_share * check.problems:
         found.append(

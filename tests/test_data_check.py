@@ -10,9 +10,10 @@ from rewards.registry import build_rewards
 from rl.config import ConfigError
 from rl.config_file import parse_config
 from rl.data.check import check_data, write_sound
-from rl.data.gold import check_gold, gold_text
 from rl.data.overlap import NGRAM, duplicates, normalised, overlaps
+from rl.known_answers import gold_answer
 from rl.preflight import preflight
+from rl.reward_check import check_rewards
 from rollout.types import Problem
 from tests.factories import make_problem
 from tests.small_runs import script, small_config, tiny_protocol, write_config
@@ -84,17 +85,18 @@ def test_of_a_conversation_what_the_user_says_counts():
 
 
 def test_gold_is_the_answer_or_the_reference_program():
-    assert gold_text(make_problem(answer="46")) == "46"
+    assert gold_answer(make_problem(answer="46")) == "46"
     program = make_problem(answer=None, tests=({"assert": "f()"},), metadata={"solution": "def f(): pass"})
-    assert gold_text(program) == "```python\ndef f(): pass\n```"
-    assert gold_text(make_problem(answer=None, tests=({"assert": "f()"},))) is None
+    assert gold_answer(program) == "```python\ndef f(): pass\n```"
+    assert gold_answer(make_problem(answer=None, tests=({"assert": "f()"},))) is None
 
 
 def test_a_gold_answer_that_the_reward_cannot_verify_is_counted_with_its_reason():
     problems = [make_problem("a", answer="46"), make_problem("b", answer="see the figure \\ above {")]
-    check = check_gold(problems, build_rewards([{"name": "math"}]))
-    assert (check.tried, list(check.failed), check.share) == (2, ["b"], 0.5)
-    assert "'b'" in check.failed["b"]
+    check = check_rewards(problems, build_rewards([{"name": "math"}]), kinds=("gold",))
+    (failed,) = check.failed("gold")
+    assert (len(check.probes), failed.problem, failed.correct) == (2, "b", None)
+    assert "'b'" in failed.told()
 
 
 def test_a_reference_program_that_fails_its_tests_is_counted():
@@ -103,22 +105,30 @@ def test_a_reference_program_that_fails_its_tests_is_counted():
         make_problem(str(n), answer=None, tests=tests, metadata={"solution": f"def f():\n    return {n}"})
         for n in (1, 2)
     ]
-    check = check_gold(problems, build_rewards([{"name": "code"}]))
-    assert (check.tried, list(check.failed)) == (2, ["2"])
-    assert "scores 0" in check.failed["2"]
+    check = check_rewards(problems, build_rewards([{"name": "code"}]), kinds=("gold",))
+    assert [(p.problem, p.correct) for p in check.probes] == [("1", 1.0), ("2", 0.0)]
+    assert check.failed("gold")[0].told().endswith("correct 0")
 
 
 def test_a_run_is_refused_when_too_many_gold_answers_fail(tmp_path):
-    problems = [make_problem("a", prompt="1", answer="46"), make_problem("b", prompt="2", answer="{{ \\")]
-    rewards = build_rewards([{"name": "math"}])
+    problems = [make_problem("a", prompt="1", answer="46"), make_problem("b", prompt="2", answer="Ann")]
+    rewards = build_rewards([{"name": "choice"}])
     shown: list[str] = []
-    config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 0.5})
+    config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 1.0})
     result = preflight(config, problems, tiny_protocol(), rewards, None, shown.append)
-    assert (result.checked, result.failed_gold) == (2, ("b",))
-    assert "gold answers: 1 of 2 earn full marks" in shown
-    config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 0.49})
-    with pytest.raises(ConfigError, match=r"50% of the gold answers fail .*allowed: data\.max_bad_gold, 49%"):
+    assert (result.checked, result.failed_gold) == (2, ("a", "b"))
+    assert "gold answers: 0 of 2 earn full marks" in shown
+    config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 0.99})
+    with pytest.raises(ConfigError, match=r"2 of 2 gold answers do not earn full marks; allowed: a share of 0\.99"):
         preflight(config, problems, tiny_protocol(), rewards, None, shown.append)
+
+
+def test_a_run_is_refused_when_wrong_answers_earn_full_marks(tmp_path):
+    (tmp_path / "kind.py").write_text("def kind(rollout):\n    return 1.0\n")
+    problems = [make_problem("a", prompt="1", answer="46"), make_problem("b", prompt="2", answer="7")]
+    rewards = build_rewards([{"name": f"{tmp_path}/kind.py:kind"}])
+    with pytest.raises(ConfigError, match=r"2 of 2 wrong answers are not told from right ones"):
+        preflight(small_config(tmp_path, tmp_path), problems, tiny_protocol(), rewards, None, lambda line: None)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -89,7 +89,13 @@ EQUAL = [
     (r"\begin{pmatrix}1&2\end{pmatrix}^T", r"\begin{pmatrix}1\\2\end{pmatrix}"), ("none", r"\emptyset"),
     (r"\begin{pmatrix}1&2\\3&4\end{pmatrix}^{-1}", r"\begin{pmatrix}-2&1\\3/2&-1/2\end{pmatrix}"),
     (r"\det\begin{pmatrix}1&2\\3&4\end{pmatrix}", "-2"),
+    (r"3\times10^{8} m/s", r"3\times10^8"), (r"2\pi cm", r"2\pi"), ("12 sq. cm", "12 cm^2"), ("USD 20", r"\$20"),
+    ("500 Rs", "500"), ("500元", "500"), (r"1\text{ hour}", r"60\text{ min}"), (r"0.1\overline6", "1/6"),
+    (r".\overline3", "1/3"), ("(D) none of these", "D"), (r"n = \zzz = 4", "4"),
+    (r"-2<x<3, x\neq 0", r"(-2,0)\cup(0,3)"), (r"x\in\mathbb{R}, x\neq 1", r"\mathbb{R}\setminus\{1\}"),
+    ("B、C", "B, C"), (r"\text{甲}", "甲"), ("无解", r"\emptyset"),
     # names of values
+    (r"P(A\cap B)=\frac14", "1/4"), (r"\text{P}(X=1)=0.5", "1/2"),
     ("AB=4, CD=5", "4, 5"), ("|AB|=1", "1"), (r"\frac{NO}{BO}=\frac{1}{\sqrt6}", r"\frac{1}{\sqrt6}"),
     (r"S_1:S=7:32", "7:32"),
     ("f(n)=n+1", "f(x)=x+1"), ("x_1=2, x_2=3", "x=3 or x=2"), (r"x\equiv 1 \pmod 3", r"1\pmod{3}"),
@@ -126,7 +132,9 @@ DIFFERENT = [
     (r"\{x\in\mathbb{Z}: 1\le x\le 3\}", "[1,3]"), ("f(2)=3", "f(3)=3"), ("x_1=2", "x_2=2"), ("AB=4", "CD=4"),
     ("1 hour 30 minutes", "100 minutes"), ("72 °F", "72 °C"), (r"x\equiv1\pmod3", r"x\equiv2\pmod3"),
     ("x=2", "x=2,y=3"),
-    ("1,2;3", "1,2,3"),
+    ("1,2;3", "1,2,3"), (r"\text{(A) and (B)}", "A"), (r"\text{(A) and (B)}", "B"), ("more than 5", "5"),
+    (r"\begin{pmatrix}1\\2\end{pmatrix}", r"\{1,2\}"), ("5米", "5厘米"), ("甲", "乙"),
+    (r"-2<x<3, x\neq 0", "(-2,3)"), ("x<3, x=5", r"(-\infty,3)"), ("20 USD", "20 EUR"), (r"n = \zzz = 4", "5"),
 ]  # fmt: skip
 
 RESPONSES = [

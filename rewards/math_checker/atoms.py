@@ -74,7 +74,9 @@ class AtomParser(BracketParser):
     def letters_ahead(self, word: str) -> bool:
         """Whether a short run of letters is a product (`2xy`) and not a unit after a value (`5 cm`)."""
         previous = self.tokens[self.position - 1] if self.position else END
-        return word not in SHORT_UNITS or previous[0] not in ("num", "op") or previous[1] == "("
+        return (
+            word not in SHORT_UNITS or not (previous[0] in ("num", "op") or previous[1] == "pi") or previous[1] == "("
+        )
 
     def differential(self) -> bool:
         """Whether `dx` comes next."""

@@ -47,6 +47,16 @@ _REWRITES: tuple[_Rewrite, ...] = (
     ("st", re.compile(r"^([0-9]*1)st$"), r"\1"),
     ("nd", re.compile(r"^([0-9]*2)nd$"), r"\1"),
     ("rd", re.compile(r"^([0-9]*3)rd$"), r"\1"),
+    # P(X = 1) = 1/2: what an event's probability is called is no part of the value
+    ("P", re.compile(r"^(?:P|\\Pr|\\(?:text|mathrm|mathbb|operatorname) ?\{Pr?\}) ?(?:\\left)?\([^()]*[=<>|\\][^()]*"
+                     r"\) ?= ?(?=\S)"), ""),
+    ("sq", re.compile(r"(?<![A-Za-z\\])sq\.? ?(?=(?:[ckm]?m|in|ft|yd|mi)\b|unit|met|feet|inch)"), "square "),
+    (r"\overline", re.compile(r"(?<![0-9])\.(?=\\overline)"), "0."),
+    (r"\overline", re.compile(r"(\.[0-9]*)\\overline ?([0-9])"), r"\1\\overline{\2}"),
+    (r"\text", re.compile(r"^\\text ?\{([\u4e00-\u9fff]+)\}$"), r"\1"),
+    ("", re.compile(r"(?<=[0-9}%]) ?([\u4e00-\u9fff]{1,4})$"), r"\\text{\1}"),
+    ("", re.compile(r"^(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.? ?([0-9][0-9.,]*)$"), r"\2\\text{ \1}"),
+    ("", re.compile(r"^([0-9][0-9.,]*) ?(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.?$"), r"\1\\text{ \2}"),
     ("<", re.compile(r"^<([^<>=,]*,[^<>=]*)>$"), r"\\langle \1\\rangle "),
 )  # fmt: skip
 

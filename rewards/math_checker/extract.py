@@ -38,11 +38,12 @@ _STATEMENT = re.compile(
 )
 _MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|" + _ANSWER_WORD, re.IGNORECASE)
-_NOT = re.compile(r"(?:\bnot?|n't)\s+[$(]?$")
+_NOT = re.compile(r"(?:\b(?:not?|(?:more|less|fewer|greater|other) than)|n't)\s+[$(]?$")
 _ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")
 _OPENING = re.compile(r"^(?:(?:so|thus|therefore|hence|then|we (?:get|have|find)|giving|that)\b,?\s*)+", re.IGNORECASE)
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LETTER = re.compile(r"(?<![\w\\])\([A-J]\)(?!\w)")
+_TWO_LETTERS = re.compile(r"\([A-J]\)\s*(?:,|&|and|or)+\s*\([A-J]\)")
 _NUMBER = re.compile(
     r"(?<![\w.{}^/*+(,\\-])[-−]?[$€£¥]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:[.,][0-9]+)?(?:\s*/\s*[0-9]+)?"
     r"(?:\s*\\?%)?(?![0-9{^*/+(;])"
@@ -163,7 +164,8 @@ def _reductions(sentence: str, is_bare_gold: bool) -> Iterator[str]:
         return
     if numbers and not _NOT.search(sentence, 0, numbers[-1].start()):
         yield numbers[-1].group().strip()
-    yield from _LETTER.findall(sentence)[-1:]
+    if not _TWO_LETTERS.search(sentence):
+        yield from _LETTER.findall(sentence)[-1:]
 
 
 def _inner(span: re.Match[str]) -> str:

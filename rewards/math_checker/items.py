@@ -34,7 +34,9 @@ def same_items(answer: Node, gold: Node, match: Match, ordered_lists: bool) -> b
     if x is None or y is None:
         items, other = (x, gold) if x is not None else (y, answer)
         if other[0] == "matrix":
-            return _same_vector(items or (), other, match, answer is other)
+            return _kind(answer if x is not None else gold) != "set" and _same_vector(
+                items or (), other, match, answer is other
+            )
         if not is_value(other):
             return False
         if y is None and answer[0] == "list":  # "3/8, or 0.375"

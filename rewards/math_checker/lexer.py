@@ -223,9 +223,9 @@ def _with_argument(tokens: list[Token], text: str, position: int, name: str, spa
         tokens.append((name, argument.strip(), spaced))
     elif name in ("tag", "hspace", "phantom", "label"):
         return end + 1
-    elif argument.strip() in FUNCTIONS:
-        tokens.append(("cmd", argument.strip(), spaced))
-    elif len(argument.strip()) == 1 and argument.strip().isalpha() and (name in _ROMAN or not tokens):
+    elif argument.strip() in FUNCTIONS or (
+        len(argument.strip()) == 1 and argument.strip().isalpha() and (name in _ROMAN or not tokens)
+    ):
         _word(tokens, argument.strip(), spaced)
     elif len(argument.strip()) == 1 and name in _ROMAN:
         tokens.extend(tokenize(argument))

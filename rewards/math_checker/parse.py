@@ -57,7 +57,7 @@ class Parser(AtomParser):
             return items[0]
         if {",", ";"} <= set(words):
             return ("list", _grouped(items, words))
-        return ("list", tuple(items), "and") if "and" in words else ("list", tuple(items))
+        return ("list", tuple(items), "and") if "and" in words or _narrowed(items) else ("list", tuple(items))
 
     def separator(self) -> str:
         """Skips one separator, `", and"` included, and returns its last word, or `""` if there is none."""
@@ -241,6 +241,14 @@ def _grouped(items: list[Node], words: list[str]) -> tuple[Node, ...]:
             groups.append([])
         groups[-1].append(item)
     return tuple(group[0] if len(group) == 1 else ("list", tuple(group)) for group in groups)
+
+
+def _narrowed(items: list[Node]) -> bool:
+    """Whether values are left out of a range: `-2 < x < 3, x != 0`."""
+    ranges = [item for item in items if item[0] == "rel" and item[1] != ("!=",)]
+    return (
+        all(item[0] == "rel" for item in items) and len(ranges) == 1 and ranges[0][1][0] in ("<", "<=", ">", ">=", "in")
+    )
 
 
 def _connective(value: str) -> bool:

@@ -13,6 +13,7 @@ from typing import Any
 from rewards.math_checker.clean import clean, plain_words, without_markup
 from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError
 from rewards.math_checker.parse import parse
+from rewards.math_checker.relations import has_symbol
 from rewards.math_checker.special import special_readings
 
 Node = tuple[Any, ...]
@@ -22,15 +23,16 @@ _CHOICE = re.compile(
     r"(?:\s*[~:.]|\\[ ,;:]|\\q?quad)*(.*)",
     re.DOTALL,
 )
+_JOINED = re.compile(r"(?:\\text\s*\{\s*)?(?:and\b|or\b|&)")
 _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
 _PLAIN_TEXT = re.compile(r"[\w\s.,;:'\"()&/!?$%+*=^{}-]*")
 _SOFT_UNIT = re.compile(
-    r"(.*[0-9}])(\s*)((?:m|g|s|h|L|J|N|W|V|km|cm|kg|ft|mi)(?:\s*/\s*(?:s|h|m|L|min|hr))?(?:\^\{?[23]\}?)?)"
+    r"(.*(?:[0-9}]|\\pi))(\s*)((?:m|g|s|h|L|J|N|W|V|km|cm|kg|ft|mi)(?:\s*/\s*(?:s|h|m|L|min|hr))?(?:\^\{?[23]\}?)?)"
 )
 _EMPTY = re.compile(
     r"(?:there (?:is|are) )?no (?:real |integer |such )?(?:solutions?|roots?|values?)(?: exists?)?"
-    r"|(?:the )?(?:empty|null) set|none|empty"
+    r"|(?:the )?(?:empty|null) set|none|empty|无解|空集"
 )
 _ALIASES = {
     "does not exist": "dne", "undefined": "dne", "all real numbers": "all reals", "yes": "yes", "correct": "true",
@@ -46,6 +48,7 @@ def readings(candidates: list[str]) -> list[Node]:
     Raises `MathTextError` or `TooLargeError` if no candidate can be read.
     """
     words: list[Node] = []
+    candidates = [*candidates, *_last_sides(candidates)]
     failure = MathTextError("answer is empty")
     for index, candidate in enumerate(candidates):
         try:
@@ -62,6 +65,12 @@ def readings(candidates: list[str]) -> list[Node]:
     if not words:
         raise failure
     return words
+
+
+def _last_sides(candidates: list[str]) -> list[str]:
+    """What follows the last `=`: of a chain in which something cannot be read, the last side may be all that counts."""
+    sides = [candidate.rpartition("=")[2] for candidate in candidates[:1] if "=" in candidate]
+    return [side for side in sides if side.count("{") == side.count("}") and side.strip(" $")]
 
 
 def _read(answer: str) -> list[Node]:
@@ -103,8 +112,12 @@ def _fit(answer: Node, gold: Node) -> bool:
     if "clock" in (answer[0], gold[0]):
         return False
     if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
-        return False
-    return answer[0] != "soft" or gold[0] in ("unit", "soft", "num" if answer[3] else "unit")
+        return "/" in gold[2] and _is_constant(answer)
+    return answer[0] != "soft" or gold[0] in ("unit", "soft") or (answer[3] and _is_constant(gold))
+
+
+def _is_constant(node: Node) -> bool:
+    return node[0] in ("num", "mul", "pow", "const", "fn") and not has_symbol(node)
 
 
 def _harden(node: Node) -> Node:
@@ -129,7 +142,7 @@ def _choice(text: str) -> Node | None:
         return None
     if not rest:
         return ("choice", match.group(1).upper(), None)
-    if rest[0] in "+-*/^=<>_,!([" or (match.group(2) == ":" and bracketed):
+    if rest[0] in "+-*/^=<>_,!([" or _JOINED.match(rest) or (match.group(2) == ":" and bracketed):
         return None
     try:
         return ("choice", match.group(1), _read(rest)[0])
@@ -168,7 +181,7 @@ def _as_text(text: str) -> Node:
     """Words with some mathematics among them, as one normalized string."""
     unwrapped = without_markup(text)
     if (
-        not re.search(r"[A-Za-z]{3}|[ap]\.?m\b", unwrapped)
+        not re.search(r"[A-Za-z]{3}|[ap]\.?m\b|[\u4e00-\u9fff]", unwrapped)
         or not _PLAIN_TEXT.fullmatch(unwrapped)
         or _FORBIDDEN.search(unwrapped)
     ):

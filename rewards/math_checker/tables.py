@@ -54,6 +54,6 @@ UNICODE = {
     "β": r"\beta ", "γ": r"\gamma ", "λ": r"\lambda ", "μ": r"\mu ", "φ": r"\phi ", "ω": r"\omega ", "σ": r"\sigma ",
     "δ": r"\delta ", "ε": r"\epsilon ", "ρ": r"\rho ", "τ": r"\tau ", "ψ": r"\psi ", "Δ": r"\Delta ", "Ω": r"\Omega ",
     "\x0crac": r"\frac", "\x08oxed": r"\boxed", "\x08inom": r"\binom", "\u200b": "", "\ufeff": "", "“": '"', "”": '"',
-    "’": "'", "‘": "'", "′": "'", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "∑": r"\sum ", "∫": r"\int ",
+    "、": ",", "’": "'", "‘": "'", "′": "'", "→": r"\rightarrow ", "⇒": r"\Rightarrow ", "∑": r"\sum ", "∫": r"\int ",
     "€": r"\text{euro}", "£": r"\text{pound sterling}", "¥": r"\text{yen}", "₹": r"\text{rupee}", "¢": r"\text{cent}",
 }  # fmt: skip

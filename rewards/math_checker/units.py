@@ -41,8 +41,9 @@ _define("s", 1, {
 _define("month", 1, {"month": "1", "year yr": "12"})
 _define("dollar", 1, {"dollar usd buck": "1", "cent": "1/100"})
 _define("euro", 1, {"euro eur": "1"})
-_define("yen", 1, {"yen": "1"})
-_define("rupee", 1, {"rupee": "1"})
+_define("yen", 1, {"yen jpy": "1"})
+_define("rupee", 1, {"rupee rs inr": "1"})
+_define("yuan", 1, {"yuan rmb cny 元": "1"})
 _define("gbp", 1, {"gbp": "1"})
 _define("unit", 1, {"unit": "1"})
 _define("percent", 1, {"% percent percentage pct": "1"})
@@ -73,7 +74,7 @@ def resolve(text: str) -> Unit:
     try:
         return _resolve_known(text)
     except ValueError:
-        words = sorted(_singular(word) for word in re.findall(r"[a-z]+", text.lower()) if word not in _FILLER)
+        words = sorted(_singular(word) for word in re.findall(r"[^\W\d_]+", text.lower()) if word not in _FILLER)
         return ((("word " + " ".join(words), 1),), Fraction(1)) if words else ((), Fraction(1))
 
 

@@ -6,14 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tqdm import tqdm
-
 from rewards.registry import Reward
 from rl.config import Config
-from rl.data.gold import GoldCheck, check_gold
 from rl.data.load import Loaded, read_problems
 from rl.data.overlap import Overlap, duplicates, overlaps
 from rl.data.schema import problem_to_row
+from rl.reward_check import Probe, check_rewards
 from rl.row_store import write_rows
 from rollout.types import Problem
 
@@ -23,11 +21,17 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class SplitCheck:
-    """One split: its problems, repeated ones as (id, first id), and how the gold answers fare."""
+    """One split: its problems, repeated ones as (id, first id), how many gold answers were tried and which failed."""
 
     loaded: Loaded
     repeated: list[tuple[str, str]]
-    gold: GoldCheck
+    tried: int
+    failed: list[Probe]
+
+    @property
+    def bad_gold(self) -> float:
+        """The share of the gold answers that fails."""
+        return len(self.failed) / self.tried if self.tried else 0.0
 
 
 @dataclass(frozen=True)
@@ -41,13 +45,12 @@ class DataCheck:
         """The report, for people."""
         shown = []
         for name, split in self.splits.items():
-            gold = split.gold
             shown.append(f"{name}: {len(split.loaded.problems)} problems of {split.loaded.where!r}")
             shown += _listed("bad rows", split.loaded.bad)
             shown += _listed("duplicates", [f"{one} repeats {first}" for one, first in split.repeated])
             shown += _listed(
-                f"gold answers that the rewards cannot verify ({gold.share:.1%} of {gold.tried})",
-                [f"{problem_id}: {reason}" for problem_id, reason in gold.failed.items()],
+                f"gold answers that the rewards cannot verify ({split.bad_gold:.1%} of {split.tried})",
+                [f"{probe.problem}: {probe.told()}" for probe in split.failed],
             )
         found = [f"{one.train_id} and {one.test_id} share {one.shared[:100]!r}" for one in self.overlapping]
         return shown + _listed("training problems that overlap with the test split", found)
@@ -56,9 +59,9 @@ class DataCheck:
         """What is above its limit."""
         limit, refused = config.data.max_bad_gold, []
         for name, split in self.splits.items():
-            if split.gold.share > limit:
+            if split.bad_gold > limit:
                 refused.append(
-                    f"{split.gold.share:.1%} of the gold answers of data.{name} fail their reward; allowed: "
+                    f"{split.bad_gold:.1%} of the gold answers of data.{name} fail their reward; allowed: "
                     f"data.max_bad_gold, {limit:.1%}"
                 )
         return refused
@@ -66,7 +69,7 @@ class DataCheck:
     def sound(self, name: str) -> list[Problem]:
         """The problems of a split without repeated ones, failing gold answers and, in training, overlaps."""
         split = self.splits[name]
-        left_out = {one for one, _ in split.repeated} | set(split.gold.failed)
+        left_out = {one for one, _ in split.repeated} | {probe.problem for probe in split.failed}
         if name == "train":
             left_out |= {one.train_id for one in self.overlapping}
         return [problem for problem in split.loaded.problems if problem.id not in left_out]
@@ -77,8 +80,8 @@ def check_data(config: Config, rewards: Sequence[Reward]) -> DataCheck:
     splits = {}
     for name in SPLITS:
         loaded = read_problems(config, name)
-        tried = tqdm(loaded.problems, desc=f"gold answers, {name}", unit="problem", dynamic_ncols=True)
-        splits[name] = SplitCheck(loaded, duplicates(loaded.problems), check_gold(tried, rewards))
+        check = check_rewards(loaded.problems, rewards, progress=True, kinds=("gold",))
+        splits[name] = SplitCheck(loaded, duplicates(loaded.problems), len(check.of("gold")), check.failed("gold"))
     train, test = (splits[name].loaded.problems for name in SPLITS)
     return DataCheck(splits, overlaps(train, test))
 
