@@ -14,7 +14,7 @@ import pytest
 from small_runs import ROOT, environment, save_policy, script, settings, write_config
 
 from rl.config import ConfigError
-from rl.config_file import parse_config
+from rl.config_file import load_config, parse_config
 from rl.pipeline import finish, forget_later, is_finished, record_of, stages
 
 
@@ -48,6 +48,20 @@ LEARNING = ["before", "train", "after", "report"]
 )
 def test_labels_are_measured_with_a_model_that_can_do_both_modes(tmp_path, gears, expected):
     assert names(config_of(tmp_path, cold_start={"gears": gears})) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("qwen3-0.6b", ["data", "labels", "select", "cold_start"]),
+        ("qwen3-8b", ["data", "labels", "select", "cold_start"]),
+        ("deepseek-r1-distill", ["data", "labels", "select", "cold_start"]),
+        ("kat", ["data", "manual", "labels", "select", "cold_start"]),
+        ("smollm2", ["manual", "labels", "select", "cold_start"]),
+    ],
+)
+def test_the_configurations_of_real_models_go_through_every_stage(name, first):
+    assert names(load_config(ROOT / "configs" / f"{name}.yaml")) == [*first, *LEARNING]
 
 
 def test_data_from_files_is_checked_first_and_every_later_stage_reads_the_clean_files(tmp_path):
