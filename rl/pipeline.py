@@ -18,7 +18,9 @@ repeated, and not mixed with other settings. A stage that runs anew removes what
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import json
+import os
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -184,6 +186,22 @@ def forget(config: Config, stage: Stage) -> None:
         else:
             path.unlink(missing_ok=True)
     record_of(config, stage).unlink(missing_ok=True)
+
+
+def lock(config: Config) -> int:
+    """An open file that this process and the stages it starts hold; given free when the last of them ends. Raises
+    `ConfigError` while others hold it, such as a stage that outlived a killed pipeline."""
+    folder = Path(config.run_dir) / "stages"
+    folder.mkdir(parents=True, exist_ok=True)
+    held = os.open(folder / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(held)
+        raise ConfigError(
+            f"a stage is still at work in run_dir {config.run_dir!r}; allowed: one pipeline a run_dir, wait or end it"
+        ) from None
+    return held
 
 
 def fresh(config: Config, made: Sequence[Stage]) -> Config:

@@ -19,7 +19,7 @@ from pathlib import Path
 from rl.command import check_light, parser, run
 from rl.config import Config
 from rl.intervals import outcome_lines
-from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, stages
+from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, lock, stages
 from rl.run_folder import EVALUATIONS
 from rl.tables import before_after_lines
 
@@ -33,6 +33,7 @@ def main(options: Namespace, config: Config) -> None:
     if options.dry_run:
         dry_run(options, config, made)
         return
+    held = lock(config)
     config = fresh(config, made)
     for number, stage in enumerate(made, 1):
         title = f"{number}/{len(made)} {stage.name}: {stage.title}"
@@ -42,7 +43,7 @@ def main(options: Namespace, config: Config) -> None:
         forget_later(config, made, stage)
         print(f"== {title}", flush=True)
         started = time.perf_counter()
-        code = call(options, stage)
+        code = call(options, stage, held)
         if code:
             print(f"error: stage {stage.name} ended with code {code}; start again to go on there", file=sys.stderr)
             raise SystemExit(code if code > 0 else 128 - code)
@@ -52,11 +53,11 @@ def main(options: Namespace, config: Config) -> None:
     print("\n" + "\n".join([*before_after_lines(before, after), "", *outcome_lines(before, after)]))
 
 
-def call(options: Namespace, stage: Stage, *extra: str) -> int:
+def call(options: Namespace, stage: Stage, held: int) -> int:
     """Run one script; its error has been printed by itself."""
     common = [] if stage.script == "report.py" else [options.config, *options.overrides, "resume=auto"]
-    command = [sys.executable, str(SCRIPTS / stage.script), *common, *stage.arguments, *extra]
-    return subprocess.run(command, check=False).returncode
+    command = [sys.executable, str(SCRIPTS / stage.script), *common, *stage.arguments]
+    return subprocess.run(command, check=False, pass_fds=(held,)).returncode
 
 
 def dry_run(options: Namespace, config: Config, made: Sequence[Stage]) -> None:

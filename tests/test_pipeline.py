@@ -15,7 +15,7 @@ from small_runs import ROOT, environment, save_policy, script, settings, write_c
 
 from rl.config import ConfigError
 from rl.config_file import load_config, parse_config
-from rl.pipeline import finish, forget_later, is_finished, record_of, stages
+from rl.pipeline import finish, forget_later, is_finished, lock, record_of, stages
 
 
 def raw(tmp_path: Path, **sections):
@@ -116,6 +116,15 @@ def test_what_later_stages_made_of_an_old_result_is_removed(tmp_path):
     assert not (run / "eval.json").exists()
     assert (run / "labels.jsonl").exists()
     assert [is_finished(config, made, stage) for stage in made] == [True] * 4 + [False] * 3
+
+
+def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
+    config = config_of(tmp_path)
+    held = lock(config)
+    with pytest.raises(ConfigError, match="a stage is still at work in run_dir .*; allowed: one pipeline a run_dir"):
+        lock(config)
+    os.close(held)
+    os.close(lock(config))
 
 
 def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
