@@ -121,7 +121,7 @@ def test_what_later_stages_made_of_an_old_result_is_removed(tmp_path):
 def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
     config = config_of(tmp_path)
     held = lock(config)
-    with pytest.raises(ConfigError, match="a stage is still at work in run_dir .*; allowed: one pipeline a run_dir"):
+    with pytest.raises(ConfigError, match=r"a stage is still at work in run_dir .*; allowed: one pipeline a run_dir"):
         lock(config)
     os.close(held)
     os.close(lock(config))
