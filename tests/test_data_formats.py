@@ -219,6 +219,8 @@ def test_trl_rows_may_be_text_or_a_conversation(tmp_path):
         ("verl", {**VERL, "reward_model": "72"}, ":1: 'reward_model' is '72'; allowed: an object"),
         ("verl", {**VERL, "prompt": "How many?"}, ":1: 'prompt' is no list of objects"),
         ("trl", {"prompt": "a"}, ":1: none of the fields answer, solution, ground_truth"),
+        ("verl", {"question": "a", "answer": "4"}, ":1: no field 'prompt'; it has question, answer"),
+        ("omnithought", {"question": "a"}, ":1: no field 'reasoning'; it has question"),
         ("trl", {"prompt": [], "answer": "4"}, ":1: 'prompt' must end with a message of the user"),
     ],
 )

@@ -8,6 +8,7 @@ import pytest
 
 from rl.config_file import parse_config
 from rl.data import DataError, load_problems
+from rl.data.gym_steps import worked_steps
 from rl.data.gym_tasks import Task, parse_source
 
 needs_gym = pytest.mark.skipif(
@@ -57,6 +58,27 @@ def test_the_tasks_take_turns_and_carry_their_entry():
     assert (entry["question"], entry["answer"]) == (first.prompt, first.answer)
     expression = entry["metadata"]["expression"]
     assert str(eval(expression, {"__builtins__": {}})) == first.answer
+
+
+def chain(expression, answer):
+    return worked_steps("chain_sum", {"answer": answer, "metadata": {"expression": expression}})
+
+
+def test_steps_of_a_sum_carry_the_sum_so_far():
+    assert chain("4 + 7 - 30", "-19") == "Step by step:\n4 + 7 = 11\n11 - 30 = -19"
+
+
+def test_steps_that_miss_the_answer_and_tasks_without_steps_give_none():
+    assert chain("4 + 7", "12") is None
+    assert chain("4 * 7", "28") is None
+    assert chain("four + 7", "11") is None
+    assert worked_steps("gcd", {"answer": "3", "metadata": {}}) is None
+
+
+@needs_gym
+def test_worked_steps_are_the_solution_of_a_problem():
+    for problem in load(SUMS, train_size=20, test_size=4):
+        assert problem.metadata["solution"].endswith(f"= {problem.answer}")
 
 
 @needs_gym

@@ -27,6 +27,7 @@ def omnithought(record: Record) -> Problem:
     The set has no gold column: the answer is the one in a `\\boxed` that most chains end with. Difficulty is the
     median cognitive difficulty; the solution is the least verbose chain with that answer.
     """
+    record.field("reasoning")
     question, chains = record.text("question"), record.objects("reasoning")
     found = [(last_boxed(str(chain.get("full_response") or "")), chain) for chain in chains]
     boxed = Counter(answer for answer, _ in found if answer)

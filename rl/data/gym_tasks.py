@@ -2,7 +2,8 @@
 
 The query sets fields of the task's own configuration, the part after `#` is the difficulty that reports show, and `|`
 joins several tasks, which then take turns. Problems follow from the seed; no prompt of the test split is in the train
-split. The entry goes into `metadata["reasoning_gym"]`, for rewards that call the task's own scorer.
+split. The entry goes into `metadata["reasoning_gym"]`, for rewards that call the task's own scorer, and worked steps,
+where there are any (rl/data/gym_steps.py), into `metadata["solution"]`.
 
 A task's scorer is not always one to train on: some give credit for a substring, `game_of_life_halting` gives full
 marks to anything, and some tasks have no answer text. A task is refused unless its scorer gives exactly 1.0 to the
@@ -22,6 +23,7 @@ from urllib.parse import parse_qsl
 import yaml
 
 from rl.config import Config
+from rl.data.gym_steps import worked_steps
 from rl.data.records import DataError
 from rollout.types import Problem
 
@@ -110,6 +112,8 @@ def _problem(task: Task, dataset: Any, label: str, index: int) -> Problem:
     entry = dataset[index]
     if not isinstance(entry["answer"], str) or not entry["answer"].strip():
         raise DataError(f"task {task.name!r} has a problem without answer text; allowed: tasks with a text answer")
+    metadata = {"reasoning_gym": {"task": task.name, "settings": task.settings, "entry": _plain(entry)}}
+    steps = worked_steps(task.name, entry)
     return Problem(
         id=f"{task.name}-{label}-{index}",
         prompt=entry["question"],
@@ -117,7 +121,7 @@ def _problem(task: Task, dataset: Any, label: str, index: int) -> Problem:
         source=f"{PREFIX}{task.name}",
         answer=entry["answer"],
         difficulty=task.difficulty,
-        metadata={"reasoning_gym": {"task": task.name, "settings": task.settings, "entry": _plain(entry)}},
+        metadata=metadata | ({"solution": steps} if steps is not None else {}),
     )
 
 

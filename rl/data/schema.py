@@ -40,6 +40,7 @@ def problem_of_row(record: Record) -> Problem:
 def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, str], ...], str]:
     """(messages, prompt) of a field with chat messages. The last one must be the user's; a conversation that is one
     user turn is a prompt and nothing else. Raises `DataError`."""
+    record.field(name)
     turns = record.objects(name)
     for index, turn in enumerate(turns):
         role, content = turn.get("role"), turn.get("content")

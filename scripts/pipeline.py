@@ -1,0 +1,78 @@
+"""From a pretrained model to results: label, select, fine-tune in two gears, gate, Step-SRPO, evaluation, report.
+
+python scripts/pipeline.py configs/smollm2.yaml
+python scripts/pipeline.py configs/smollm2.yaml seed=1 run_dir=runs/smollm2-seed1
+python scripts/pipeline.py configs/smollm2.yaml --dry-run         # check everything, say what is done, train nothing
+
+One command a stage. Kill it at any time and start it again: finished stages are not repeated, finished rows are kept.
+resume=never starts over.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from rl.command import check_light, parser, run
+from rl.config import Config
+from rl.intervals import outcome_lines
+from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, lock, stages
+from rl.run_folder import EVALUATIONS
+from rl.tables import before_after_lines
+
+SCRIPTS = Path(__file__).parent
+
+
+def main(options: Namespace, config: Config) -> None:
+    """Run the stages that are not finished, then print what they came to."""
+    check_light(config)
+    made = stages(config)
+    if options.dry_run:
+        dry_run(options, config, made)
+        return
+    held = lock(config)
+    config = fresh(config, made)
+    for number, stage in enumerate(made, 1):
+        title = f"{number}/{len(made)} {stage.name}: {stage.title}"
+        if is_finished(config, made, stage):
+            print(f"== {title} (done)", flush=True)
+            continue
+        forget_later(config, made, stage)
+        print(f"== {title}", flush=True)
+        started = time.perf_counter()
+        code = call(options, stage, held)
+        if code:
+            print(f"error: stage {stage.name} ended with code {code}; start again to go on there", file=sys.stderr)
+            raise SystemExit(code if code > 0 else 128 - code)
+        finish(config, made, stage)
+        print(f"== {title}: {time.perf_counter() - started:.0f} s", flush=True)
+    before, after = (json.loads((Path(config.run_dir) / name).read_text()) for name in EVALUATIONS)
+    print("\n" + "\n".join([*before_after_lines(before, after), "", *outcome_lines(before, after)]))
+
+
+def call(options: Namespace, stage: Stage, held: int) -> int:
+    """Run one script; its error has been printed by itself."""
+    common = [] if stage.script == "report.py" else [options.config, *options.overrides, "resume=auto"]
+    command = [sys.executable, str(SCRIPTS / stage.script), *common, *stage.arguments]
+    return subprocess.run(command, check=False, pass_fds=(held,)).returncode
+
+
+def dry_run(options: Namespace, config: Config, made: Sequence[Stage]) -> None:
+    """The stages and where they stand; then the dry runs of fine-tuning and RL on the data as configured."""
+    for number, stage in enumerate(made, 1):
+        done = config.resume == "auto" and is_finished(config, made, stage)
+        print(f"{number}/{len(made)} {stage.name}: {stage.title} ({'done' if done else 'to do'})", flush=True)
+    for script in ("cold_start.py", "train.py"):
+        command = [sys.executable, str(SCRIPTS / script), options.config, *options.overrides, "--dry-run"]
+        code = subprocess.run(command, check=False).returncode
+        if code:
+            raise SystemExit(code)
+
+
+if __name__ == "__main__":
+    arguments = parser(__doc__ or "")
+    arguments.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    run(main, arguments)

@@ -1,0 +1,50 @@
+"""rl/intervals.py: what auto loses and saves, with intervals over the problems."""
+
+from __future__ import annotations
+
+import pytest
+
+from rl.intervals import captured, interval, lost, outcome_lines, paired, token_share
+
+
+def row(index, direct, auto, *, think=(1.0, 40)):
+    return {"id": str(index), "difficulty": None, "think": think, "no_think": direct, "auto": auto, "thinks": False}
+
+
+def evaluation(right_auto=10):
+    """Ten problems: five that direct answers solve with 4 tokens, five that only 40 tokens of thinking do."""
+    easy = [row(i, (1.0, 4), (1.0, 4)) for i in range(5)]
+    hard = [row(i, (0.0, 4), (float(i < right_auto), 40)) for i in range(5, 10)]
+    return {"problems": easy + hard}
+
+
+def test_a_policy_that_routes_like_the_oracle_loses_nothing_and_captures_all():
+    pairs = paired(evaluation(), evaluation())
+    assert (lost(pairs), token_share(pairs), captured(pairs)) == (0.0, 0.55, 1.0)
+
+
+def test_the_better_and_the_shorter_forced_think_of_before_and_after_is_the_measure():
+    weak = {"problems": [one | {"think": (0.0, 20)} for one in evaluation()["problems"]]}
+    pairs = paired(weak, evaluation())
+    assert (lost(pairs), token_share(pairs)) == (0.0, pytest.approx(22 / 20))
+
+
+def test_an_interval_holds_its_value_and_does_not_hang_on_chance():
+    pairs = paired(evaluation(), evaluation(8))
+    value, low, high = interval(pairs, lost)
+    assert (value, interval(pairs, lost)) == (pytest.approx(0.2), (value, low, high))
+    assert (low, high) == (pytest.approx(0.0), pytest.approx(0.5))
+
+
+def test_the_lines_say_what_passes_and_what_fails():
+    lines = outcome_lines(evaluation(), evaluation(8))
+    assert lines[0] == "10 problems, 95 % intervals over the problems"
+    assert lines[1].startswith(
+        "FAIL  accuracy that auto loses to forced think: 0.200 [0.000, 0.500]; allowed: at most 0.01"
+    )
+    assert lines[2].startswith("pass  tokens of auto / forced think: 0.550 [")
+    assert lines[3].startswith("pass  share of the oracle's saving: 1.000 [")
+
+
+def test_evaluations_that_do_not_list_their_problems_have_no_intervals():
+    assert outcome_lines({}, evaluation()) == ["no intervals: the evaluations do not list the same problems"]
