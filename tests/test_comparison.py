@@ -20,7 +20,7 @@ from rl.comparison import (
 )
 from rl.comparison_report import markdown, picture, show
 from rl.comparison_runs import Plan
-from rl.comparison_tuning import combinations, read_settings, score, write_tuned
+from rl.comparison_tuning import combinations, quality, read_settings, score, write_tuned
 from rl.config import ConfigError
 from tests.small_runs import script, settings, write_config
 
@@ -168,7 +168,11 @@ def test_a_grid_gives_every_combination():
 
 
 def test_failed_and_collapsed_runs_are_worth_nothing_in_tuning():
-    assert score([cell(utility=0.8), cell(utility=0.9, collapsed=True), {"error": "x"}]) == pytest.approx(0.8 / 3)
+    cells = [cell(utility=0.8), cell(utility=0.9, collapsed=True), {"error": "x"}]
+    assert score(cells) == pytest.approx(0.8 / 3)
+    assert quality(cells) == (pytest.approx(0.8 / 3), pytest.approx(1.7 / 3))
+    # Where everything collapsed, the better end wins.
+    assert quality([cell(utility=0.8, collapsed=True)]) > quality([cell(utility=0.7, collapsed=True)])
 
 
 def test_tuned_settings_are_published_beside_older_ones(tmp_path):
