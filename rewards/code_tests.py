@@ -8,6 +8,8 @@ problem without tests is a `ValueError`; broken machinery raises.
 
 from __future__ import annotations
 
+import functools
+import json
 import re
 
 from rewards.code_prompt import complete, with_helpers
@@ -37,8 +39,10 @@ def code_tests(
     wall_s: float = Limits.wall_s,
     memory_mb: int = Limits.memory_mb,
     output_kb: int = Limits.output_kb,
+    reuse: bool = False,
 ) -> float:
-    """The fraction of `rollout.problem.tests` passed, within these limits for all tests together."""
+    """The fraction of `rollout.problem.tests` passed, within these limits for all tests together. With `reuse` a
+    program that was run on the same tests before is not run again: for programs whose results do not change."""
     problem = rollout.problem
     if not problem.tests:
         raise ValueError(f"problem {problem.id!r} has no tests: the code reward needs at least one")
@@ -49,7 +53,12 @@ def code_tests(
     tests = [with_helpers(test, problem.prompt) for test in problem.tests]
     limits = Limits(cpu_s=cpu_s, wall_s=wall_s, memory_mb=memory_mb, output_kb=output_kb)
     try:
-        result = run_tests(program, tests, limits)
+        passed = _known(program, json.dumps(tests), limits) if reuse else run_tests(program, tests, limits).passed
     except ValueError as error:
         raise ValueError(f"problem {problem.id!r}: {error}") from error
-    return sum(result.passed) / len(result.passed)
+    return sum(passed) / len(passed)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _known(program: str, tests: str, limits: Limits) -> list[bool]:
+    return run_tests(program, json.loads(tests), limits).passed

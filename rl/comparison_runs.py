@@ -1,6 +1,6 @@
 """The runs behind a comparison: for every world, seed and algorithm one folder, each finished one kept.
 
-    FOLDER/WORLD/seedS/cold_start/   the start that all algorithms share, with its evaluations
+    FOLDER/WORLD/seedS/cold_start/   a start that all algorithms share, with its evaluations
     FOLDER/WORLD/seedS/ALGORITHM/    one run: metrics.jsonl, config.json, eval.json, log.txt, cell.json (written last)
 
 All runs happen in this process, one after the other: importing the libraries takes longer than some of the runs. What
@@ -31,12 +31,14 @@ CELL = "cell.json"
 @dataclass(frozen=True)
 class Plan:
     """Everything but world, seed and algorithm: the configuration file, its overrides, the folder, and for each
-    algorithm its tuned settings as `section.key` → value. World "" is the configuration's own data."""
+    algorithm its tuned settings as `section.key` → value. World "" is the configuration's own data. `starts`: the seeds
+    of the cold starts and their data that runs take in turn; empty: each run's own seed."""
 
     config: str
     overrides: Sequence[str]
     folder: Path
     tuned: Mapping[str, Mapping[str, Any]]
+    starts: Sequence[int] = ()
 
     def settings(self, world: str, seed: int, algorithm: str = "", tuned: Mapping[str, Any] | None = None) -> Config:
         """The configuration of one run; without an algorithm, of its cold start."""
@@ -46,9 +48,15 @@ class Plan:
         if algorithm:
             chosen = self.tuned.get(algorithm, {}) if tuned is None else tuned
             # The configuration's own parameters belong to the algorithm that it names, not to this one.
-            start += [f"algorithm={{name: {json.dumps(algorithm)}}}", f"model.path={place / 'cold_start' / 'model'}"]
+            model = self.place(world, self.start(seed)) / "cold_start" / "model"
+            start += [f"algorithm={{name: {json.dumps(algorithm)}}}", f"model.path={model}"]
+            start += [f"data.seed={self.start(seed)}"]
             start += [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
         return load_config(self.config, [*own, *self.overrides, *start])
+
+    def start(self, seed: int) -> int:
+        """The seed of a run's cold start and data."""
+        return self.starts[seed % len(self.starts)] if self.starts else seed
 
     def place(self, world: str, seed: int) -> Path:
         """The folder of a world's seed."""
@@ -78,7 +86,8 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
 
 
 def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The evaluations of a world's shared start, on all test problems and on the probe's; made where missing."""
+    """The evaluations of a run's cold start, on all test problems and on the probe's; made where missing."""
+    seed = plan.start(seed)
     place = plan.place(world, seed)
     files = [place / "cold_start" / name for name in ("eval.json", "eval_probe.json")]
     if not all(file.is_file() for file in files):

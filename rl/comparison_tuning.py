@@ -5,7 +5,8 @@ A grid file names for each algorithm its most sensitive settings and their value
     grpo: {trainer.learning_rate: [1.0e-4, 3.0e-4], rollout.temperature: [0.7, 1.0]}
 
 All combinations run; the one with the highest mean U over the tuning worlds and seeds is written to a file that the
-table is then made with. A run that failed or collapsed counts with a U of 0.
+table is then made with. A run that failed or collapsed counts with a U of 0; among settings whose runs all did, the U
+that the collapsed ones ended with decides.
 """
 
 from __future__ import annotations
@@ -58,6 +59,11 @@ def score(cells: Sequence[Mapping[str, Any]]) -> float:
     return sum(0.0 if "error" in c or c["collapsed"] else c["utility"] for c in cells) / len(cells)
 
 
+def quality(cells: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
+    """What the best settings have most of: the score, then the mean U with collapsed runs as they ended."""
+    return score(cells), sum(cell.get("utility", 0.0) for cell in cells) / len(cells)
+
+
 def tune(
     plan: Plan,
     grids: Mapping[str, Mapping[str, Any]],
@@ -73,9 +79,10 @@ def tune(
         scores = []
         for settings in combinations(grids.get(name, {}), name):
             cells = [_run(plan, world, seed, name, settings, show) for world in worlds for seed in seeds]
-            scores.append((score(cells), settings))
-            tried.append({"algorithm": name, "settings": settings, "utility": scores[-1][0]})
-            show(f"{name} {settings}: mean U {scores[-1][0]:.3f}")
+            scores.append((quality(cells), settings))
+            value, utility = scores[-1][0]
+            tried.append({"algorithm": name, "settings": settings, "score": value, "utility": utility})
+            show(f"{name} {settings}: score {value:.3f}, mean U {utility:.3f}")
         best[name] = max(scores, key=lambda pair: pair[0])[1]
         show(f"{name}: best {best[name]}")
     return best, tried

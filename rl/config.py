@@ -23,7 +23,8 @@ class DataConfig:
     """`train` and `test`: a jsonl, json or parquet file, a folder or pattern of them, a hub id
     (`hub:openai/gsm8k:main:train`), `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world. `path` is a
     folder in front of relative files. `format` names the adapter, see docs/data.md. `on_bad_row`: stop, or skip up to
-    the share `max_bad_share`. Of the gold answers that are tried, at most `max_bad_gold` may fail their reward."""
+    the share `max_bad_share`. Of the gold answers that are tried, at most `max_bad_gold` may fail their reward. `seed`
+    draws the problems of an embedded world (null: the run's own seed)."""
 
     path: str = ""
     train: str = "tiny"
@@ -32,6 +33,7 @@ class DataConfig:
     on_bad_row: str = "stop"
     max_bad_share: float = 0.05
     max_bad_gold: float = 0.1
+    seed: int | None = None
     train_size: int | None = None
     test_size: int | None = None
     shares: dict[str, float] = field(default_factory=dict)

@@ -36,7 +36,7 @@ from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.algorithms.base import Algorithm, group_advantages
-from rl.algorithms.group import free_choices
+from rl.algorithms.group import free_choices, judge_targets
 from rl.balanced_trainer import BalancedGRPOTrainer
 from rl.checkpoints import COMPLETE, HISTORY, RUN_STATE
 from rl.coin import coin_log_probs
@@ -194,15 +194,16 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
 
     def _advantages(self) -> tuple[list[float], list[float], list[float]]:
         """Judge and answer advantage and switch weight of every rollout of this rank, each of shape (B,)."""
-        think, chosen = self._over_ranks(*free_choices(self._groups))
-        share, progress = think / chosen if chosen else None, self._progress()
+        think, chosen, target, decided = self._over_ranks(*free_choices(self._groups), *judge_targets(self._groups))
+        progress = self._progress()
         parts = [
             group_advantages(
                 self.algorithm,
                 group,
                 progress=progress,
                 history=self.history.counts(group.problem),
-                batch_think_share=share,
+                batch_think_share=think / chosen if chosen else None,
+                batch_target_share=target / decided if decided else None,
             )
             for group in self._groups
         ]

@@ -25,7 +25,7 @@ def main(options: Namespace, config: Config) -> None:
     worlds = list(WORLDS) if options.worlds == ["all"] else options.worlds or [""]
     folder = Path(config.run_dir)
     tuned = read_settings(options.tuned) if options.tuned and not options.tune else {}
-    plan = Plan(options.config, options.overrides, folder, tuned)
+    plan = Plan(options.config, options.overrides, folder, tuned, options.starts)
     grids = read_settings(options.tune) if options.tune else {}
     for name in options.algorithms:
         if options.tune and name not in grids:
@@ -50,6 +50,9 @@ if __name__ == "__main__":
         "--algorithms", required=True, type=names_of, metavar="A,B", help="names or file.py:function"
     )
     arguments.add_argument("--seeds", default="0-4", type=seeds_of, help="0-4 or 1,3")
+    arguments.add_argument(
+        "--starts", default=[], type=seeds_of, help="seeds of the cold starts, taken in turn; without: each run's own"
+    )
     arguments.add_argument("--worlds", default=[], type=names_of, metavar="W,V", help="small worlds, or all of them")
     arguments.add_argument("--tune", default="", metavar="FILE", help="a grid of settings by algorithm to try")
     arguments.add_argument("--tuned", default="", metavar="FILE", help="the best settings: read, or written by --tune")

@@ -1,5 +1,7 @@
 """The reward `code`: extraction of the program, the fraction, and what raises."""
 
+import time
+
 import pytest
 
 from rewards.code_tests import code_tests, extract_program
@@ -76,3 +78,18 @@ def test_a_problem_without_tests_is_an_error_that_names_it():
 def test_a_problem_with_a_malformed_test_is_an_error_that_names_both():
     with pytest.raises(ValueError, match=r"problem 'p8': tests\[0\]: keys \['call'\]"):
         code_tests(rollout(RIGHT, tests=({"call": "double"},), problem_id="p8"))
+
+
+def test_with_reuse_a_program_runs_once_on_the_same_tests():
+    clock = "import time\ndef double(x):\n    return time.time_ns()\n"
+    seen = ({"call": "double", "args": [1], "expected": 0},)
+    with_clock = rollout(clock, seen)
+    assert code_tests(with_clock, reuse=True) == 0.0
+    begun = time.perf_counter()
+    for _ in range(200):
+        code_tests(with_clock, reuse=True)
+    assert time.perf_counter() - begun < 0.2  # a run of its own takes 5 ms at the very least
+    assert code_tests(rollout(RIGHT), reuse=True) == 1.0
+    assert code_tests(rollout(RIGHT, seen), reuse=True) == 0.0
+    with pytest.raises(ValueError, match="problem 'p1'"):
+        code_tests(rollout(RIGHT, ({"nothing": 1},)), reuse=True)

@@ -19,7 +19,8 @@ from rl.comparison import (
     utility,
 )
 from rl.comparison_report import markdown, picture, show
-from rl.comparison_tuning import combinations, read_settings, score, write_tuned
+from rl.comparison_runs import Plan
+from rl.comparison_tuning import combinations, quality, read_settings, score, write_tuned
 from rl.config import ConfigError
 from tests.small_runs import script, settings, write_config
 
@@ -120,13 +121,15 @@ def test_a_run_that_never_gets_there_counts_with_all_its_tokens():
 def test_over_the_worlds_the_mean_and_the_distance_to_the_best():
     rows = {
         "x": {"a": summary([cell(utility=0.8)]), "b": summary([cell(utility=0.7, collapsed=True)])},
-        "y": {"a": summary([cell(utility=0.5)]), "b": summary([cell(utility=0.8)])},
+        "y": {"a": summary([cell(utility=0.5, reach=None)]), "b": summary([cell(utility=0.8)])},
     }
     found = overall(rows)
     assert found["a"] == {
         "worlds": 2,
         "utility": pytest.approx(0.65),
         "behind": pytest.approx(0.3),
+        "reach": 300.0,
+        "reached": 1,
         "collapsed": 0,
         "runs": 2,
     }
@@ -140,6 +143,7 @@ def test_the_tables_show_means_intervals_and_what_failed():
     # t = 12.706, s = 0.0707, n = 2
     assert "| a | 2 | 0.750 ± 0.635 |" in text
     assert "| > 300 ± 2541 (1 of 2) | 0 |" in text
+    assert "| a | 1 | 0.750 | 0.000 | > 300 (1 of 2) | 0 of 2 |" in text
     assert "- failed: kind seed 2 a: it broke" in text
     assert show(Interval(0.5, None, 1), 1) == "0.5"
 
@@ -164,7 +168,11 @@ def test_a_grid_gives_every_combination():
 
 
 def test_failed_and_collapsed_runs_are_worth_nothing_in_tuning():
-    assert score([cell(utility=0.8), cell(utility=0.9, collapsed=True), {"error": "x"}]) == pytest.approx(0.8 / 3)
+    cells = [cell(utility=0.8), cell(utility=0.9, collapsed=True), {"error": "x"}]
+    assert score(cells) == pytest.approx(0.8 / 3)
+    assert quality(cells) == (pytest.approx(0.8 / 3), pytest.approx(1.7 / 3))
+    # Where everything collapsed, the better end wins.
+    assert quality([cell(utility=0.8, collapsed=True)]) > quality([cell(utility=0.7, collapsed=True)])
 
 
 def test_tuned_settings_are_published_beside_older_ones(tmp_path):
@@ -174,6 +182,16 @@ def test_tuned_settings_are_published_beside_older_ones(tmp_path):
     assert read_settings(file) == {"a": {"trainer.kl": 0.1}, "b": {}}
     assert "seeds 100 of kind" in file.read_text()
     assert [row["algorithm"] for row in json.loads((tmp_path / "tuned.json").read_text())["tried"]] == ["a", "b"]
+
+
+def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
+    plan = Plan(str(small(tmp_path)), [], tmp_path, {}, (10, 20))
+    configs = {seed: plan.settings("kind", seed, "grpo") for seed in (0, 1, 2)}
+    assert [config.data.seed for config in configs.values()] == [10, 20, 10]
+    assert [config.seed for config in configs.values()] == [0, 1, 2]
+    assert configs[2].model.path == str(tmp_path / "kind" / "seed10" / "cold_start" / "model")
+    own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")
+    assert (own.data.seed, own.model.path) == (2, str(tmp_path / "kind" / "seed2" / "cold_start" / "model"))
 
 
 # --- the command -----------------------------------------------------------------------------------------------------

@@ -238,6 +238,15 @@ def test_the_embedded_world_follows_the_seed_alone():
     assert load_problems(config_of(**TINY), "train") != load_problems(config_of(**TINY, seed=1), "train")
 
 
+def test_the_embedded_world_may_have_a_seed_of_its_own():
+    def prompts(**keys):
+        config = parse_config({"data": {**TINY, **keys.pop("data", {})}, **keys})
+        return [p.prompt for split in ("train", "test") for p in load_problems(config, split)]
+
+    assert prompts(seed=5, data={"seed": 2}) == prompts(seed=2)
+    assert prompts(seed=5, data={"seed": 2}) != prompts(seed=5)
+
+
 def test_the_embedded_world_without_shares_is_refused():
     with pytest.raises(DataError, match=r"data\.shares is \{\}; allowed: shares of 0 or more"):
         load_problems(config_of(), "train")

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rewards.judge import PassCounts
+from rl.targets import judge_target
 from rollout.errors import UserError
 from rollout.types import MODES, Mode, Problem, RolloutGroup
 
@@ -30,6 +31,8 @@ class GroupArrays:
 
     What only some need: `necessity` the problem's own label; `history` the pass counts of earlier visits by mode;
     `batch_think_share` the share of thinking among the free choices of the whole batch (None: nobody chose);
+    `batch_target_share` the share of the batch's problems whose judge reward prefers thinking, among those where it
+    prefers a mode (None: nowhere);
     `reference_accuracy` the pass rate of a reference policy on this problem (None: unknown).
     """
 
@@ -45,6 +48,7 @@ class GroupArrays:
     necessity: Mode | None = None
     history: Mapping[str, PassCounts] = field(default_factory=dict)
     batch_think_share: float | None = None
+    batch_target_share: float | None = None
     reference_accuracy: float | None = None
 
     def mask(self, mode: Mode | None) -> NDArray[np.bool_]:
@@ -98,6 +102,7 @@ def group_arrays(
     *,
     history: Mapping[str, PassCounts] | None = None,
     batch_think_share: float | None = None,
+    batch_target_share: float | None = None,
 ) -> GroupArrays:
     """The arrays of a scored group; `history` are the problem's pass counts before this visit."""
     rollouts = group.rollouts
@@ -114,6 +119,7 @@ def group_arrays(
         necessity=group.problem.necessity,
         history=history or {},
         batch_think_share=batch_think_share,
+        batch_target_share=batch_target_share,
         reference_accuracy=_reference_accuracy(group.problem, history or {}),
     )
 
@@ -133,3 +139,9 @@ def free_choices(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(thinking, all) of the rollouts whose mode the policy chose; add them up over ranks."""
     modes = [r.mode for g in groups for r in g.rollouts if not r.forced and not r.broken and r.mode is not None]
     return modes.count("think"), len(modes)
+
+
+def judge_targets(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
+    """(preferring thinking, preferring a mode) of the problems, by their judge rewards; add them up over ranks."""
+    targets = [target for target in map(judge_target, groups) if target is not None]
+    return targets.count("think"), len(targets)

@@ -8,6 +8,7 @@
     history             {mode: pass rate} or {mode: (successes, trials)} of earlier visits
     necessity           think or no_think, the problem's label
     batch_think_share   in [0, 1] (default: unknown)
+    batch_target_share  in [0, 1] (default: unknown)
     reference_accuracy  a number (default: the history's pass rate of thinking, else unknown)
 """
 
@@ -33,6 +34,7 @@ CONTEXT = (
     "history",
     "necessity",
     "batch_think_share",
+    "batch_target_share",
     "reference_accuracy",
 )
 
@@ -67,6 +69,7 @@ def group_from_lists(
         necessity=_mode(given.get("necessity"), "necessity"),
         history=history,
         batch_think_share=_optional(given, "batch_think_share", 0.0, 1.0),
+        batch_target_share=_optional(given, "batch_target_share", 0.0, 1.0),
         reference_accuracy=_optional(given, "reference_accuracy") if "reference_accuracy" in given else reference,
     )
 

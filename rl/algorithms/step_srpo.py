@@ -8,7 +8,9 @@ choice, docs/algorithm.md says why. M_i is the mode of rollout i, R̄_m and σ_m
 
 A mode with one rollout has no baseline: its A_answer is 0, as is that of a mode with σ_m < 1e-3 when it is divided.
 A rollout without a switch has A_judge = −κ on all its tokens and no answer step. π is taken over the two switches,
-q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. `bracket` adds, with that weight, HiPO's
+q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. `balance` weighs A_judge of a problem whose
+judge rewards prefer mode m by min(½ / share of such problems in the batch, balance): both targets then push alike and
+the shared bias of the decision stays where it is; 1 is off. `bracket` adds, with that weight, HiPO's
 judge bracket (hipo.py), off by default. Assumes at least two rollouts of each mode; the forced floor sees to it.
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
@@ -16,11 +18,14 @@ Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from rl.algorithms.base import Algorithm, one_of
 from rl.algorithms.group import Array, GroupArrays, within_modes
 from rl.algorithms.hipo import judge_bracket
+from rollout.errors import UserError
 from rollout.types import MODES
 
 
@@ -29,6 +34,7 @@ def advantages(
     *,
     kappa: float = 1.0,
     baseline: str = "none",
+    balance: float = 1.0,
     answer_scale: str = "none",
     truncated_answer: str = "train",
     bracket: float = 0.0,
@@ -37,7 +43,7 @@ def advantages(
 ) -> tuple[Array, Array]:
     """(A_judge, A_answer), each of shape (G,). Raises `UserError` on an unknown option."""
     one_of("truncated_answer", truncated_answer, ("train", "skip"))
-    judge_G = kappa * (group.judge_G - _judge_baseline(group, baseline))
+    judge_G = kappa * _balance_weight(group, balance) * (group.judge_G - _judge_baseline(group, baseline))
     if bracket:
         judge_G = judge_G + bracket * judge_bracket(group, omega=omega, gamma=gamma)
     judge_G = np.where(group.mask(None), -kappa, judge_G)
@@ -45,6 +51,18 @@ def advantages(
     if truncated_answer == "skip":
         answer_G = np.where(group.truncated_G > 0, 0.0, answer_G)
     return judge_G, answer_G
+
+
+def _balance_weight(group: GroupArrays, most: float) -> float:
+    """What the group's problem counts, so that both targets push alike over the batch; at most `most`, 1: all alike."""
+    if not 1 <= most < math.inf:
+        raise UserError(f"algorithm.balance is {most}; allowed: 1 (off) or more")
+    values = [group.judge_G[group.mask(m)].mean() if group.mask(m).any() else None for m in MODES]
+    think, direct = values
+    if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
+        return 1.0
+    share = group.batch_target_share if think > direct else 1 - group.batch_target_share
+    return min(0.5 / share, most) if share > 0 else most
 
 
 def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:

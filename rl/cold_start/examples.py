@@ -118,10 +118,19 @@ def usable_pairs(
     pairs: Sequence[Pair], rng: random.Random, protocol: DecisionProtocol, max_length: int, *, manual: bool = False
 ) -> Iterator[list[Row]]:
     """Endless passes over the pairs as [think row, direct row]. Raises `ConfigError` when none is short enough."""
+    known: dict[tuple[int, str], Row] = {}
+
+    def row(one: Example) -> Row:
+        # Every pass meets the same examples: most of a small run's time would go into their tokens.
+        key = (id(one), rng.choice(one.judge_words))
+        if key not in known:
+            known[key] = example_row(one, key[1], protocol, manual=manual)
+        return known[key]
+
     while True:
         found = False
         for pair in rng.sample(pairs, len(pairs)):
-            rows = [example_row(one, rng.choice(one.judge_words), protocol, manual=manual) for one in pair]
+            rows = [row(one) for one in pair]
             if all(len(one["input_ids"]) <= max_length for one in rows):
                 found = True
                 yield rows

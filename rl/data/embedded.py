@@ -24,8 +24,9 @@ def embedded_problems(config: Config, where: str, split: str, size: int | None) 
         levels = ", ".join(world.levels)
         raise DataError(f"data.shares is {dict(shares)}; allowed: shares of 0 or more for the levels {levels}")
     test_size = config.data.test_size or 500
-    test = [w.problem for w in world.draw(test_size, TEST_SEED + config.seed, shares, frozenset())]
+    seed = config.seed if config.data.seed is None else config.data.seed
+    test = [w.problem for w in world.draw(test_size, TEST_SEED + seed, shares, frozenset())]
     if split == "test":
         return test
     held_out = frozenset(p.prompt for p in test)
-    return [w.problem for w in world.draw(size or 2000, TRAIN_SEED + config.seed, shares, held_out)]
+    return [w.problem for w in world.draw(size or 2000, TRAIN_SEED + seed, shares, held_out)]

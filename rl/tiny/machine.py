@@ -1,8 +1,9 @@
 """Small worlds of a machine with eight states: each move is a fixed permutation of them, drawn once.
 
 A problem such as ``3 a . c ~ b`` starts in state 3 and makes the moves a, c, b; fillers do nothing. Its difficulty is
-the number of moves. One move is a table that a forward pass can hold; several, being permutations without any pattern,
-are not, unless the states are written out:
+the number of moves, no two of them the same, so that a written-out step tells where in the prompt the next one is. One
+move is a table that a forward pass can hold; several, being permutations without any pattern, are not, unless the
+states are written out:
 
     thinking:  a 5 c 2 b 7
 
@@ -44,7 +45,7 @@ TABLES = permutations(MOVES, STATES)
 def chain(rng: random.Random, level: str) -> tuple[str, str, str]:
     """(prompt, answer, thinking) of a problem with this many moves; level ``none`` has no answer to find."""
     hopeless = level == "none"
-    moves = [rng.choice(MOVES) for _ in range(rng.randint(1, SHORTEST) if hopeless else int(level))]
+    moves = rng.sample(MOVES, rng.randint(1, SHORTEST) if hopeless else int(level))
     start = rng.choice(STATES)
     words, state = [], start
     for move in moves:
@@ -57,7 +58,7 @@ def chain(rng: random.Random, level: str) -> tuple[str, str, str]:
 
 def kind(rng: random.Random, level: str) -> tuple[str, str, str]:
     """(prompt, answer, thinking): ``moves`` makes three to six moves, ``void`` shows as many that do nothing."""
-    moves = [rng.choice(MOVES) for _ in range(rng.randint(3, LONGEST))]
+    moves = rng.sample(MOVES, rng.randint(3, LONGEST))
     start = state = rng.choice(STATES)
     words = []
     for move in moves:

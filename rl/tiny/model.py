@@ -55,7 +55,8 @@ def model_of(path: str, tokenizer: PreTrainedTokenizerBase, seed: int) -> Qwen3F
     size = re.fullmatch(r"tiny:([1-9]\d{0,3})x([1-9]\d?)", path)
     if size is None or int(size[1]) % 8:
         raise UserError(f"model.path is {path!r}; allowed: tiny, or tiny:WIDTHxLAYERS with a width divisible by 8")
-    return build_model(tokenizer, seed, hidden=int(size[1]), layers=int(size[2]))
+    # Rows of length 1 learn the tables several times faster than those of transformers' 0.02.
+    return build_model(tokenizer, seed, hidden=int(size[1]), layers=int(size[2]), spread=int(size[1]) ** -0.5)
 
 
 def _word_level(decisions: Sequence[str], words: Sequence[str], pieces: str) -> PreTrainedTokenizerFast:
@@ -79,8 +80,10 @@ def _word_level(decisions: Sequence[str], words: Sequence[str], pieces: str) -> 
     )
 
 
-def build_model(tokenizer: PreTrainedTokenizerBase, seed: int, hidden: int = 128, layers: int = 3) -> Qwen3ForCausalLM:
-    """A randomly initialised Qwen3 of `layers` layers and width `hidden`."""
+def build_model(
+    tokenizer: PreTrainedTokenizerBase, seed: int, hidden: int = 128, layers: int = 3, spread: float = 0.02
+) -> Qwen3ForCausalLM:
+    """A randomly initialised Qwen3 of `layers` layers and width `hidden`; `spread` is the std of its weights."""
     set_seed(seed)
     config = Qwen3Config(
         vocab_size=len(tokenizer),
@@ -90,6 +93,7 @@ def build_model(tokenizer: PreTrainedTokenizerBase, seed: int, hidden: int = 128
         num_attention_heads=4,
         num_key_value_heads=4,
         head_dim=hidden // 4,
+        initializer_range=spread,
         max_position_embeddings=128,
         tie_word_embeddings=True,
         pad_token_id=tokenizer.pad_token_id,

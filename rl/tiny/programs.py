@@ -26,7 +26,7 @@ ARGUMENTS = (11, 22, 33, 44)
 
 def program(rng: random.Random, level: str) -> tuple[str, str, str]:
     """(prompt, answer, thinking) of a problem with this many moves."""
-    moves = [rng.choice(NAMES) for _ in range(int(level))]
+    moves = rng.sample(NAMES, int(level))
     indices = list(INDICES)
     words: list[str] = []
     for move in moves:

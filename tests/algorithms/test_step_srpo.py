@@ -4,7 +4,7 @@ tie within the margin)."""
 import math
 
 import pytest
-from algorithm_helpers import run
+from algorithm_helpers import computed, run
 from factories import make_group
 
 from rl.algorithms import build_algorithm
@@ -118,3 +118,53 @@ def test_a_truncated_answer_can_be_left_out():
 def test_an_unknown_option_names_what_is_allowed(option, value, allowed):
     with pytest.raises(UserError, match=f"algorithm.{option} is '{value}'; allowed: {allowed}"):
         run("TN", (1, 0), **{option: value})
+
+
+# --- balanced targets ------------------------------------------------------------------------------------------------
+
+
+def balanced(modes, q, share, **params):
+    context = {"judge_scores": q, "batch_target_share": share}
+    return computed("step_srpo", modes, [0.0] * len(modes), context=context, **params)[0]
+
+
+def test_balance_weighs_each_target_by_half_over_its_share():
+    # A quarter of the problems prefer thinking: they count 0.5 / 0.25, the others 0.5 / 0.75.
+    assert balanced("TTNN", [1, 1, 0, 0], 0.25, balance=4.0) == [2.0, 2.0, 0.0, 0.0]
+    assert balanced("TTNN", [0, 0, 1, 1], 0.25, balance=4.0) == pytest.approx([0.0, 0.0, 2 / 3, 2 / 3])
+
+
+def test_balance_is_the_most_that_a_problem_counts():
+    assert balanced("TN", [1, 0], 0.05, balance=3.0) == [3.0, 0.0]
+    assert balanced("TN", [1, 0], 0.0, balance=3.0) == [3.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("modes", "q", "share", "balance"),
+    [
+        ("TTNN", [1, 1, 0, 0], 0.25, 1.0),
+        ("TTNN", [1, 1, 0, 0], None, 4.0),
+        ("TTNN", [0, 0, 0, 0], 0.25, 4.0),
+        ("TTT", [1, 1, 1], 0.25, 4.0),
+    ],
+    ids=["off", "no share known", "no target", "one mode"],
+)
+def test_without_a_target_or_a_share_nothing_is_weighed(modes, q, share, balance):
+    assert balanced(modes, q, share, balance=balance) == q
+
+
+def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
+    judge, answer = computed(
+        "step_srpo",
+        "TTN-",
+        [1.0, 0.0, 1.0, 0.0],
+        context={"judge_scores": [1, 1, 0, 0], "batch_target_share": 0.25},
+        balance=4.0,
+    )
+    assert judge == [2.0, 2.0, 0.0, -1.0]
+    assert answer == [0.5, -0.5, 0.0, 0.0]
+
+
+def test_a_balance_below_one_is_refused():
+    with pytest.raises(UserError, match=r"algorithm.balance is 0.5; allowed: 1 \(off\) or more"):
+        balanced("TN", [1, 0], 0.5, balance=0.5)
