@@ -2,8 +2,8 @@
 
 Method: one trivial program with one test, by tier and test form, with one worker, this process and all its children on
 one core; the peer runs the same program and check by `python -I -S -c`, without any isolation. Rounds alternate between
-all cases and the median round counts, since other work on the machine moves all of them. Not covered: programs that
-compute for long, where the sandbox adds nothing.
+all cases and the median round counts, since other work on the machine moves all of them. `load` is the load average
+at the start: 0 on a quiet machine. Not covered: programs that compute for long, where the sandbox adds nothing.
 
     python benchmarks/sandbox.py --json out.json [--quick]
 """
@@ -117,12 +117,14 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="a few seconds instead of half a minute")
     arguments = parser.parse_args()
     os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    load = round(os.getloadavg()[0], 1)
     rows = measure(*((5, 30) if arguments.quick else (9, 100)))
     for row in rows:
         print(f"{row['case']:52} {row['ours']:>8} peer {row['peer']:>8} ratio {row['ratio']:>6}")
     report = {
         "rows": rows,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, one used",
+        "load": load,
         "versions": {"python": platform.python_version(), "kernel": platform.release(), "landlock": landlock_version()},
     }
     if arguments.json:
