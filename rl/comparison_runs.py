@@ -47,10 +47,11 @@ class Plan:
         start = [f"seed={seed}", f"run_dir={place / (algorithm or '.')}"]
         if algorithm:
             chosen = self.tuned.get(algorithm, {}) if tuned is None else tuned
-            # The configuration's own parameters belong to the algorithm that it names, not to this one.
             model = self.place(world, self.start(seed)) / "cold_start" / "model"
-            start += [f"algorithm={{name: {json.dumps(algorithm)}}}", f"model.path={model}"]
-            start += [f"data.seed={self.start(seed)}"]
+            start += [f"model.path={model}", f"data.seed={self.start(seed)}"]
+            # The configuration's own parameters belong to the algorithm that it names, not to another one.
+            if load_config(self.config, self.overrides).algorithm.get("name") != algorithm:
+                start.append(f"algorithm={{name: {json.dumps(algorithm)}}}")
             start += [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
         return load_config(self.config, [*own, *self.overrides, *start])
 

@@ -190,6 +190,10 @@ def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
     assert [config.data.seed for config in configs.values()] == [10, 20, 10]
     assert [config.seed for config in configs.values()] == [0, 1, 2]
     assert configs[2].model.path == str(tmp_path / "kind" / "seed10" / "cold_start" / "model")
+    assert configs[0].algorithm == {"name": "grpo"}
+    mine = Plan(str(small(tmp_path)), ["algorithm={name: step_srpo, kappa: 2.0}"], tmp_path, {})
+    assert mine.settings("kind", 0, "step_srpo").algorithm == {"name": "step_srpo", "kappa": 2.0}
+    assert mine.settings("kind", 0, "grpo").algorithm == {"name": "grpo"}
     own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")
     assert (own.data.seed, own.model.path) == (2, str(tmp_path / "kind" / "seed2" / "cold_start" / "model"))
 

@@ -203,4 +203,4 @@ def test_a_saved_configuration_is_the_resolved_one_and_loads_again(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_configuration_loads(path):
     config = load_config(path)
-    assert {entry["name"] for entry in config.rewards} & {"math", "code"}
+    assert {entry["name"] for entry in config.rewards} & {"math", "code", "exact"}

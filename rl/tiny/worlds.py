@@ -88,7 +88,7 @@ def _demo(count: int, seed: int, shares: Mapping[str, float], exclude: frozenset
 
 
 _CHAIN_COLD_START = f"cold_start.shares={json.dumps(CHAIN)}"
-_CODE = "rewards=[{name: judge}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
+_CODE = "rewards=[{name: judge, margin: 0.25}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
 _CHAIN = drawn_by(machine.chain)
 _LEVELS = machine.CHAIN_LEVELS
 DEMO = World("demo", demo.LEVELS, {}, _demo)
