@@ -30,10 +30,11 @@ def test_the_better_and_the_shorter_forced_think_of_before_and_after_is_the_meas
 
 
 def test_an_interval_holds_its_value_and_does_not_hang_on_chance():
-    pairs = paired(evaluation(), evaluation(8))
-    value, low, high = interval(pairs, lost)
-    assert (value, interval(pairs, lost)) == (pytest.approx(0.2), (value, low, high))
-    assert (low, high) == (pytest.approx(0.0), pytest.approx(0.5))
+    uneven = {"problems": [row(i, (1.0, 4), (1.0, i * i)) for i in range(40)]}
+    value, low, high = interval(paired(uneven, uneven), token_share)
+    assert value == pytest.approx(513.5 / 40)
+    assert 8 < low < 10 < value < 16 < high < 19
+    assert interval(paired(uneven, uneven), token_share) == (value, low, high)
 
 
 def test_the_lines_say_what_passes_and_what_fails():
