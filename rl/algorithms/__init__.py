@@ -117,8 +117,9 @@ def compute(
     `params` are what a config section may hold, for `step_srpo` also the judge reward's `margin` and `wrong`.
     `context` may hold (see `rl.algorithms.plain`) `judge_scores` (else 1 for the mode that `correct` and `history` call
     right by `margin`, `wrong` for the other), `switch_probs`, `forced`, `truncated`, `necessity`, `history`,
-    `batch_think_share`, `batch_target_share` and `reference_accuracy`. A rollout without a mode has reward 0, whatever `rewards` says. With
-    `forced_switch: importance` judge_G carries the weights. Raises `UserError` naming what is not allowed.
+    `batch_think_share`, `batch_target_share` and `reference_accuracy`. A rollout without a mode has reward 0, whatever
+    `rewards` says. With `forced_switch: importance` judge_G carries the weights. Raises `UserError` naming what is not
+    allowed.
     """
     own = dict(params or {})
     judging = {key: own.pop(key) for key in JUDGE_PARAMETERS if name == "step_srpo" and key in own}
