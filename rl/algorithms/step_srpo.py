@@ -8,10 +8,13 @@ choice, docs/algorithm.md says why. M_i is the mode of rollout i, R̄_m and σ_m
 
 A mode with one rollout has no baseline: its A_answer is 0, as is that of a mode with σ_m < 1e-3 when it is divided.
 A rollout without a switch has A_judge = −κ on all its tokens and no answer step. π is taken over the two switches,
-q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. `balance` weighs A_judge of a problem whose
-judge rewards prefer mode m by min(½ / share of such problems in the batch, balance): both targets then push alike and
-the shared bias of the decision stays where it is; 1 is off. `bracket` adds, with that weight, HiPO's
-judge bracket (hipo.py), off by default. Assumes at least two rollouts of each mode; the forced floor sees to it.
+q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode; the
+forced floor sees to it.
+
+Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer mode m by
+min(½ / share of such problems in the batch, balance), so that both targets push alike and the shared bias of the decision
+stays where it is. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds
+them against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """
@@ -22,8 +25,8 @@ import math
 
 import numpy as np
 
-from rl.algorithms.base import Algorithm, one_of
-from rl.algorithms.group import Array, GroupArrays, within_modes
+from rl.algorithms.base import Algorithm, at_least_zero, one_of
+from rl.algorithms.group import Array, GroupArrays, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
 from rollout.errors import UserError
 from rollout.types import MODES
@@ -35,6 +38,7 @@ def advantages(
     kappa: float = 1.0,
     baseline: str = "none",
     balance: float = 1.0,
+    anchor: float = 0.0,
     answer_scale: str = "none",
     truncated_answer: str = "train",
     bracket: float = 0.0,
@@ -48,6 +52,9 @@ def advantages(
         judge_G = judge_G + bracket * judge_bracket(group, omega=omega, gamma=gamma)
     judge_G = np.where(group.mask(None), -kappa, judge_G)
     answer_G = within_modes(group, answer_scale)
+    at_least_zero("anchor", anchor)
+    if anchor:
+        answer_G = answer_G + anchor * right_answers(group)
     if truncated_answer == "skip":
         answer_G = np.where(group.truncated_G > 0, 0.0, answer_G)
     return judge_G, answer_G

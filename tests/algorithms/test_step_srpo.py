@@ -168,3 +168,18 @@ def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
 def test_a_balance_below_one_is_refused():
     with pytest.raises(UserError, match=r"algorithm.balance is 0.5; allowed: 1 \(off\) or more"):
         balanced("TN", [1, 0], 0.5, balance=0.5)
+
+
+# --- anchored answers ------------------------------------------------------------------------------------------------
+
+
+def test_the_anchor_holds_right_answers_and_nothing_else():
+    judge, answer = computed("step_srpo", "TTNN-", [1.2, 0.2, 1.2, 1.2, 0.0], [1, 0, 1, 1, 0], anchor=0.5)
+    # Thinking: 1.2 and 0.2 around 0.7; direct: all right, held by the anchor alone.
+    assert answer == pytest.approx([1.0, -0.5, 0.5, 0.5, 0.0])
+    assert judge == [0.0, 0.0, 1.0, 1.0, -1.0]
+
+
+def test_a_negative_anchor_is_refused():
+    with pytest.raises(UserError, match="algorithm.anchor is -1.0; allowed: 0 or more"):
+        computed("step_srpo", "TN", [1.0, 1.0], anchor=-1.0)
