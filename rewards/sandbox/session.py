@@ -177,7 +177,7 @@ class Session:
 
     def _take_report(self) -> None:
         report = self._worker.report()
-        if "broken" in report:
+        if report["broken"]:
             raise SandboxError(f"a program could not be confined: {report['broken']}")
         child = self._children[report["id"]]
         child.report = report
@@ -235,7 +235,7 @@ class Session:
             if len(buffer) < 4 + length:
                 return
             try:
-                port.child.frames.append(wire.unpack(bytes(buffer[4 : 4 + length])))
+                port.child.frames.append(wire.loads(bytes(buffer[4 : 4 + length])))
             except wire.WireError:
                 port.child.frames.append(False)  # no answer has this form
             del buffer[: 4 + length]
