@@ -61,4 +61,5 @@ def main(control_fd: int, tier: int, scratch: str) -> None:
     random.seed(0)  # the same program must get the same verdict
     gc.collect()
     gc.freeze()
+    sc.return_free_memory()
     server.run()

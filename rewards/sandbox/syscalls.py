@@ -6,6 +6,7 @@ it when it returns. Not covered: other architectures (`ARCH` is None there, and 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -147,7 +148,11 @@ def dropping_capabilities() -> Call:
 
 def limit_malloc_arenas() -> None:
     """One malloc arena: each further one reserves 64 MB of address space, which the memory limit counts."""
-    try:
+    with contextlib.suppress(AttributeError):  # musl has no mallopt and no arenas
         _libc.mallopt(-8, 1)
-    except AttributeError:  # musl has no mallopt and no arenas
-        return
+
+
+def return_free_memory() -> None:
+    """Give the pages that malloc holds but does not use back to the kernel: a fork copies the table of all pages."""
+    with contextlib.suppress(AttributeError):  # musl
+        _libc.malloc_trim(0)
