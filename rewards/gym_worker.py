@@ -82,6 +82,5 @@ def _confine() -> None:
     if not version or syscalls.ARCH is None:
         raise OSError("this machine lacks Landlock or seccomp, without which no answer is handed to a scorer")
     syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    syscalls.drop_capabilities()
-    landlock.enforce(landlock.ruleset(version, ["/"], []))
+    syscalls.make(syscalls.dropping_capabilities(), landlock.enforcing(landlock.ruleset(version, ["/"], [])))
     seccomp.Filter(processes=False, own_pid_space=False).install(os.getpid())

@@ -32,7 +32,7 @@ def _warm_up() -> None:
     for _ in range(_WARM_UP_ROUNDS):
         trial = program.Program("trial")
         for request in (["load", "def f(x):\n    return [x]"], ["names", ["f"]], ["call", "f", ["l", 1], ["d"]]):
-            wire.unpack(program.reply(trial, request, _TRIAL_BYTES)[4:])
+            wire.loads(program.reply(trial, request, _TRIAL_BYTES)[4:])
         del sys.modules["trial"]
         checker.names_wanted("assert f(2) == 3")
     for name in [m for m in sys.modules if m.split(".")[0] == "rewards"]:
@@ -61,4 +61,5 @@ def main(control_fd: int, tier: int, scratch: str) -> None:
     random.seed(0)  # the same program must get the same verdict
     gc.collect()
     gc.freeze()
+    sc.return_free_memory()
     server.run()

@@ -51,49 +51,54 @@ class Confinement:
         self._hard = {which: resource.getrlimit(which)[1] for which in kinds}  # what the worker itself may use at most
         self._rulesets = {own: self._ruleset(own) for own in (False, True) if self.landlock_version}
         for which, value in _SAME_FOR_ALL.items():
-            self._bound(which, value)
+            sc.make(sc.limiting(which, self._bound(which, value)))
         sc.prctl(sc.PR_SET_NO_NEW_PRIVS, 1)  # as these limits, inherited by every child
         self._filters = {forks: seccomp.Filter(forks, own_pid_space=tier == 1) for forks in (False, True)}
+        if tier == 1:
+            for prepared in self._filters.values():
+                prepared.allow_signals_to(1)  # the pid of every program
 
     def _ruleset(self, scratch: bool) -> int:
         writes = [*namespaces.devices(), *([self._writable] if scratch else [])]
         return landlock.ruleset(self.landlock_version, self._reads, writes)
 
-    def apply(self, limits: dict[str, Any], scratch: bool) -> None:
-        """Confine this process; `scratch` says whether it may write files at all."""
-        os.setsid()
+    def steps(self, limits: dict[str, Any], scratch: bool) -> tuple[sc.Call, ...]:
+        """The calls that confine a process, for `apply` in the child; `scratch`: whether it may write files at all."""
+        steps = [sc.prepare("setsid")]
         if self.tier == 1 and scratch:
             options = f"size={limits['files_mb']}m,nr_inodes={limits['files'] + 1},mode=700"
-            sc.mount("scratch", self._scratch, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, options)
-        sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
-        os.chdir(self._scratch if scratch else "/")
-        self._set_rlimits(limits)
+            steps.append(sc.mounting("scratch", self._scratch, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, options))
+        steps.append(sc.prepare("prctl", sc.PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0))
+        steps.append(sc.prepare("chdir", os.fsencode(self._scratch if scratch else "/")))
+        steps += [sc.limiting(which, self._bound(which, value)) for which, value in self._by_program(limits).items()]
         if self.landlock_version:
-            landlock.enforce(self._rulesets[scratch])
-        sc.drop_capabilities()
+            steps.append(landlock.enforcing(self._rulesets[scratch]))
+        return (*steps, sc.dropping_capabilities())
+
+    def apply(self, steps: tuple[sc.Call, ...], processes: bool) -> None:
+        """Confine this process; `processes`: it may fork."""
+        sc.make(*steps)
         try:
-            self._filters[limits["processes"] > 1].install(1 if self.tier == 1 else os.getpid())
+            self._filters[processes].install(1 if self.tier == 1 else os.getpid())
         except OSError:
             if self.tier != 3:
                 raise
 
-    def _set_rlimits(self, limits: dict[str, Any]) -> None:
-        cpu = math.ceil(limits["cpu_s"]) + 1  # the worker kills on the exact value; this is the backstop
+    def _by_program(self, limits: dict[str, Any]) -> dict[int, int]:
         bounds = {
             resource.RLIMIT_AS: self._base_memory + (limits["memory_mb"] << 20),
-            resource.RLIMIT_CPU: cpu,
+            # the worker kills on the exact value; this is the backstop
+            resource.RLIMIT_CPU: math.ceil(limits["cpu_s"]) + 1,
             resource.RLIMIT_FSIZE: limits["files_mb"] << 20,
             resource.RLIMIT_NOFILE: limits["files"],
         }
         if self._count_processes:
             bounds[resource.RLIMIT_NPROC] = limits["processes"] + limits["threads"] + _OTHERS
-        for which, value in bounds.items():
-            self._bound(which, value)
+        return bounds
 
-    def _bound(self, which: int, value: int) -> None:
+    def _bound(self, which: int, value: int) -> int:
         hard = self._hard[which]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(which, (value, value))
+        return value if hard == resource.RLIM_INFINITY else min(value, hard)
 
 
 def address_space() -> int:

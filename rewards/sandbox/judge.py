@@ -26,6 +26,7 @@ Tests = Sequence[Mapping[str, Any]]
 
 _MAX_CODE = 1 << 20
 _TAIL = 2000
+_LIMITS = Limits()
 _PATIENCE_S = 0.005  # for a program that was given leave to end to do so
 _REASONS = {"wall": "timeout", "cpu": "timeout", "disk": "disk", "threads": "error"}
 
@@ -69,7 +70,7 @@ def run_tests(code: str, tests: Tests, limits: Limits | None = None, pool: Pool 
     A program that is wrong in any way yields a `Result`. Malformed tests raise `ValueError`, a machine without a
     sandbox `SandboxUnavailable`, broken machinery `SandboxError`.
     """
-    limits = limits or Limits()
+    limits = limits or _LIMITS
     forms.validate(tests)
     refusal = _refusal(code)
     if refusal:

@@ -70,6 +70,6 @@ def _allow(ruleset_fd: int, path: str, rights: int) -> None:
         os.close(target)
 
 
-def enforce(ruleset_fd: int) -> None:
-    """Confine this process for good. No-new-privileges must be set."""
-    syscalls.syscall("landlock_restrict_self", ruleset_fd, 0)
+def enforcing(ruleset_fd: int) -> syscalls.Call:
+    """A call that confines this process for good. No-new-privileges must be set."""
+    return syscalls.prepare("landlock_restrict_self", ruleset_fd, 0)

@@ -140,9 +140,17 @@ class Filter:
         self._self_at = [8 * i + 4 for i, insn in enumerate(insns) if insn[0] == _JEQ and insn[3] == _SELF]
         self._buffer = (ctypes.c_char * len(self._code)).from_buffer(self._code)
         self._program = _Program(len(insns), ctypes.addressof(self._buffer))
+        self._call = syscalls.prepare("seccomp", 1, 0, self._program)
+        self._signals = 0
 
     def install(self, pid: int) -> None:
         """Confine this process for good. `pid` is the one it may signal. No-new-privileges must be set."""
-        for at in self._self_at:
-            struct.pack_into("=I", self._code, at, pid)
-        syscalls.syscall("seccomp", 1, 0, self._program)
+        self.allow_signals_to(pid)
+        syscalls.make(self._call)
+
+    def allow_signals_to(self, pid: int) -> None:
+        """Name the one process that may be signalled."""
+        if pid != self._signals:
+            for at in self._self_at:
+                struct.pack_into("=I", self._code, at, pid)
+            self._signals = pid

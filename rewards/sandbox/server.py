@@ -13,19 +13,22 @@ from __future__ import annotations
 
 import _socket
 import array
+import functools
 import json
+import math
 import os
 import select
 import signal
 import time
 from typing import Any
 
-from rewards.sandbox import checker, namespaces, program, reaper
+from rewards.sandbox import checker, namespaces, program, reaper, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
 from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
 
-_MAX_MESSAGE, _MAX_FDS = 1 << 16, 8
+_MAX_MESSAGE, _MAX_FDS = 1 << 13, 8
+_ANCILLARY = _socket.CMSG_LEN(_MAX_FDS * 4)
 _TICK_S = 0.025
 _CONFINE_FAILED = 70
 _PARENT_CHECK_S = 1.0
@@ -34,11 +37,21 @@ _ROLES = {"program": program.serve, "script": program.run_script, "checker": che
 _PROOF = {"cpu_s": 1, "memory_mb": 64, "output_kb": 64, "processes": 1, "threads": 1, "files": 16, "files_mb": 1}
 
 
+class Plan:
+    """What the children of one role under one set of limits have in common, prepared before they are forked."""
+
+    def __init__(self, limits: dict[str, Any], role: str, steps: tuple[sc.Call, ...], descriptors: int) -> None:
+        self.limits, self.steps = limits, steps
+        self.serve, self.output = _ROLES[role], limits["output_kb"] << 10
+        kept = ((descriptors, LIBRARY - 1), (LIBRARY + 1, 0x7FFFFFFF))
+        self.close_others = [sc.prepare("close_range", first, last, 0) for first, last in kept]
+
+
 class Child:
     """A running child and what it may use."""
 
-    def __init__(self, number: int, pid: int, limits: dict[str, Any], deadline: float) -> None:
-        self.number, self.pid, self.limits, self.deadline = number, pid, limits, deadline
+    def __init__(self, number: int, pid: int, limits: dict[str, Any], cpu_s: float, deadline: float) -> None:
+        self.number, self.pid, self.limits, self.cpu_s, self.deadline = number, pid, limits, cpu_s, deadline
         self.reason = "exit"
 
     def cpu(self) -> float:
@@ -53,7 +66,7 @@ class Server:
     """One worker: answers its parent until the socket closes."""
 
     def __init__(self, control: _socket.socket, tier: int, scratch: str) -> None:
-        self._control = control
+        self._control, self._control_fd = control, control.fileno()
         self._parent = os.getppid()
         self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
         base_memory = address_space()
@@ -69,35 +82,38 @@ class Server:
         if tier == 1:  # nothing to tidy up, so the kernel may end it with its parent
             sc.prctl(sc.PR_SET_PDEATHSIG, signal.SIGKILL)
         self._tier, self._scratch = tier, scratch
-        self._namespaces = namespaces.PER_PROGRAM if tier == 1 else 0
+        self._fork = sc.forking(namespaces.PER_PROGRAM if tier == 1 else 0)
+        self._plan = functools.lru_cache(maxsize=64)(self._make_plan)
+        self._cores = os.cpu_count() or 1
         self._children: dict[int, Child] = {}
         self._next_tick = 0.0
         self._troubles = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # a child that could not be confined says so here
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
         self._prove_confinement()
-        self._send({"tier": tier, "uid": self._uid, "landlock": self._confinement.landlock_version})
+        hello = {"tier": tier, "uid": self._uid, "landlock": self._confinement.landlock_version}
+        control.sendall(json.dumps(hello).encode())
 
     def _prove_confinement(self) -> None:
         """Confine one child that does nothing, so that what this machine lacks is known before the first program."""
-        pid = sc.fork_into(self._namespaces)
+        plan = self._make_plan("program", json.dumps(_PROOF), 1, 3)
+        pid = sc.make(self._fork)
         if pid == 0:
-            self._confine(_PROOF, True)
+            self._confine(plan)
             os._exit(0)
         if os.waitpid(pid, 0)[1] != 0:
-            raise OSError(self._trouble().get("broken", "a program could not be confined"))
+            raise OSError(self._trouble() or "a program could not be confined")
         self._tidy()
 
     def run(self) -> None:
         """Serve until the parent is gone, then end every child."""
         try:
             while os.getppid() == self._parent:
-                for fd, _ in self._poll.poll(self._wait_ms()):
-                    if fd != self._control.fileno():
+                for fd, _ in self._poll.poll(self._enforce() * 1000):
+                    if fd != self._control_fd:
                         self._reap(fd)
                     elif not self._serve_request():
                         return
-                self._enforce()
         finally:
             for pidfd, child in list(self._children.items()):
                 self._kill(child, "killed")
@@ -106,9 +122,6 @@ class Server:
                 reaper.wipe(self._scratch)
                 os.rmdir(self._scratch)
 
-    def _send(self, message: dict[str, Any]) -> None:
-        self._control.sendall(json.dumps(message).encode())
-
     def _serve_request(self) -> bool:
         try:
             body, fds = self._receive()
@@ -116,49 +129,52 @@ class Server:
             return False
         if not body:
             return False
-        request = json.loads(body)
-        if request["op"] == "start":
-            self._start(request, fds)
+        request = wire.loads(body)
+        if request[0] == "start":
+            self._start(fds, *request[1:])
         else:
             for child in self._children.values():
-                if child.number == request["id"]:
+                if child.number == request[1]:
                     self._kill(child, "killed")
         return True
 
     def _receive(self) -> tuple[bytes, list[int]]:
-        body, attached, _, _ = self._control.recvmsg(_MAX_MESSAGE, _socket.CMSG_LEN(_MAX_FDS * 4))
+        body, attached, _, _ = self._control.recvmsg(_MAX_MESSAGE, _ANCILLARY)
         fds = array.array("i")
         for _, _, data in attached:
             fds.frombytes(data)
         return body, fds.tolist()
 
-    def _start(self, request: dict[str, Any], fds: list[int]) -> None:
-        limits, role = request["limits"], request["role"]
-        pid = sc.fork_into(self._namespaces)
+    def _make_plan(self, role: str, limits: str, cpu_s: int, descriptors: int) -> Plan:
+        bounds = {**json.loads(limits), "cpu_s": cpu_s}
+        return Plan(bounds, role, self._confinement.steps(bounds, role != "checker"), descriptors)
+
+    def _start(self, fds: list[int], number: int, role: str, wall_s: float, cpu_s: float, limits: str) -> None:
+        plan = self._plan(role, limits, math.ceil(cpu_s), len(fds))
+        pid = sc.make(self._fork)
         if pid == 0:
-            self._become_child(role, limits, fds)
+            self._become_child(plan, fds)
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = Child(request["id"], pid, limits, time.monotonic() + request["wall_s"])
+        self._children[pidfd] = Child(number, pid, plan.limits, cpu_s, time.monotonic() + wall_s)
         self._poll.register(pidfd, select.POLLIN)
 
-    def _become_child(self, role: str, limits: dict[str, Any], fds: list[int]) -> None:
+    def _become_child(self, plan: Plan, fds: list[int]) -> None:
         status = 1
         try:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
-            self._confine(limits, role != "checker")
-            sc.syscall("close_range", len(fds), LIBRARY - 1, 0)
-            sc.syscall("close_range", LIBRARY + 1, 0x7FFFFFFF, 0)
-            _ROLES[role](limits["output_kb"] << 10)
+            self._confine(plan)
+            sc.make(*plan.close_others)
+            plan.serve(plan.output)
             status = 0
         finally:
             os._exit(status)
 
-    def _confine(self, limits: dict[str, Any], scratch: bool) -> None:
+    def _confine(self, plan: Plan) -> None:
         try:
-            self._confinement.apply(limits, scratch)
+            self._confinement.apply(plan.steps, plan.limits["processes"] > 1)
         except BaseException as error:
             os.write(self._troubles[1], f"{type(error).__name__}: {error}".encode())
             os._exit(_CONFINE_FAILED)
@@ -176,47 +192,42 @@ class Server:
         if self._tier != 1 and child.limits["processes"] > 1:
             reaper.end_descendants(keep={c.pid for c in self._children.values()})
         self._tidy()
-        report = {"id": child.number, "reason": child.reason, "status": status}
-        report["cpu_s"] = usage.ru_utime + usage.ru_stime
-        if child.reason == "exit" and report["cpu_s"] >= child.limits["cpu_s"]:
-            report["reason"] = "cpu"  # the kernel's own limit was faster
+        cpu_s, broken = usage.ru_utime + usage.ru_stime, ""
+        if child.reason == "exit" and cpu_s >= child.cpu_s:
+            child.reason = "cpu"  # the kernel's own limit was faster
         if child.reason == "exit" and os.waitstatus_to_exitcode(status) == _CONFINE_FAILED:
-            report.update(self._trouble())
+            broken = self._trouble()
         try:
-            self._send(report)
+            self._control.sendall(wire.dumps([child.number, child.reason, status, cpu_s, broken]))
         except OSError:  # the parent is gone; `run` ends on its own
             return
 
     def _tidy(self) -> None:
-        if self._tier != 1:
+        if self._tier != 1 and os.listdir(self._scratch):
             reaper.wipe(self._scratch)
 
-    def _trouble(self) -> dict[str, str]:
+    def _trouble(self) -> str:
         """What a child wrote that could not be confined; a program that merely exits with that status wrote nothing."""
         try:
-            return {"broken": os.read(self._troubles[0], _MAX_MESSAGE).decode()}
+            return os.read(self._troubles[0], _MAX_MESSAGE).decode()
         except BlockingIOError:
-            return {}
+            return ""
 
-    def _wait_ms(self) -> float:
-        waits = [_PARENT_CHECK_S]
-        now, cores = time.monotonic(), os.cpu_count() or 1
+    def _enforce(self) -> float:
+        """End the children that are beyond a limit; seconds until the next can be."""
+        wait, now = _PARENT_CHECK_S, time.monotonic()
         for child in self._children.values():
-            left = (child.limits["cpu_s"] - child.cpu()) / cores
-            waits += [child.deadline - now, left] + ([_TICK_S] if self._tier != 1 else [])
-        return max(min(waits), _MIN_WAIT_S) * 1000
-
-    def _enforce(self) -> None:
-        now = time.monotonic()
-        for child in self._children.values():
-            if now >= child.deadline:
+            cpu_left, wall_left = child.cpu_s - child.cpu(), child.deadline - now
+            if wall_left <= 0:
                 self._kill(child, "wall")
-            elif child.cpu() >= child.limits["cpu_s"]:
+            elif cpu_left <= 0:
                 self._kill(child, "cpu")
             elif self._tier != 1 and now >= self._next_tick:
                 self._enforce_without_namespaces(child)
+            wait = min(wait, wall_left, cpu_left / self._cores, _PARENT_CHECK_S if self._tier == 1 else _TICK_S)
         if now >= self._next_tick:
             self._next_tick = now + _TICK_S
+        return max(wait, _MIN_WAIT_S)
 
     def _enforce_without_namespaces(self, child: Child) -> None:
         used, entries = reaper.usage(self._scratch)

@@ -60,6 +60,8 @@ class Session:
         self._cpu_used = 0.0
         self._poll = select.poll()
         self._poll.register(worker.socket, select.POLLIN)
+        self._reports = select.poll()
+        self._reports.register(worker.socket, select.POLLIN)
         self._ports: dict[int, _Port] = {}
         self._children: dict[int, Child] = {}
 
@@ -133,8 +135,9 @@ class Session:
     def _channel(self, child: Child, outgoing: bytes) -> int:
         ours, theirs = socket.socketpair()
         port = _Port(ours.detach(), child, "channel", outgoing)
-        self._add(port, select.POLLIN | select.POLLOUT)
+        self._add(port, select.POLLIN)
         child.open.add(port.fd)
+        self._write(port)
         return theirs.detach()
 
     def ask(self, child: Child, *messages: Any) -> Any | None:
@@ -142,7 +145,7 @@ class Session:
         port = next((p for p in self._ports.values() if p.child is child and p.kind == "channel"), None)
         if port is not None:
             port.outgoing = memoryview(bytes(port.outgoing) + b"".join(wire.pack(m) for m in messages))
-            self._poll.modify(port.fd, select.POLLIN | select.POLLOUT)
+            self._write(port)
         return self.frame(child)
 
     def frame(self, child: Child) -> Any | None:
@@ -157,19 +160,21 @@ class Session:
             self._step()
 
     def end(self, child: Child, patience_s: float = 0.0) -> None:
-        """Wait for the child's report; kill it if it has not ended by itself after `patience_s`."""
+        """Wait for the child's report; kill it if it has not ended by itself after `patience_s`. What it printed waits
+        in its pipes till then, so that its end does not wake the judge once for each of them."""
         until = time.monotonic() + patience_s
         while child.report is None and (patience := until - time.monotonic()) > 0:
-            self._step(patience)
+            if self._reports.poll(math.ceil(patience * 1000)):
+                self._take_report()
         if child.report is None:
             self._worker.kill(child.number)
         self.wait(child)
 
-    def _step(self, patience_s: float = math.inf) -> None:
+    def _step(self) -> None:
         left = self._limits.wall_s + _GRACE_S - self.elapsed()
         if left <= 0:
             raise SandboxError(f"the fork server kept a program beyond wall_s={self._limits.wall_s}")
-        for fd, _ in self._poll.poll(math.ceil(min(left, patience_s) * 1000)):
+        for fd, _ in self._poll.poll(math.ceil(left * 1000)):
             if fd == self._worker.socket.fileno():
                 self._take_report()
             elif fd in self._ports:
@@ -177,31 +182,31 @@ class Session:
 
     def _take_report(self) -> None:
         report = self._worker.report()
-        if "broken" in report:
+        if report["broken"]:
             raise SandboxError(f"a program could not be confined: {report['broken']}")
         child = self._children[report["id"]]
         child.report = report
         self._cpu_used += report["cpu_s"]
 
-    def _serve(self, port: _Port) -> None:
+    def _write(self, port: _Port) -> None:
+        """Feed the child what it takes now; `poll` tells when it takes more."""
         try:
-            if port.outgoing:
+            while port.outgoing:
                 port.outgoing = port.outgoing[os.write(port.fd, port.outgoing[:_CHUNK]) :]
-                if not port.outgoing and port.kind == "channel":
-                    self._poll.modify(port.fd, select.POLLIN)
-            if port.kind == "stdin":
-                if not port.outgoing:
-                    self._close(port.fd)
-                return
         except BlockingIOError:
             pass
         except OSError:  # the child closed its end: what it wrote before still counts
             port.outgoing = memoryview(b"")
-            if port.kind == "stdin":
-                self._close(port.fd)
-                return
-            self._poll.modify(port.fd, select.POLLIN)
-        self._read(port)
+        if port.kind == "channel":
+            self._poll.modify(port.fd, select.POLLIN | (select.POLLOUT if port.outgoing else 0))
+        elif not port.outgoing:
+            self._close(port.fd)
+
+    def _serve(self, port: _Port) -> None:
+        if port.outgoing:
+            self._write(port)
+        if port.kind != "stdin":
+            self._read(port)
 
     def _read(self, port: _Port) -> None:
         try:
@@ -235,7 +240,7 @@ class Session:
             if len(buffer) < 4 + length:
                 return
             try:
-                port.child.frames.append(wire.unpack(bytes(buffer[4 : 4 + length])))
+                port.child.frames.append(wire.loads(bytes(buffer[4 : 4 + length])))
             except wire.WireError:
                 port.child.frames.append(False)  # no answer has this form
             del buffer[: 4 + length]

@@ -6,6 +6,7 @@ it when it returns. Not covered: other architectures (`ARCH` is None there, and 
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import platform
@@ -26,7 +27,12 @@ _NUMBERS = {
     "landlock_add_rule": (445, 445),
     "landlock_restrict_self": (446, 446),
     "prctl": (157, 167),
+    "setsid": (112, 157),
+    "chdir": (80, 49),
+    "prlimit64": (302, 261),
 }
+
+Call = tuple[object, ...]  # a system call with its arguments, ready to be made
 
 CLONE_NEWNS = 0x00020000
 CLONE_NEWUTS = 0x04000000
@@ -45,18 +51,37 @@ PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS =
 
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
+_syscall = _libc.syscall
 
 
 def syscall(name: str, *args: int | bytes | ctypes.Structure | None) -> int:
     """The call's result; `OSError` naming the call where it fails."""
+    return make(prepare(name, *args))
+
+
+def prepare(name: str, *args: int | bytes | ctypes.Structure | None) -> Call:
+    """A call with its arguments converted, so that a fresh child only makes it: every Python object that a child
+    touches costs a page fault."""
     if ARCH is None:
         raise OSError(f"no system call table for machine {platform.machine()!r}: x86_64 and aarch64 are supported")
     number = _NUMBERS[name][ARCH == "aarch64"]
-    result = _libc.syscall(ctypes.c_long(number), *(_argument(a) for a in args))
-    if result < 0:
-        code = ctypes.get_errno()
-        raise OSError(code, f"{name}: {os.strerror(code)}")
-    return int(result)
+    return (ctypes.c_long(number), *(_argument(a) for a in args))
+
+
+def make(*calls: Call) -> int:
+    """Make the calls in their order; the result of the last one. `OSError` naming the first that fails."""
+    result = 0
+    for call in calls:
+        result = _syscall(*call)
+        if result < 0:
+            raise _failure(call)
+    return result
+
+
+def _failure(call: Call) -> OSError:
+    code, number = ctypes.get_errno(), call[0].value  # type: ignore[attr-defined]
+    name = next(n for n, numbers in _NUMBERS.items() if numbers[ARCH == "aarch64"] == number)
+    return OSError(code, f"{name}: {os.strerror(code)}")
 
 
 def _argument(value: object) -> object:
@@ -69,15 +94,25 @@ def _argument(value: object) -> object:
     return value
 
 
+def mounting(source: str | None, target: str, kind: str | None, flags: int, data: str = "") -> Call:
+    """mount(2), prepared."""
+    names = [None if s is None else os.fsencode(s) for s in (source, target, kind)]
+    return prepare("mount", *names, flags, os.fsencode(data))
+
+
 def mount(source: str | None, target: str, kind: str | None, flags: int, data: str = "") -> None:
     """mount(2)."""
-    names = [None if s is None else os.fsencode(s) for s in (source, target, kind)]
-    syscall("mount", *names, flags, os.fsencode(data))
+    make(mounting(source, target, kind, flags, data))
 
 
 def prctl(option: int, value: int) -> None:
     """prctl(2) with one argument."""
     syscall("prctl", option, value, 0, 0, 0)
+
+
+def limiting(which: int, value: int) -> Call:
+    """prlimit64(2) of this process, prepared: the soft and the hard limit become `value`."""
+    return prepare("prlimit64", 0, which, struct.pack("=qq", value, value), None)
 
 
 def fork_into(flags: int) -> int:
@@ -86,9 +121,14 @@ def fork_into(flags: int) -> int:
     The interpreter's own after-fork work is skipped: it repairs locks of other threads, of which there are none, and
     costs more than the fork. libc learns the child's thread number through `_TID_ADDRESS`.
     """
+    return make(forking(flags))
+
+
+def forking(flags: int) -> Call:
+    """The call of `fork_into`, prepared."""
     settid = _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID if _TID_ADDRESS else 0
     tid_first = (_TID_ADDRESS, 0) if ARCH == "x86_64" else (0, _TID_ADDRESS)
-    return syscall("clone", flags | settid | _SIGCHLD, 0, 0, *tid_first)
+    return prepare("clone", flags | settid | _SIGCHLD, 0, 0, *tid_first)
 
 
 def _tid_address() -> int:
@@ -101,14 +141,18 @@ _TID_ADDRESS = _tid_address()
 _NO_CAPABILITIES = (struct.pack("=Ii", 0x20080522, 0), bytes(24))
 
 
-def drop_capabilities() -> None:
-    """Empty the three capability sets of this thread; harmless where they are empty already."""
-    syscall("capset", *_NO_CAPABILITIES)
+def dropping_capabilities() -> Call:
+    """A call that empties the three capability sets of this thread; harmless where they are empty already."""
+    return prepare("capset", *_NO_CAPABILITIES)
 
 
 def limit_malloc_arenas() -> None:
     """One malloc arena: each further one reserves 64 MB of address space, which the memory limit counts."""
-    try:
+    with contextlib.suppress(AttributeError):  # musl has no mallopt and no arenas
         _libc.mallopt(-8, 1)
-    except AttributeError:  # musl has no mallopt and no arenas
-        return
+
+
+def return_free_memory() -> None:
+    """Give the pages that malloc holds but does not use back to the kernel: a fork copies the table of all pages."""
+    with contextlib.suppress(AttributeError):  # musl
+        _libc.malloc_trim(0)

@@ -106,22 +106,31 @@ def _no_objects(pairs: list[tuple[str, Any]]) -> Any:
     raise WireError("a JSON object where none is used")
 
 
-_dumps = json.JSONEncoder(check_circular=False).encode
-_loads = json.JSONDecoder(object_pairs_hook=_no_objects).decode
+_escape, _not_plain = json.encoder.encode_basestring_ascii, json.JSONEncoder().default
+_chunks = json.encoder.c_make_encoder(None, _not_plain, _escape, None, ": ", ", ", False, False, True)  # type: ignore[attr-defined]
+_scan = json.JSONDecoder(object_pairs_hook=_no_objects).raw_decode
+
+
+def dumps(message: Any) -> bytes:
+    """JSON text of a message. `json.dumps` would make a new encoder for each."""
+    return "".join(_chunks(message, 0)).encode("ascii")
+
+
+def loads(body: bytes) -> Any:
+    """The message of a JSON text. Objects are refused: their keys could be made to collide."""
+    try:
+        message, end = _scan(body.decode("ascii"))
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"malformed frame: {error}") from None
+    if end != len(body):
+        raise WireError("malformed frame: more than one value")
+    return message
 
 
 def pack(message: Any) -> bytes:
     """The frame of a JSON-able message."""
-    body = _dumps(message).encode("ascii")
+    body = dumps(message)
     return len(body).to_bytes(4, "big") + body
-
-
-def unpack(body: bytes) -> Any:
-    """The message in a frame's body. Objects are refused: their keys could be made to collide."""
-    try:
-        return _loads(body.decode("ascii"))
-    except (ValueError, RecursionError) as error:
-        raise WireError(f"malformed frame: {error}") from None
 
 
 def send(fd: int, frame: bytes) -> None:
@@ -136,7 +145,7 @@ def receive(fd: int, limit: int) -> Any:
     length = int.from_bytes(_exactly(fd, 4), "big")
     if length > limit:
         raise WireError(f"a frame of {length} bytes: at most {limit} are allowed")
-    return unpack(_exactly(fd, length))
+    return loads(_exactly(fd, length))
 
 
 def _exactly(fd: int, count: int) -> bytes:

@@ -7,6 +7,7 @@ threads (`pool.py`).
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
+from rewards.sandbox import wire
 from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
 
 _HELLO_S, _PATIENCE_S = 30.0, 2.0
@@ -30,6 +32,15 @@ fd, tier, scratch = sys.argv[3:]
 sys.argv[1:] = []
 main(int(fd), int(tier), scratch)
 """
+
+
+REPORT = ("id", "reason", "status", "cpu_s", "broken")
+
+
+@functools.lru_cache(maxsize=64)
+def _text_of(limits: Limits) -> str:
+    """As text, since the server knows again what it has seen, and need not read it."""
+    return json.dumps(limits.as_dict())
 
 
 class Worker:
@@ -76,15 +87,14 @@ class Worker:
 
     def start(self, number: int, role: str, limits: Limits, wall_s: float, cpu_s: float, fds: list[int]) -> None:
         """Ask for a child; its descriptors become 0, 1, 2, …"""
-        bounds = {**limits.as_dict(), "cpu_s": cpu_s}
-        request = {"op": "start", "id": number, "role": role, "limits": bounds, "wall_s": wall_s}
+        request = wire.dumps(["start", number, role, wall_s, cpu_s, _text_of(limits)])
         with _broken_is_an_error():
-            socket.send_fds(self.socket, [json.dumps(request).encode()], fds)
+            socket.send_fds(self.socket, [request], fds)
 
     def kill(self, number: int) -> None:
         """Ask for the end of a child; its report follows."""
         with _broken_is_an_error():
-            self.socket.sendall(json.dumps({"op": "kill", "id": number}).encode())
+            self.socket.sendall(wire.dumps(["kill", number]))
 
     def report(self) -> dict[str, Any]:
         """The next report of a child's end; blocks."""
@@ -92,7 +102,7 @@ class Worker:
             body = self.socket.recv(1 << 16)
         if not body:
             raise SandboxError("the fork server died")
-        return json.loads(body)
+        return dict(zip(REPORT, wire.loads(body), strict=True))
 
     def close(self) -> None:
         """End the server, which ends its children; by force only if it does not react."""
