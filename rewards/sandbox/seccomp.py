@@ -25,6 +25,7 @@ _ALLOW, _ERRNO, _KILL = 0x7FFF0000, 0x00050000, 0x80000000
 _NR_AT, _ARCH_AT = 0, 4
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 _X32_BIT = 0x40000000
+_FARTHEST = 255  # instructions that a conditional jump can skip
 _SELF = 0x5E1F5E1F  # stands for the program's own pid until `Filter.install`
 
 _CLONE_THREAD, _CLONE_NAMESPACES = 0x00010000, 0x7E020080
@@ -99,14 +100,26 @@ def _ranges(numbers: Iterable[int]) -> list[tuple[int, int]]:
     return runs
 
 
-def _tree(leaves: list[Leaf]) -> list[Insn]:
-    if len(leaves) == 1:
-        first, last, body = leaves[0]
-        bounds = [(_JGE, 0, len(body) + 1, first), (_JGE, len(body), 0, last + 1)]
-        return [*bounds, *body, _fail(errno.EPERM)]
-    middle = len(leaves) // 2
-    left, right = _tree(leaves[:middle]), _tree(leaves[middle:])
-    return [(_JGE, 0, 1, leaves[middle][0]), (_JA, 0, 0, len(left)), *left, *right]
+def _without_gaps(leaves: list[Leaf]) -> list[tuple[int, list[Insn]]]:
+    """Where each stretch of numbers begins and what happens in it; what no leaf covers fails."""
+    stretches: list[tuple[int, list[Insn]]] = []
+    following = 0
+    for first, last, body in sorted(leaves, key=lambda leaf: leaf[0]):
+        if first > following:
+            stretches.append((following, [_fail(errno.EPERM)]))
+        stretches.append((first, body))
+        following = last + 1
+    return [*stretches, (following, [_fail(errno.EPERM)])]
+
+
+def _tree(stretches: list[tuple[int, list[Insn]]]) -> list[Insn]:
+    if len(stretches) == 1:
+        return stretches[0][1]
+    middle = len(stretches) // 2
+    left, right = _tree(stretches[:middle]), _tree(stretches[middle:])
+    if len(left) <= _FARTHEST:
+        return [(_JGE, len(left), 0, stretches[middle][0]), *left, *right]
+    return [(_JGE, 0, 1, stretches[middle][0]), (_JA, 0, 0, len(left)), *left, *right]
 
 
 def assemble(arch: str, processes: bool, own_pid_space: bool) -> list[Insn]:
@@ -123,7 +136,7 @@ def assemble(arch: str, processes: bool, own_pid_space: bool) -> list[Insn]:
     guards = _guards(processes, own_pid_space)
     leaves: list[Leaf] = [(n, n, guards[name]) for name, n in guarded.items()]
     leaves += [(first, last, [_ret(_ALLOW)]) for first, last in _ranges(seccomp_table.allowed(arch).values())]
-    return program + _tree(sorted(leaves, key=lambda leaf: leaf[0]))
+    return program + _tree(_without_gaps(leaves))
 
 
 class _Program(ctypes.Structure):

@@ -54,7 +54,8 @@ class Worker:
         interpreter = getattr(sys, "_base_executable", None) or sys.executable
         self._process = subprocess.Popen(
             [interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
-            env={"PYTHONHASHSEED": "0"},  # the order of sets must not change a verdict
+            # The order of sets must not change a verdict; symbols are looked up here and not in each child.
+            env={"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
