@@ -85,8 +85,8 @@ def check_light(config: Config, split: str = "train") -> None:
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
     check_engine(config)
-    check_model_path(config.model.path)
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)
+    check_model_path(config.model.path)
     if not config.rollout.replay:
         load_problems(config, split)
