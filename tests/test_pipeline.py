@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -127,28 +128,26 @@ def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
     os.close(lock(config))
 
 
-def start(path: Path, *arguments: str) -> subprocess.Popen[str]:
+def start(path: Path, *arguments: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, str(ROOT / "scripts" / "pipeline.py"), str(path), *arguments]
-    return subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        cwd=ROOT,
-        env=environment(),
-        start_new_session=True,
-    )
+    with path.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment(), start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+        )
 
 
-def kill_when(process: subprocess.Popen[str], reached) -> None:
+def kill_when(process: subprocess.Popen[bytes], reached) -> None:
     """kill -9 of the pipeline and of the stage under way."""
-    deadline = time.monotonic() + 120
-    while not reached():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    deadline = time.monotonic() + 240
+    try:
+        while not reached():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def lines_of(path: Path) -> list[str]:
