@@ -8,12 +8,12 @@ choice, docs/algorithm.md says why. M_i is the mode of rollout i, R̄_m and σ_m
 
 A mode with one rollout has no baseline: its A_answer is 0, as is that of a mode with σ_m < 1e-3 when it is divided.
 A rollout without a switch has A_judge = −κ on all its tokens and no answer step. π is taken over the two switches,
-q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode; the
-forced floor sees to it.
+q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode;
+the forced floor sees to it.
 
 Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer mode m by
-min(½ / share of such problems in the batch, balance), so that both targets push alike and the shared bias of the decision
-stays where it is. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds
+min(½ / share of such problems in the batch, balance), so that both targets push alike and the shared bias of the
+decision stays put. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds
 them against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
