@@ -9,7 +9,7 @@ from rewards.sandbox import wire
 
 @pytest.mark.parametrize("body", [b"", b"[1", b"1 2", b" 1", b"\xff", b'{"a": 1}', b"[" * 100_000])
 def test_a_frame_that_is_not_exactly_one_value_without_objects_is_refused(body):
-    with pytest.raises(wire.WireError, match="malformed frame|JSON object"):
+    with pytest.raises(wire.WireError, match=r"malformed frame|JSON object"):
         wire.loads(body)
 
 
