@@ -150,7 +150,8 @@ class Filter:
     def __init__(self, processes: bool, own_pid_space: bool) -> None:
         insns = assemble(syscalls.ARCH or "", processes, own_pid_space)
         self._code = bytearray(b"".join(struct.pack("=HBBI", *insn) for insn in insns))
-        self._self_at = [8 * i + 4 for i, insn in enumerate(insns) if insn[0] == _JEQ and insn[3] == _SELF]
+        selves = [8 * i + 4 for i, insn in enumerate(insns) if insn[0] == _JEQ and insn[3] == _SELF]
+        self._selves = [ctypes.c_uint32.from_buffer(self._code, at) for at in selves]
         self._buffer = (ctypes.c_char * len(self._code)).from_buffer(self._code)
         self._program = _Program(len(insns), ctypes.addressof(self._buffer))
         self._call = syscalls.prepare("seccomp", 1, 0, self._program)
@@ -164,6 +165,6 @@ class Filter:
     def allow_signals_to(self, pid: int) -> None:
         """Name the one process that may be signalled."""
         if pid != self._signals:
-            for at in self._self_at:
-                struct.pack_into("=I", self._code, at, pid)
+            for place in self._selves:
+                place.value = pid
             self._signals = pid

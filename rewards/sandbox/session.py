@@ -1,6 +1,6 @@
 """The parent's side of one problem: start children on a worker, exchange frames with them, collect what they print.
 
-One thread, one `poll`, all descriptors non-blocking: nothing that a child does or leaves undone can block the judge.
+One thread, all descriptors non-blocking: nothing that a child does or leaves undone can block the judge.
 Every buffer is bounded; a child that exceeds its output limit is killed. Closing a session ends its children and waits
 until the worker has reaped them. Not covered: what the frames mean (`judge.py`).
 """

@@ -115,17 +115,12 @@ def limiting(which: int, value: int) -> Call:
     return prepare("prlimit64", 0, which, struct.pack("=qq", value, value), None)
 
 
-def fork_into(flags: int) -> int:
-    """fork(2) whose child starts in the new namespaces of `flags`; the caller must have one thread.
+def forking(flags: int) -> Call:
+    """fork(2) whose child starts in the new namespaces of `flags`, prepared; the caller must have one thread.
 
     The interpreter's own after-fork work is skipped: it repairs locks of other threads, of which there are none, and
     costs more than the fork. libc learns the child's thread number through `_TID_ADDRESS`.
     """
-    return make(forking(flags))
-
-
-def forking(flags: int) -> Call:
-    """The call of `fork_into`, prepared."""
     settid = _CLONE_CHILD_SETTID | _CLONE_CHILD_CLEARTID if _TID_ADDRESS else 0
     tid_first = (_TID_ADDRESS, 0) if ARCH == "x86_64" else (0, _TID_ADDRESS)
     return prepare("clone", flags | settid | _SIGCHLD, 0, 0, *tid_first)

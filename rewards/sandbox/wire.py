@@ -21,6 +21,7 @@ from typing import Any
 
 MAX_DEPTH = 150
 MAX_REQUEST = 1 << 28  # bytes of what the judge's side sends; a program's own frames are limited by output_kb
+_CHUNK = 1 << 16
 _BIG_BITS = 8192  # longer ints travel in hex, which parses in linear time
 _DICTS = (dict, collections.Counter, collections.OrderedDict, collections.defaultdict)
 _SEQUENCES: dict[type, str] = {list: "l", tuple: "t", set: "s", frozenset: "fs"}
@@ -108,7 +109,7 @@ def _no_objects(pairs: list[tuple[str, Any]]) -> Any:
 
 _escape, _not_plain = json.encoder.encode_basestring_ascii, json.JSONEncoder().default
 _chunks = json.encoder.c_make_encoder(None, _not_plain, _escape, None, ": ", ", ", False, False, True)  # type: ignore[attr-defined]
-_scan = json.JSONDecoder(object_pairs_hook=_no_objects).raw_decode
+_scan = json.JSONDecoder(object_pairs_hook=_no_objects).scan_once  # type: ignore[attr-defined]
 
 
 def dumps(message: Any) -> bytes:
@@ -119,8 +120,8 @@ def dumps(message: Any) -> bytes:
 def loads(body: bytes) -> Any:
     """The message of a JSON text. Objects are refused: their keys could be made to collide."""
     try:
-        message, end = _scan(body.decode("ascii"))
-    except (ValueError, RecursionError) as error:
+        message, end = _scan(body.decode("ascii"), 0)
+    except (ValueError, RecursionError, StopIteration) as error:
         raise WireError(f"malformed frame: {error}") from None
     if end != len(body):
         raise WireError("malformed frame: more than one value")
@@ -149,10 +150,13 @@ def receive(fd: int, limit: int) -> Any:
 
 
 def _exactly(fd: int, count: int) -> bytes:
-    parts = bytearray()
-    while len(parts) < count:
-        part = os.read(fd, min(count - len(parts), 1 << 16))
-        if not part:
-            raise EOFError("the other side closed the channel")
+    part = os.read(fd, min(count, _CHUNK))
+    if len(part) == count:  # as nearly always
+        return part
+    parts = bytearray(part)
+    while part and len(parts) < count:
+        part = os.read(fd, min(count - len(parts), _CHUNK))
         parts += part
+    if not part:
+        raise EOFError("the other side closed the channel")
     return bytes(parts)
