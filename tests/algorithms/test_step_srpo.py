@@ -181,5 +181,5 @@ def test_the_anchor_holds_right_answers_and_nothing_else():
 
 
 def test_a_negative_anchor_is_refused():
-    with pytest.raises(UserError, match="algorithm.anchor is -1.0; allowed: 0 or more"):
+    with pytest.raises(UserError, match=r"algorithm\.anchor is -1.0; allowed: 0 or more"):
         computed("step_srpo", "TN", [1.0, 1.0], anchor=-1.0)
