@@ -14,7 +14,8 @@ the forced floor sees to it.
 Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer mode m by
 min(½ / share of such problems in the batch, balance), so that both targets push alike and the shared bias of the
 decision stays put. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing
-else holds them against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
+else holds them against the drift that the judge step causes. `bracket` adds, with that weight,
+HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """
