@@ -160,6 +160,7 @@ def test_the_first_failure_can_end_parallel_calls_too():
 
     def fails(number):
         made.append(number)
+        time.sleep(0.02)  # the others wait in the queue while the first one fails
         raise ValueError(number)
 
     fails.parallel = True
