@@ -1,5 +1,7 @@
 """What every script does before its work."""
 
+from pathlib import Path
+
 import pytest
 
 from rewards.sandbox import configure, pool
@@ -15,5 +17,5 @@ def own_sandbox():
 
 
 def test_the_sandbox_takes_its_tier_from_the_configuration(tmp_path, own_sandbox):
-    check_light(parse_config(settings(tmp_path, tmp_path, sandbox={"workers": 1, "tier": 2})))
+    check_light(parse_config(settings(tmp_path, Path("tiny"), sandbox={"workers": 1, "tier": 2})))
     assert pool._state["pool"].tier == 2

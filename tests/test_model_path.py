@@ -15,7 +15,7 @@ def test_embedded_models_and_hub_ids_need_no_folder(source):
     check_model_path(source)
 
 
-@pytest.mark.parametrize("source", ["runs/demo/model", "/nowhere", "./nowhere", "../nowhere"])
+@pytest.mark.parametrize("source", ["runs/never/model", "/nowhere", "./nowhere", "../nowhere"])
 def test_a_path_that_is_no_folder_is_told(source):
     with pytest.raises(ConfigError, match=rf"^model '{source}' is no folder \(looked in /"):
         check_model_path(source)
