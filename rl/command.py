@@ -73,20 +73,18 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
 
 
 def check_light(config: Config, split: str = "train") -> None:
-    """Rewards, algorithm, engine, data and model path of a run, without torch; the sandbox takes its settings from here
-    on. Raises `UserError`."""
+    """Rewards, algorithm, engine and data of a run, without torch; the sandbox takes its settings from here on. Raises
+    `UserError`."""
     from rewards.registry import build_rewards
     from rewards.sandbox import configure
     from rl.algorithms.configured import configured_algorithm
     from rl.data import load_problems
     from rl.engines import check_engine
     from rl.margin import MarginState
-    from rl.model_path import check_model_path
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
     check_engine(config)
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)
-    check_model_path(config.model.path)
     if not config.rollout.replay:
         load_problems(config, split)

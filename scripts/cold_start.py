@@ -11,11 +11,13 @@ from argparse import Namespace
 
 from rl.command import check_light, parser, run
 from rl.config import Config
+from rl.model_path import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check, fine-tune, gate. The model goes to run_dir/cold_start/model; exit code 1 when it fails the gate."""
     check_light(config)
+    check_model_path(config.model.path)
     from rl.cold_start.gears import cold_start
     from rl.ranks import is_main
 

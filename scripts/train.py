@@ -9,11 +9,13 @@ from argparse import Namespace
 
 from rl.command import check_light, parser, run
 from rl.config import Config
+from rl.model_path import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything, then train; the model goes to run_dir/model."""
     check_light(config)
+    check_model_path(config.model.path)
     from rl.training import batch_shape, is_main, set_up, train, world_size
 
     batch_shape(config, world_size())
