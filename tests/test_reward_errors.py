@@ -18,7 +18,7 @@ from tests.test_trainer import generation_batch, objective
 
 PLUGIN = """
 def picky(rollout):
-    if rollout.completion_ids and rollout.mode == "no_think" and not rollout.forced:
+    if rollout.logprobs and rollout.mode == "no_think" and not rollout.forced:  # sampled, not the preflight's
         raise ConnectionError("gone")
     return float(rollout.answer_text == rollout.problem.answer)
 """
