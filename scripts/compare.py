@@ -17,9 +17,9 @@ from rl.config import Config, ConfigError
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything in all combinations, then run, then write what came of it."""
-    from rl.comparison_report import write_comparison
-    from rl.comparison_runs import Plan, run_table
-    from rl.comparison_tuning import combinations, read_settings, tune, write_tuned
+    from rl.comparison.report import write_comparison
+    from rl.comparison.runs import Plan, run_table
+    from rl.comparison.tuning import combinations, read_settings, tune, write_tuned
     from rl.tiny.worlds import WORLDS
 
     worlds = list(WORLDS) if options.worlds == ["all"] else options.worlds or [""]

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from rl.comparison import (
+from rl.comparison.measures import (
     Interval,
     collapsed,
     curve,
@@ -18,9 +18,9 @@ from rl.comparison import (
     tokens_to_reach,
     utility,
 )
-from rl.comparison_report import markdown, picture, show
-from rl.comparison_runs import Plan
-from rl.comparison_tuning import combinations, quality, read_settings, score, write_tuned
+from rl.comparison.report import markdown, picture, show
+from rl.comparison.runs import Plan
+from rl.comparison.tuning import combinations, quality, read_settings, score, write_tuned
 from rl.config import ConfigError
 from tests.small_runs import script, settings, write_config
 

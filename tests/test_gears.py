@@ -146,6 +146,17 @@ def test_a_solution_that_would_be_misread_is_no_example(name, thinking, answer, 
     assert is_read_back(example, make_protocol(name)) == good
 
 
+def test_a_batch_has_half_its_rows_in_each_mode_and_the_longest_first(tmp_path):
+    config, protocol = config_of(tmp_path), tiny_protocol()
+    rows = list(paired_rows(worked_pairs(config), config, protocol, 3))
+    think = protocol.switch_ids["think"]
+    for start in range(0, 24, 8):
+        batch = rows[start : start + 8]
+        lengths = [len(row["input_ids"]) for row in batch]
+        assert lengths == sorted(lengths, reverse=True)
+        assert sum(think in row["input_ids"] for row in batch) == 4
+
+
 def test_rows_above_the_length_cap_are_left_out_and_none_left_is_an_error(tmp_path):
     protocol = tiny_protocol()
     pairs = worked_pairs(config_of(tmp_path))

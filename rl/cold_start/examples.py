@@ -1,14 +1,14 @@
 """What the fine-tuning rows are: a problem answered in one mode, rendered by the protocol.
 
 Both modes of a problem share everything before the switch, so fine-tuning on pairs teaches how to answer in each mode
-and leaves the choice between them at one half. Rows come in the order they are trained in: of each batch first the
-thinking rows, then the direct ones, so that short responses are padded to short ones.
+and leaves the choice between them at one half. Rows come in the order they are trained in: of each batch the longest
+first, so that short ones share a micro-batch and are padded to short ones.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,8 +110,12 @@ def paired_rows(
     stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual)
     for _ in range(steps):
         drawn = [next(stream) for _ in range(settings.batch // 2)]
-        for index in range(len(MODES)):
-            yield from (rows[index] for rows in drawn)
+        yield from longest_first(row for rows in drawn for row in rows)
+
+
+def longest_first(rows: Iterable[Row]) -> list[Row]:
+    """The rows of one optimizer step; their order changes no gradient but for rounding."""
+    return sorted(rows, key=lambda row: -len(row["input_ids"]))
 
 
 def usable_pairs(

@@ -29,6 +29,7 @@ from rl.cold_start.examples import (
     is_read_back,
     labelled_example,
     labelled_rows,
+    longest_first,
     paired_rows,
     worked_pairs,
 )
@@ -155,8 +156,8 @@ def chosen_examples(rows: Sequence[dict[str, Any]], keep: str) -> list[Example]:
 
 
 def automatic_rows(answers: Sequence[dict[str, Any]], config: Config, protocol: DecisionProtocol) -> Iterator[Row]:
-    """`automatic_steps × batch` rows, of each batch first the thinking ones; a `manual_share` of them, from the answers
-    of both modes, states the mode. Raises `ConfigError` when there is nothing to learn from."""
+    """`automatic_steps × batch` rows, of each batch the longest first; a `manual_share` of them, from the answers of
+    both modes, states the mode. Raises `ConfigError` when there is nothing to learn from."""
     settings, gears = config.cold_start, config.cold_start.gears
     tagged = round(settings.batch * gears.manual_share) if protocol.tags else 0
     rng = random.Random(f"automatic-{config.seed}")
@@ -164,7 +165,7 @@ def automatic_rows(answers: Sequence[dict[str, Any]], config: Config, protocol: 
     tag_stream = _stream(chosen_examples(answers, "each_mode"), rng, protocol, settings.max_length, manual=True)
     for _ in range(gears.automatic_steps):
         drawn = [next(plain_stream) for _ in range(settings.batch - tagged)] + [next(tag_stream) for _ in range(tagged)]
-        yield from (row for mode in MODES for example, row in drawn if example.mode == mode)
+        yield from longest_first(row for _, row in drawn)
 
 
 def _stream(

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.comparison import measures
+from rl.comparison.measures import measures
 from rl.config import Config
 from rl.config_file import load_config
 from rl.run_log import read_metrics, write_atomically

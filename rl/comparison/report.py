@@ -1,4 +1,4 @@
-"""A comparison for readers: Markdown tables, one JSON, and two plots a world. Cells of `rl.comparison_runs` in."""
+"""A comparison for readers: Markdown tables, one JSON, and two plots a world. Cells of `rl.comparison.runs` in."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl.comparison import Interval, overall, summary
+from rl.comparison.measures import Interval, overall, summary
 from rl.run_log import write_atomically
 
 Cells = Sequence[Mapping[str, Any]]

@@ -21,7 +21,7 @@ from typing import Any
 
 import yaml
 
-from rl.comparison_runs import Plan, line, run_cell
+from rl.comparison.runs import Plan, line, run_cell
 from rl.config import ConfigError
 from rl.run_log import write_atomically
 

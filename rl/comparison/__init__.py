@@ -1,0 +1,1 @@
+"""Comparing algorithms: the runs, their tuning, the statistics and the tables."""
