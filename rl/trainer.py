@@ -49,6 +49,7 @@ from rl.run_log import RunLog, write_atomically
 from rl.run_state import RunState
 from rl.sampler import RoundSampler
 from rl.stages import rollout_at
+from rl.token_budget import learning_rate_share
 from rollout.collect import collect
 from rollout.plan import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
@@ -124,6 +125,16 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
             repeats=self.args.gradient_accumulation_steps * settings.iterations,
             rounds=-(-settings.steps // settings.iterations),
         )
+
+    def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
+        """Where tokens end the run they set the pace of the decay too: how many steps it takes nobody knows before."""
+        budget, settings = self.run_state.budget, self.config.trainer
+        if budget.limit and self.lr_scheduler is None:
+            self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+                optimizer or self.optimizer,
+                lambda step: learning_rate_share(settings.schedule, step, settings.warmup_steps, budget.progress(0.0)),
+            )
+        return super().create_scheduler(num_training_steps, optimizer)
 
     def roll_out(self, prompts: list[str]) -> dict[str, Any]:
         """Collect and score one group a distinct prompt; what TRL's `rollout_func` returns."""

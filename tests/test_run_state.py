@@ -11,7 +11,7 @@ from factories import make_group, make_problem
 from rl.config_file import parse_config
 from rl.run_log import RunLog
 from rl.run_state import RunState
-from rl.token_budget import TokenBudget
+from rl.token_budget import TokenBudget, learning_rate_share
 from rl.training import set_up, train
 from rollout.errors import UserError
 from tests.small_runs import metrics, save_policy, small_config
@@ -130,6 +130,26 @@ def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
     assert (tmp_path / "run" / "model" / "config.json").is_file()
     run(config)  # a run that is over is not gone on with
     assert metrics(tmp_path / "run") == records
+
+
+def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path, policy):
+    config = small_config(
+        tmp_path / "run",
+        policy,
+        trainer={"steps": 50, "token_budget": 600, "schedule": "linear", "warmup_steps": 1, "learning_rate": 1e-3},
+    )
+    run(config)
+    records = metrics(tmp_path / "run")
+    falling = [1e-3 * (1 - record["tokens/spent"] / 600) for record in records[:-1]]
+    assert [record["learning_rate"] for record in records] == pytest.approx([0.0, *falling])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "shares"), [("constant", [1, 1]), ("linear", [0.75, 0.25]), ("cosine", [0.8535534, 0.1464466])]
+)
+def test_the_share_of_the_learning_rate_at_a_quarter_and_three_quarters_of_the_tokens(schedule, shares):
+    assert [learning_rate_share(schedule, 9, 5, progress) for progress in (0.25, 0.75)] == pytest.approx(shares)
+    assert [learning_rate_share(schedule, step, 4, 0.5) for step in (0, 3)] == [0.0, 0.75]
 
 
 def test_the_guard_stops_a_run_in_one_line_and_leaves_a_checkpoint(tmp_path, policy):
