@@ -27,7 +27,7 @@ REDUCED = (
     'data.hard=["3"]',
     "data.test_size=600",
     "evaluation.problems=600",
-    "cold_start.steps=1000",
+    "cold_start.steps=800",
     "trainer.steps=70",
     "wandb.mode=disabled",
 )

@@ -15,6 +15,7 @@ from rl.comparison.measures import (
     overall,
     student_t,
     summary,
+    thinking_needed,
     tokens_to_reach,
     utility,
 )
@@ -87,6 +88,19 @@ def test_a_curve_has_the_steps_with_a_probe():
 def test_a_run_has_collapsed_when_a_needed_mode_is_dead_or_answers_are_lost(auto, needed, verdict):
     before = result(auto=(0.8, 12.0, 0.5), oracle=(0.95, 8.0, needed))
     assert collapsed(before, result(auto=auto)) is verdict
+
+
+def test_thinking_is_needed_at_levels_where_it_helps_not_where_a_guess_was_lucky():
+    def level(think, direct, n):
+        return {"think": {"accuracy": think}, "no_think": {"accuracy": direct}, "n": n}
+
+    before = result(auto=(0.8, 12.0, 0.5), oracle=(0.95, 8.0, 0.6))
+    assert thinking_needed(before) == 0.6
+    levels = {"1": level(1.0, 0.96, 100), "4": level(0.9, 0.2, 300)}
+    assert thinking_needed({**before, "by_difficulty": levels}) == 0.75
+    always = {**before, "by_difficulty": {"4": level(0.9, 0.2, 300)}}
+    assert not collapsed(always, result(auto=(0.9, 10.0, 1.0)))
+    assert collapsed(always, result(auto=(0.9, 10.0, 0.0)))
 
 
 def test_the_measures_of_a_run():

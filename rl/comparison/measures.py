@@ -4,8 +4,10 @@ numbers out.
     U        = accuracy − 0.2 · tokens / T          T: forced-think tokens of the cold start, the same for all
     regret   = U(oracle router) − U(auto)           both on the trained model: what its routing costs, not its answers
     reach    = tokens generated until U(probe) ≥ 0.95 · U(oracle router of the cold start), first time; None: never
-    collapse = one mode is chosen on under 2 % of the problems while the cold start's oracle uses it on at least 10 %,
-               or auto is more than 10 points less accurate than the cold start's auto
+    collapse = one mode is chosen on under 2 % of the problems while at least 10 % are at levels that need it, or auto is
+               more than 10 points less accurate than the cold start's auto. A level needs thinking where the cold
+               start's forced thoughts are more than 5 points more accurate than its direct answers; without levels
+               the oracle router decides, which also takes the lucky guesses of a level that needs thinking
 
 An interval is mean ± t · s / √n with Student's t at 95 % and n − 1 degrees of freedom; a single run has none.
 """
@@ -19,7 +21,7 @@ from typing import Any
 
 PRICE = 0.2
 REACHED = 0.95
-DEAD, NEEDED, LOST = 0.02, 0.10, 0.10
+DEAD, NEEDED, LOST, WORTH = 0.02, 0.10, 0.10, 0.05
 Result = Mapping[str, Any]
 
 
@@ -51,9 +53,18 @@ def tokens_to_reach(curve: Sequence[tuple[float, float]], target: float) -> floa
 
 def collapsed(before: Result, after: Result) -> bool:
     """The definition of the module docstring."""
-    needed, rate = before["routers"]["oracle"]["think_rate"], after["modes"]["auto"]["think_rate"]
+    needed, rate = thinking_needed(before), after["modes"]["auto"]["think_rate"]
     dead = (rate < DEAD and needed >= NEEDED) or (rate > 1 - DEAD and 1 - needed >= NEEDED)
     return dead or after["modes"]["auto"]["accuracy"] < before["modes"]["auto"]["accuracy"] - LOST
+
+
+def thinking_needed(before: Result) -> float:
+    """The share of the problems that need thinking, as the module docstring says."""
+    levels = before.get("by_difficulty", {}).values()
+    if not levels:
+        return float(before["routers"]["oracle"]["think_rate"])
+    needy = [level for level in levels if level["think"]["accuracy"] - level["no_think"]["accuracy"] > WORTH]
+    return sum(level["n"] for level in needy) / sum(level["n"] for level in levels)
 
 
 def curve(records: Sequence[Mapping[str, float]], always_think: float) -> list[tuple[float, float]]:
