@@ -4,8 +4,8 @@ numbers out.
     U        = accuracy − 0.2 · tokens / T          T: forced-think tokens of the cold start, the same for all
     regret   = U(oracle router) − U(auto)           both on the trained model: what its routing costs, not its answers
     reach    = tokens generated until U(probe) ≥ 0.95 · U(oracle router of the cold start), first time; None: never
-    collapse = one mode is chosen on under 2 % of the problems while at least 10 % are at levels that need it, or auto is
-               more than 10 points less accurate than the cold start's auto. A level needs thinking where the cold
+    collapse = one mode is chosen on under 2 % of the problems while at least 10 % are at levels that need it, or auto
+               is more than 10 points less accurate than the cold start's auto. A level needs thinking where the cold
                start's forced thoughts are more than 5 points more accurate than its direct answers; without levels
                the oracle router decides, which also takes the lucky guesses of a level that needs thinking
 
