@@ -11,9 +11,10 @@ A rollout without a switch has A_judge = −κ on all its tokens and no answer s
 q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode;
 the forced floor sees to it.
 
-Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer mode m by
-min(½ / share of such problems in the batch, balance), so that both targets push alike and the shared bias of the
-decision stays where it is. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing
+Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by
+min(lean / share of such problems in the batch, balance), of the others by min((1 − lean) / their share, balance).
+With `lean` ½ both targets push alike and the shared bias of the decision stays where it is; above it, doubtful
+problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing
 else holds them against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket
 (hipo.py).
 
@@ -39,6 +40,7 @@ def advantages(
     kappa: float = 1.0,
     baseline: str = "none",
     balance: float = 1.0,
+    lean: float = 0.5,
     anchor: float = 0.0,
     answer_scale: str = "none",
     truncated_answer: str = "train",
@@ -48,7 +50,7 @@ def advantages(
 ) -> tuple[Array, Array]:
     """(A_judge, A_answer), each of shape (G,). Raises `UserError` on an unknown option."""
     one_of("truncated_answer", truncated_answer, ("train", "skip"))
-    judge_G = kappa * _balance_weight(group, balance) * (group.judge_G - _judge_baseline(group, baseline))
+    judge_G = kappa * _balance_weight(group, balance, lean) * (group.judge_G - _judge_baseline(group, baseline))
     if bracket:
         judge_G = judge_G + bracket * judge_bracket(group, omega=omega, gamma=gamma)
     judge_G = np.where(group.mask(None), -kappa, judge_G)
@@ -61,8 +63,11 @@ def advantages(
     return judge_G, answer_G
 
 
-def _balance_weight(group: GroupArrays, most: float) -> float:
-    """What the group's problem counts, so that both targets push alike over the batch; at most `most`, 1: all alike."""
+def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
+    """What the group's problem counts, so that over the batch problems that need thinking have `lean` of the push; at
+    most `most`, 1: all alike."""
+    if not 0 < lean < 1:
+        raise UserError(f"algorithm.lean is {lean}; allowed: more than 0 and less than 1")
     if not 1 <= most < math.inf:
         raise UserError(f"algorithm.balance is {most}; allowed: 1 (off) or more")
     values = [group.judge_G[group.mask(m)].mean() if group.mask(m).any() else None for m in MODES]
@@ -70,7 +75,8 @@ def _balance_weight(group: GroupArrays, most: float) -> float:
     if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
         return 1.0
     share = group.batch_target_share if think > direct else 1 - group.batch_target_share
-    return min(0.5 / share, most) if share > 0 else most
+    push = lean if think > direct else 1 - lean
+    return min(push / share, most) if share > 0 else most
 
 
 def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:

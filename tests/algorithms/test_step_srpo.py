@@ -165,6 +165,18 @@ def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
     assert answer == [0.5, -0.5, 0.0, 0.0]
 
 
+def test_the_lean_is_the_share_of_the_push_that_thinking_gets():
+    # 0.75 / 0.25 towards thinking, 0.25 / 0.75 towards direct answers.
+    assert balanced("TTNN", [1, 1, 0, 0], 0.25, balance=4.0, lean=0.75) == [3.0, 3.0, 0.0, 0.0]
+    assert balanced("TTNN", [0, 0, 1, 1], 0.25, balance=4.0, lean=0.75) == pytest.approx([0.0, 0.0, 1 / 3, 1 / 3])
+    assert balanced("TTNN", [1, 1, 0, 0], 0.25, lean=0.75) == [1, 1, 0, 0]
+
+
+def test_a_lean_of_all_or_nothing_is_refused():
+    with pytest.raises(UserError, match=r"algorithm\.lean is 1\.0; allowed: more than 0 and less than 1"):
+        balanced("TN", [1, 0], 0.5, balance=2.0, lean=1.0)
+
+
 def test_a_balance_below_one_is_refused():
     with pytest.raises(UserError, match=r"algorithm.balance is 0.5; allowed: 1 \(off\) or more"):
         balanced("TN", [1, 0], 0.5, balance=0.5)
