@@ -131,7 +131,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
         budget, settings = self.run_state.budget, self.config.trainer
         if budget.limit and self.lr_scheduler is None:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
-                optimizer or self.optimizer,
+                optimizer or self.optimizer,  # type: ignore[arg-type]
                 lambda step: learning_rate_share(settings.schedule, step, settings.warmup_steps, budget.progress(0.0)),
             )
         return super().create_scheduler(num_training_steps, optimizer)
