@@ -11,12 +11,12 @@ A rollout without a switch has A_judge = −κ on all its tokens and no answer s
 q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode;
 the forced floor sees to it.
 
-Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by
-min(lean / share of such problems in the batch, balance), of the others by min((1 − lean) / their share, balance).
-With `lean` ½ both targets push alike and the shared bias of the decision stays where it is; above it, doubtful
-problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor` is added to A_answer of
-right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift that the judge step
-causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
+Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by lean / s, s the
+share of such problems in the batch, and of the others by (1 − lean) / (1 − s), so that the mean is 1; neither is above
+`balance`. With `lean` ½ both targets push alike and the shared bias of the decision stays where it is; above it,
+doubtful problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor` is added to
+A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift that the
+judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """
@@ -65,7 +65,7 @@ def advantages(
 
 def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     """What the group's problem counts, so that over the batch problems that need thinking have `lean` of the push; at
-    most `most`, 1: all alike."""
+    most `most` (1: all alike). What the cap cuts off goes to the other problems: the mean over the batch is 1."""
     if not 0 < lean < 1:
         raise UserError(f"algorithm.lean is {lean}; allowed: more than 0 and less than 1")
     if not 1 <= most < math.inf:
@@ -74,9 +74,10 @@ def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     think, direct = values
     if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
         return 1.0
-    share = group.batch_target_share if think > direct else 1 - group.batch_target_share
-    push = lean if think > direct else 1 - lean
-    return min(push / share, most) if share > 0 else most
+    share = group.batch_target_share
+    push = max(1 - most * (1 - share), min(lean, most * share))
+    push, share = (push, share) if think > direct else (1 - push, 1 - share)
+    return push / share if share > 0 else most
 
 
 def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:

@@ -135,7 +135,7 @@ def test_balance_weighs_each_target_by_half_over_its_share():
 
 
 def test_balance_is_the_most_that_a_problem_counts():
-    assert balanced("TN", [1, 0], 0.05, balance=3.0) == [3.0, 0.0]
+    assert balanced("TN", [1, 0], 0.05, balance=3.0) == pytest.approx([3.0, 0.0])
     assert balanced("TN", [1, 0], 0.0, balance=3.0) == [3.0, 0.0]
 
 
@@ -163,6 +163,13 @@ def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
     )
     assert judge == [2.0, 2.0, 0.0, -1.0]
     assert answer == [0.5, -0.5, 0.0, 0.0]
+
+
+def test_what_the_cap_cuts_off_goes_to_the_other_target():
+    # 5 % think at 3 each leave 0.85 of the push to 95 %; where nobody needs thinking direct answers have all of it.
+    assert balanced("TN", [0, 1], 0.05, balance=3.0) == pytest.approx([0.0, 0.85 / 0.95])
+    assert balanced("TN", [0, 1], 0.0, balance=3.0, lean=0.75) == [0.0, 1.0]
+    assert balanced("TN", [1, 0], 1.0, balance=3.0) == [1.0, 0.0]
 
 
 def test_the_lean_is_the_share_of_the_push_that_thinking_gets():
