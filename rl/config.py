@@ -168,9 +168,9 @@ class TrainerConfig:
     optimizer step; `micro_batch` rows go through the model at once on each rank (0: all). With `balance` rows of like
     length go together, in as many micro-batches of at most the same padded tokens (rl/balanced_trainer.py). The run
     ends after `steps`, or once `token_budget` response tokens have been generated over all ranks (0: no limit), which
-    then set the pace of the learning rate's `schedule`. `kl` is
-    the weight of the KL to the starting model (null: the algorithm's own, 0 for most). `engine_ratio_cap` truncates the
-    importance ratio between the trainer's policy and a vLLM engine's (rl/off_policy.py)."""
+    then set the pace of a `schedule` that falls. `kl` is the weight of the KL to the starting model (null: the
+    algorithm's own, 0 for most). `engine_ratio_cap` truncates the importance ratio between the trainer's policy and a
+    vLLM engine's (rl/off_policy.py)."""
 
     steps: int = 100
     token_budget: int = 0

@@ -14,17 +14,15 @@ from rollout.types import RolloutGroup
 
 
 def learning_rate_share(schedule: str, step: int, warmup_steps: int, progress: float) -> float:
-    """The share of the learning rate in a run that its tokens end: linear warm-up over steps, then what is left of it
-    at this share of the tokens.
+    """The share of the learning rate in a run that its tokens end: linear warm-up over steps, then what a "linear" or
+    "cosine" schedule leaves of it at this share of the tokens.
 
     >>> [learning_rate_share("linear", step, 4, progress) for step, progress in ((1, 0.1), (8, 0.25), (30, 1.0))]
     [0.25, 0.75, 0.0]
     """
     if step < warmup_steps:
         return step / warmup_steps
-    if schedule == "linear":
-        return 1 - progress
-    return (1 + math.cos(math.pi * progress)) / 2 if schedule == "cosine" else 1.0
+    return 1 - progress if schedule == "linear" else (1 + math.cos(math.pi * progress)) / 2
 
 
 class TokenBudget:

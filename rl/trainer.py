@@ -129,7 +129,7 @@ class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
     def create_scheduler(self, num_training_steps: int, optimizer: Any = None) -> Any:
         """Where tokens end the run they set the pace of the decay too: how many steps it takes nobody knows before."""
         budget, settings = self.run_state.budget, self.config.trainer
-        if budget.limit and self.lr_scheduler is None:
+        if budget.limit and settings.schedule in ("linear", "cosine") and self.lr_scheduler is None:
             self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
                 optimizer or self.optimizer,  # type: ignore[arg-type]
                 lambda step: learning_rate_share(settings.schedule, step, settings.warmup_steps, budget.progress(0.0)),

@@ -144,9 +144,12 @@ def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path
     assert [record["learning_rate"] for record in records] == pytest.approx([0.0, *falling])
 
 
-@pytest.mark.parametrize(
-    ("schedule", "shares"), [("constant", [1, 1]), ("linear", [0.75, 0.25]), ("cosine", [0.8535534, 0.1464466])]
-)
+def test_a_constant_learning_rate_stays_so_whatever_ends_the_run(tmp_path, policy):
+    run(small_config(tmp_path / "run", policy, trainer={"steps": 50, "token_budget": 600, "learning_rate": 1e-3}))
+    assert {record["learning_rate"] for record in metrics(tmp_path / "run")} == {1e-3}
+
+
+@pytest.mark.parametrize(("schedule", "shares"), [("linear", [0.75, 0.25]), ("cosine", [0.8535534, 0.1464466])])
 def test_the_share_of_the_learning_rate_at_a_quarter_and_three_quarters_of_the_tokens(schedule, shares):
     assert [learning_rate_share(schedule, 9, 5, progress) for progress in (0.25, 0.75)] == pytest.approx(shares)
     assert [learning_rate_share(schedule, step, 4, 0.5) for step in (0, 3)] == [0.0, 0.75]
