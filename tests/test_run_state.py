@@ -69,7 +69,7 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def changing(run_dir: Path, policy: Path, tmp_path: Path, **sections):
-    """A run that uses everything with a state: resampling, stages, a budget too large to matter, a probe."""
+    """A run that uses everything with a state: resampling, stages, a budget that only slows the learning, a probe."""
     (tmp_path / "by_name.py").write_text(REWARD)
     judge = {"name": "judge", "all_wrong": "no_think"}
     rewards = [judge, {"name": f"{tmp_path}/by_name.py:by_name", "step": "answer"}]
@@ -80,7 +80,14 @@ def changing(run_dir: Path, policy: Path, tmp_path: Path, **sections):
         rewards=rewards,
         history={"resample": "mode_aware", "settled": 0.0, "return_probability": 0.2},
         stages=[{"steps": 4, "max_new_tokens": 12}, {"steps": 5, "shares": {"1": 0.5, "3": 0.5}, "forced_share": 1.0}],
-        trainer={"steps": 9, "prompts_per_step": 3, "learning_rate": 1e-3, "save_every": 3, "token_budget": 10**6},
+        trainer={
+            "steps": 9,
+            "prompts_per_step": 3,
+            "learning_rate": 1e-3,
+            "schedule": "linear",
+            "save_every": 3,
+            "token_budget": 5000,
+        },
         evaluation={"every": 2, "probe": 4},
         **sections,
     )
@@ -117,6 +124,7 @@ def test_a_run_killed_inside_a_stage_gives_the_metrics_of_an_unbroken_one(tmp_pa
     assert records[-1]["history/retired"] > 0
     assert [r["step"] for r in records if "probe/accuracy" in r] == [2, 4, 6, 8, 9]
     assert records[-1]["tokens/spent"] == sum(r["tokens/total"] for r in records)
+    assert 0 < records[-1]["learning_rate"] < 0.9e-3
 
 
 def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
