@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
+import runpy
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -109,11 +112,34 @@ def environment(**extra: str) -> dict[str, str]:
 
 
 def script(name: str, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run one of our scripts."""
-    command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
-    return subprocess.run(
-        command, capture_output=True, text=True, timeout=timeout, env=environment(), cwd=ROOT, check=False
-    )
+    """Run one of our scripts, in a process of its own that is forked from one with the libraries loaded: loading them
+    takes longer than most runs here."""
+    with tempfile.TemporaryDirectory() as folder:
+        files = [Path(folder) / stream for stream in ("stdout", "stderr")]
+        process = LOADED.Process(target=_as_main, args=(ROOT / "scripts" / name, arguments, files))
+        process.start()
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            raise subprocess.TimeoutExpired(name, timeout)
+        return subprocess.CompletedProcess([name, *arguments], process.exitcode or 0, *(f.read_text() for f in files))
+
+
+def _as_main(path: Path, arguments: Sequence[str], streams: Sequence[Path]) -> None:
+    """The script as `python path arguments` runs it, what it prints in files."""
+    import torch
+
+    for descriptor, file in enumerate(streams, 1):
+        os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.chdir(ROOT)
+    os.environ.update(environment())
+    torch.set_num_threads(1)
+    sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
+    runpy.run_path(str(path), run_name="__main__")
+
+
+LOADED = multiprocessing.get_context("forkserver")
+LOADED.set_forkserver_preload(["rl.training", "rl.cold_start.gears", "rl.evaluation"])
 
 
 def metrics(run_dir: Path) -> list[dict[str, float]]:
