@@ -221,7 +221,7 @@ class ColdStartConfig:
 @dataclass(frozen=True)
 class EvaluationConfig:
     """Greedy evaluation in three modes on the same problems; `batch` rows at once. During training the policy's own
-    choice is measured on the first `probe` test problems after every `every` steps and at the end (0: never)."""
+    choice is measured on the first `probe` test problems after every `every` generations and at the end (0: never)."""
 
     problems: int = 500
     batch: int = 256

@@ -54,6 +54,7 @@ _RANGES = {
     "select.floor": (0.0, 1.0),
     "cold_start.gears.manual_steps": (0, 10**9),
     "cold_start.gears.automatic_steps": (0, 10**9),
+    "cold_start.gears.think_share": (0.05, 0.95),
     "cold_start.gears.manual_share": (0.0, 0.9),
     "cold_start.gate.problems": (0, 10**9),
     "cold_start.gate.min_switch_probability": (0.0, 1.0),

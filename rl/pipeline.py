@@ -64,7 +64,7 @@ def stages(config: Config) -> list[Stage]:
         made.append(Stage("data", "check and clean the data", "check_data.py", out, POLICY, ("data",)))
     tuning = "fine-tune on both modes"
     if gears.manual_steps and gears.automatic_steps:
-        keys = (*TUNED, "cold_start.gears.manual_steps")
+        keys = (*TUNED, "cold_start.gears.manual_steps", "cold_start.gears.think_share")
         made.append(
             Stage("manual", f"{tuning}, stated", "cold_start.py", (*data, "--manual-only"), keys, ("cold_start",))
         )

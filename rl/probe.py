@@ -1,7 +1,7 @@
 """A small greedy evaluation during training: the policy's own choice on a few test problems.
 
-What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of every N steps, on the first
-`evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
+What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of after every N generations, on
+the first `evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ class Probe:
         self.rewards = [r for r in rewards if r.step == "answer"]
 
     def due(self, step: int) -> bool:
-        """Whether this optimizer step is one of those after which to measure."""
-        every = self.config.evaluation.every
+        """Whether this optimizer step is the last on a generation after which to measure."""
+        every = self.config.evaluation.every * self.config.trainer.iterations
         return every > 0 and step % every == 0
 
     def measure(self, engine: Engine) -> dict[str, float]:

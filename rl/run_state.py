@@ -46,7 +46,7 @@ class RunState:
         usable = [group.usable() for group in groups]
         self.order.observe(usable)
         self.budget.observe(groups)
-        metrics = {"tokens/spent": float(self.budget.spent), **self.order.resampler.metrics()}
+        metrics = self.order.resampler.metrics()
         used_B = [a for a, r in zip(judge_B, (r for g in groups for r in g.rollouts), strict=True) if not r.broken]
         metrics |= self.guard.observe(step, usable, used_B)
         margin = self.margin.at(step - 1)

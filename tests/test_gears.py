@@ -157,6 +157,16 @@ def test_a_batch_has_half_its_rows_in_each_mode_and_the_longest_first(tmp_path):
         assert sum(think in row["input_ids"] for row in batch) == 4
 
 
+def test_the_manual_gear_can_have_fewer_thoughts_than_direct_answers_and_draws_new_problems_for_these(tmp_path):
+    config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 3, "think_share": 0.25}})
+    protocol = make_protocol("kat", tags=TAGS)
+    rows = list(paired_rows(worked_pairs(config), config, protocol, 3, manual=True))
+    for start in range(0, 24, 8):
+        batch = [protocol.decode(row["input_ids"]) for row in rows[start : start + 8]]
+        assert sum("<think_on>" in text for text in batch) == 2
+        assert len({text for text in batch if "<think_off>" in text}) == 6
+
+
 def test_rows_above_the_length_cap_are_left_out_and_none_left_is_an_error(tmp_path):
     protocol = tiny_protocol()
     pairs = worked_pairs(config_of(tmp_path))

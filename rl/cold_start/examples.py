@@ -104,13 +104,17 @@ def labelled_example(row: Mapping[str, Any], mode: Mode) -> Example | None:
 def paired_rows(
     pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
 ) -> Iterator[Row]:
-    """`steps × batch` rows, half of each batch a mode; `manual` states the mode in each prompt."""
+    """`steps × batch` rows, half of each batch a mode; `manual` states the mode in each prompt, and then
+    `gears.think_share` of a batch, one row at least of each mode, is in think mode."""
     settings = config.cold_start
+    think = round(settings.batch * settings.gears.think_share) if manual else settings.batch // 2
+    think = min(max(think, 1), settings.batch - 1)
+    direct = settings.batch - think
     rng = random.Random(f"cold-start-{config.seed}")
     stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual)
     for _ in range(steps):
-        drawn = [next(stream) for _ in range(settings.batch // 2)]
-        yield from longest_first(row for rows in drawn for row in rows)
+        drawn = [next(stream) for _ in range(max(think, direct))]
+        yield from longest_first([rows[0] for rows in drawn[:think]] + [rows[1] for rows in drawn[:direct]])
 
 
 def longest_first(rows: Iterable[Row]) -> list[Row]:

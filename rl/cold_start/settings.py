@@ -37,14 +37,17 @@ class SelectConfig:
 class GearsConfig:
     """Two gears instead of one fine-tuning (rl/cold_start/gears.py): `manual_steps` on prompts that state the mode by
     `protocol.tags`, then `automatic_steps` on the model's own best answers to prompts that do not. Both 0: no gears; 0
-    manual steps: the model knows both modes already. `keep`: best, one answer a problem, or each_mode, one of each
-    mode. `labels` are labelled (and selected) problems to take those answers from; without it the gear samples its
-    own. `manual_share` of the second gear's rows state the mode, so that a tag keeps winning."""
+    manual steps: the model knows both modes already. `think_share` of the first gear's rows are in think mode: the mean
+    is over tokens, and with equal shares short direct answers have a small part of it. `keep`: best, one answer a
+    problem, or each_mode, one of each mode. `labels` are labelled (and selected) problems to take those answers from;
+    without it the gear samples its own. `manual_share` of the second gear's rows state the mode, so that a tag keeps
+    winning."""
 
     manual_steps: int = 0
     automatic_steps: int = 0
     keep: str = "each_mode"
     labels: str = ""
+    think_share: float = 0.5
     manual_share: float = 0.25
 
 
