@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from trl import GRPOTrainer
+from trl import GRPOConfig, GRPOTrainer
 
 from rollout.types import Rollout
 
@@ -24,6 +24,8 @@ def judge_lengths(rollouts: Sequence[Rollout]) -> list[int]:
 
 class RepeatingTrainer(GRPOTrainer):
     """TRL's trainer; a batch with `judge_lengths` (B,) is cut to them in all steps on a generation but the first."""
+
+    args: GRPOConfig
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         inputs = super()._prepare_inputs(generation_batch)
