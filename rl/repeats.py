@@ -29,7 +29,7 @@ class RepeatingTrainer(GRPOTrainer):
 
     def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
         inputs = super()._prepare_inputs(generation_batch)
-        repeat = self._step // self.args.steps_per_generation % self.num_iterations
+        repeat = self._step // (self.args.steps_per_generation or 1) % self.num_iterations
         if not repeat or "judge_lengths" not in inputs:
             return inputs
         mask_BT = inputs["completion_mask"]
