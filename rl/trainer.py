@@ -7,8 +7,7 @@ What is different, in the order it happens in a step:
      carries a judge and an answer advantage, each on its own tokens (and old log-probabilities, for algorithms in
      which a coin chose the forced switch)
   4. `log`, `_save_checkpoint`  our metrics, our history in the checkpoint
-How rows are grouped and padded is `BalancedGRPOTrainer`'s, what later steps on the same rollouts train is
-`RepeatingTrainer`'s; loss, clipping, optimizer, distribution and checkpoints are
+How rows are grouped and padded is `BalancedGRPOTrainer`'s; loss, clipping, optimizer, distribution and checkpoints are
 TRL's, accelerate's and transformers' own.
 
 Groups never cross ranks, so advantages are local; only token counts, history and metrics are gathered.
@@ -46,7 +45,6 @@ from rl.engines import PolicyEngine
 from rl.history import PassHistory
 from rl.metrics import step_line, step_metrics
 from rl.off_policy import OffPolicyTrainer
-from rl.repeats import RepeatingTrainer, judge_lengths
 from rl.run_log import RunLog, write_atomically
 from rl.run_state import RunState
 from rl.sampler import RoundSampler
@@ -76,7 +74,7 @@ def answer_reward(answer_reward: list[float], **_: Any) -> list[float]:
     return answer_reward
 
 
-class StepSRPOTrainer(RepeatingTrainer, OffPolicyTrainer, BalancedGRPOTrainer):
+class StepSRPOTrainer(OffPolicyTrainer, BalancedGRPOTrainer):
     """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
     args: GRPOConfig
@@ -200,8 +198,6 @@ class StepSRPOTrainer(RepeatingTrainer, OffPolicyTrainer, BalancedGRPOTrainer):
             max_tokens=rollout_at(self.config, self.state.global_step).max_new_tokens,
         )
         output["advantages"] = torch.tensor(advantages_BT, dtype=torch.float32, device=self.accelerator.device)
-        if loss.repeats == "judge":
-            output["judge_lengths"] = torch.tensor(judge_lengths(rollouts), device=self.accelerator.device)
         if loss.forced_log_prob == "half":
             output["old_per_token_logps"] = coin_log_probs(self, output, rollouts)
         self._observe(judge_B, answer_B)

@@ -140,6 +140,18 @@ def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
     assert metrics(tmp_path / "run") == records
 
 
+def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(tmp_path, policy):
+    trainer = {"steps": 8, "prompts_per_step": 2, "iterations": 2, "save_every": 8}
+    config = small_config(tmp_path / "run", policy, trainer=trainer, evaluation={"every": 2, "probe": 4})
+    run(config)
+    records = metrics(tmp_path / "run")
+    assert [record["step"] for record in records if "probe/accuracy" in record] == [4, 8]
+    # A generation is logged with the first step on it, a probe with the last.
+    assert [record["step"] for record in records] == [1, 3, 4, 5, 7, 8]
+    spent = [record["tokens/spent"] for record in records]
+    assert spent[1] == spent[2] < spent[3] < spent[4] == spent[5]
+
+
 def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path, policy):
     config = small_config(
         tmp_path / "run",

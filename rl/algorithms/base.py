@@ -43,8 +43,7 @@ class LossOptions:
     over a rollout's trained tokens (GSPO, arXiv 2507.18071).
     `forced_switch`: "uncorrected" trains a forced switch as if it had been sampled, "masked" gives it no gradient,
     "importance" weighs every switch by π(m)·G/F_m. `forced_log_prob`: the old log-probability of a forced switch is
-    the "policy"'s own, or log ½ ("half"). `kl` counts where trainer.kl is not set. `repeats`: what the later
-    steps on the same rollouts train where trainer.iterations is above 1: "all", or the "judge" step alone.
+    the "policy"'s own, or log ½ ("half"). `kl` counts where trainer.kl is not set.
     """
 
     judge_weight: float = 0.4
@@ -55,7 +54,6 @@ class LossOptions:
     forced_switch: str = "uncorrected"
     forced_log_prob: str = "policy"
     kl: float = 0.0
-    repeats: str = "all"
 
     def __post_init__(self) -> None:
         one_of("judge_mean", self.judge_mean, ("rollouts", "tokens"))
@@ -64,13 +62,10 @@ class LossOptions:
         one_of("ratio", self.ratio, ("token", "sequence"))
         one_of("forced_switch", self.forced_switch, ("uncorrected", "masked", "importance"))
         one_of("forced_log_prob", self.forced_log_prob, ("policy", "half"))
-        one_of("repeats", self.repeats, ("all", "judge"))
         at_least_zero("judge_weight", self.judge_weight)
         at_least_zero("kl", self.kl)
         if self.forced_switch == "importance" and self.forced_log_prob == "half":
             raise UserError("algorithm.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy")
-        if self.repeats == "judge" and self.judge_text == "answer":
-            raise UserError("algorithm.repeats is 'judge' with judge_text 'answer'; allowed: all")
 
 
 ONE_MEAN = LossOptions(judge_weight=1.0, judge_mean="tokens")

@@ -18,8 +18,7 @@ doubtful problems go to thinking: a wrong direct answer costs more than a though
 A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift that the
 judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
 
-Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens; further steps on the same rollouts
-(trainer.iterations) train the judge step alone.
+Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ import math
 
 import numpy as np
 
-from rl.algorithms.base import Algorithm, LossOptions, at_least_zero, one_of
+from rl.algorithms.base import Algorithm, at_least_zero, one_of
 from rl.algorithms.group import Array, GroupArrays, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
 from rollout.errors import UserError
@@ -91,4 +90,4 @@ def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:
     return group.choice_probs() @ np.array(values)
 
 
-STEP_SRPO = Algorithm("step_srpo", advantages, loss=LossOptions(repeats="judge"))
+STEP_SRPO = Algorithm("step_srpo", advantages)
