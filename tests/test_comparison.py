@@ -98,6 +98,9 @@ def test_thinking_is_needed_at_levels_where_it_helps_not_where_a_guess_was_lucky
     assert thinking_needed(before) == 0.6
     levels = {"1": level(1.0, 0.96, 100), "4": level(0.9, 0.2, 300)}
     assert thinking_needed({**before, "by_difficulty": levels}) == 0.75
+    # 5.5 points on 109 problems are within two standard errors (9 points), on 1,090 they are not (2.8 points).
+    assert thinking_needed({**before, "by_difficulty": {"none": level(0.156, 0.101, 109)}}) == 0
+    assert thinking_needed({**before, "by_difficulty": {"none": level(0.156, 0.101, 1090)}}) == 1
     always = {**before, "by_difficulty": {"4": level(0.9, 0.2, 300)}}
     assert not collapsed(always, result(auto=(0.9, 10.0, 1.0)))
     assert collapsed(always, result(auto=(0.9, 10.0, 0.0)))

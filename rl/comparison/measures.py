@@ -6,8 +6,9 @@ numbers out.
     reach    = tokens generated until U(probe) ≥ 0.95 · U(oracle router of the cold start), first time; None: never
     collapse = one mode is chosen on under 2 % of the problems while at least 10 % are at levels that need it, or auto
                is more than 10 points less accurate than the cold start's auto. A level needs thinking where the cold
-               start's forced thoughts are more than 5 points more accurate than its direct answers; without levels
-               the oracle router decides, which also takes the lucky guesses of a level that needs thinking
+               start's forced thoughts are more than 5 points, and more than two standard errors of the difference,
+               more accurate than its direct answers; without levels the oracle router decides, which also takes the
+               lucky guesses of a level that needs thinking
 
 An interval is mean ± t · s / √n with Student's t at 95 % and n − 1 degrees of freedom; a single run has none.
 """
@@ -63,8 +64,14 @@ def thinking_needed(before: Result) -> float:
     levels = before.get("by_difficulty", {}).values()
     if not levels:
         return float(before["routers"]["oracle"]["think_rate"])
-    needy = [level for level in levels if level["think"]["accuracy"] - level["no_think"]["accuracy"] > WORTH]
+    needy = [level for level in levels if _thinking_helps(level)]
     return sum(level["n"] for level in needy) / sum(level["n"] for level in levels)
+
+
+def _thinking_helps(level: Result) -> bool:
+    think, direct = (level[mode]["accuracy"] for mode in ("think", "no_think"))
+    error = math.sqrt((think * (1 - think) + direct * (1 - direct)) / level["n"])
+    return think - direct > max(WORTH, 2 * error)
 
 
 def curve(records: Sequence[Mapping[str, float]], always_think: float) -> list[tuple[float, float]]:
