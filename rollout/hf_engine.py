@@ -17,6 +17,7 @@ from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 
 from rollout.engine import Completion, Finished, Request, Sampling
 from rollout.kv_cache import GrowingCache, close_gaps
+from rollout.packed_linear import packed_linears
 from rollout.protocol import DecisionProtocol, Forcing, switch_share
 from rollout.types import MODES
 
@@ -73,10 +74,11 @@ class HFEngine:
         was_training = self.model.training
         self.model.eval()
         try:
-            for row in self._decode(requests, sampling, seed):
-                completions[row.number] = self._completion(row)
-                if finished:
-                    finished(row.number, completions[row.number])
+            with packed_linears(self.model):
+                for row in self._decode(requests, sampling, seed):
+                    completions[row.number] = self._completion(row)
+                    if finished:
+                        finished(row.number, completions[row.number])
         finally:
             self.model.train(was_training)
         return [completions[number] for number in range(len(requests))]
