@@ -109,12 +109,14 @@ def paired_rows(
     settings = config.cold_start
     think = round(settings.batch * settings.gears.think_share) if manual else settings.batch // 2
     think = min(max(think, 1), settings.batch - 1)
-    direct = settings.batch - think
+    counts = (think, settings.batch - think)
     rng = random.Random(f"cold-start-{config.seed}")
     stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual)
     for _ in range(steps):
-        drawn = [next(stream) for _ in range(max(think, direct))]
-        yield from longest_first([rows[0] for rows in drawn[:think]] + [rows[1] for rows in drawn[:direct]])
+        drawn = [next(stream) for _ in range(max(counts))]
+        yield from longest_first(
+            row for k, rows in enumerate(drawn) for row, count in zip(rows, counts, strict=True) if k < count
+        )
 
 
 def longest_first(rows: Iterable[Row]) -> list[Row]:
