@@ -1,6 +1,6 @@
 """A small greedy evaluation during training: the policy's own choice on a few test problems.
 
-What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of after every N generations, on
+What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of, after every N generations, on
 the first `evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
 """
 
