@@ -71,6 +71,7 @@ _RANGES = {
     "trainer.engine_ratio_cap": (1.0, 1e6),
     "trainer.learning_rate": (0.0, 10.0),
     "cold_start.learning_rate": (0.0, 10.0),
+    "cold_start.gears.automatic_learning_rate": (0.0, 10.0),
     "trainer.kl": (0.0, 100.0),
 }
 _POSITIVE = (
@@ -254,6 +255,13 @@ def _check(config: Config) -> None:
         value = _get(config, key)
         if value is not None and not lowest <= value <= highest:
             raise ConfigError(f"{key} is {value}; allowed: {lowest} to {highest}")
+    for section in ("trainer", "cold_start"):
+        warmup = _get(config, f"{section}.warmup_steps")
+        if warmup and _get(config, f"{section}.schedule") == "constant":
+            raise ConfigError(
+                f"{section}.warmup_steps is {warmup} with {section}.schedule 'constant', which has no warm-up; "
+                "allowed: constant_with_warmup, linear, cosine, or warmup_steps 0"
+            )
     for key in ("data.train_size", "data.test_size"):
         size = _get(config, key)
         if size is not None and size <= 0:

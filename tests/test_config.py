@@ -134,6 +134,8 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
         ("data: {format: csv}", "data.format is 'csv'; allowed: problems, gsm8k"),
         ("model: {dtype: int8}", "model.dtype is 'int8'; allowed: float32, bfloat16, float16"),
         ("trainer: {schedule: magic}", "trainer.schedule is 'magic'"),
+        ("trainer: {warmup_steps: 9}", "trainer.warmup_steps is 9 with trainer.schedule 'constant', .* no warm-up"),
+        ("cold_start: {schedule: constant}", "cold_start.warmup_steps is 20 with cold_start.schedule 'constant'"),
         ("trainer: {steps: 0}", "trainer.steps is 0; allowed: above 0"),
         ("trainer: {learning_rate: -1}", "trainer.learning_rate is -1.0; allowed: above 0"),
         ("rollout: {group_size: 0}", "rollout.group_size is 0; allowed: above 0"),
@@ -203,4 +205,4 @@ def test_a_saved_configuration_is_the_resolved_one_and_loads_again(tmp_path):
 @pytest.mark.parametrize("path", sorted((ROOT / "configs").glob("*.yaml")), ids=lambda path: path.name)
 def test_every_shipped_configuration_loads(path):
     config = load_config(path)
-    assert {entry["name"] for entry in config.rewards} & {"math", "code", "exact"}
+    assert {entry["name"] for entry in config.rewards} & {"math", "code", "exact", "reasoning_gym"}

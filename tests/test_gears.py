@@ -105,6 +105,19 @@ def test_the_second_gear_trains_on_plain_prompts_and_a_share_of_tagged_ones(tmp_
         assert thinks == sorted(thinks, reverse=True)
 
 
+def test_the_tagged_rows_of_the_second_gear_are_the_first_gears_where_there_are_any(tmp_path):
+    gears = {"automatic_steps": 5, "manual_share": 0.5}
+    config, protocol = config_of(tmp_path, cold_start={"gears": gears}), make_protocol("kat", tags=TAGS)
+    only_thinking_solves_it = label_row("a", shortest("46", 9, "1+1"), None)
+    hard = make_problem("h", prompt="1 + 2", answer="3")
+    pair = (Example(hard, "think", "3", "1+2=3"), Example(hard, "no_think", "3"))
+    rows = automatic_rows([only_thinking_solves_it], config, protocol, [pair])
+    tagged = {
+        (prompt, "<think>" in response) for prompt, response in texts(rows, protocol) if ";" in prompt or "=" in prompt
+    }
+    assert tagged == {("<bos>1+2;<judge>", True), ("<bos>1+2=<judge>", False)}
+
+
 def test_nothing_correct_is_an_error_that_says_what_to_change(tmp_path):
     config, protocol = config_of(tmp_path, cold_start={"gears": {"automatic_steps": 1}}), tiny_protocol()
     with pytest.raises(ConfigError, match=r"no correct answer to learn from; allowed: more cold_start\.gears"):

@@ -68,6 +68,22 @@ def test_steps_of_a_sum_carry_the_sum_so_far():
     assert chain("4 + 7 - 30", "-19") == "Step by step:\n4 + 7 = 11\n11 - 30 = -19"
 
 
+def search(asked, answer):
+    question = f"Ann adores cats. Bo sneers at tea. \nWho {asked}? Reply only with a name."
+    metadata = {"question": question.partition("\n")[2]}
+    return worked_steps("needle_haystack", {"question": question, "answer": answer, "metadata": metadata})
+
+
+def test_steps_of_a_search_go_through_the_statements_up_to_the_one_asked_for():
+    assert search("sneers at tea", "Bo") == "Step by step:\nAnn adores cats: no\nBo sneers at tea: yes"
+    assert search("adores cats", "Ann") == "Step by step:\nAnn adores cats: yes"
+
+
+def test_a_search_that_finds_nobody_or_somebody_else_has_no_steps():
+    assert search("adores dogs", "Ann") is None
+    assert search("adores cats", "Bo") is None
+
+
 def test_steps_that_miss_the_answer_and_tasks_without_steps_give_none():
     assert chain("4 + 7", "12") is None
     assert chain("4 * 7", "28") is None
@@ -79,6 +95,8 @@ def test_steps_that_miss_the_answer_and_tasks_without_steps_give_none():
 def test_worked_steps_are_the_solution_of_a_problem():
     for problem in load(SUMS, train_size=20, test_size=4):
         assert problem.metadata["solution"].endswith(f"= {problem.answer}")
+    searches = load("reasoning_gym:needle_haystack?min_num_statements=3&max_num_statements=3", train_size=20)
+    assert [p.metadata["solution"].splitlines()[-1].split()[0] for p in searches] == [p.answer for p in searches]
 
 
 @needs_gym

@@ -3,8 +3,8 @@
 Without gears: pairs of worked answers to plain prompts, the choice between the modes left at one half.
 Gear 1, manual: the same pairs, the mode stated in the prompt (`protocol.tags`), so that a tag decides.
 Gear 2, automatic: that model answers plain prompts many times in each mode; its shortest correct answers, well formed
-and with no reasoning in a direct one, are what it is tuned on. A share of the rows states the mode, so that a tag
-goes on deciding.
+and with no reasoning in a direct one, are what it is tuned on. A share of the rows are gear 1's, so that a tag goes on
+deciding, on problems too that were never solved in one of the modes.
 
     run_dir/cold_start/manual/model        after gear 1
     run_dir/cold_start/automatic-*.jsonl   the answers that gear 2 sampled, by rank
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -71,10 +72,13 @@ def cold_start(config: Config, *, manual_only: bool = False) -> Path:
     if (folder / "done.json").is_file() and config.resume == "auto":
         return folder / "model"
     answers = gear_answers(config, source)
+    rate = gears.automatic_learning_rate or config.cold_start.learning_rate
     return fine_tune(
-        config,
+        replace(config, cold_start=replace(config.cold_start, learning_rate=rate)),
         folder,
-        lambda protocol: automatic_rows(answers, config, protocol),
+        lambda protocol: automatic_rows(
+            answers, config, protocol, first_pairs(config, protocol) if gears.manual_steps else ()
+        ),
         gears.automatic_steps,
         source=source,
         title="cold start, automatic gear",
@@ -155,14 +159,18 @@ def chosen_examples(rows: Sequence[dict[str, Any]], keep: str) -> list[Example]:
     return chosen
 
 
-def automatic_rows(answers: Sequence[dict[str, Any]], config: Config, protocol: DecisionProtocol) -> Iterator[Row]:
-    """`automatic_steps × batch` rows, of each batch the longest first; a `manual_share` of them, from the answers of
-    both modes, states the mode. Raises `ConfigError` when there is nothing to learn from."""
+def automatic_rows(
+    answers: Sequence[dict[str, Any]], config: Config, protocol: DecisionProtocol, pairs: Sequence[Pair] = ()
+) -> Iterator[Row]:
+    """`automatic_steps × batch` rows, of each batch the longest first; a `manual_share` of them states the mode: the
+    first gear's `pairs`, without any the answers of both modes. Raises `ConfigError` when there is nothing to learn
+    from."""
     settings, gears = config.cold_start, config.cold_start.gears
     tagged = round(settings.batch * gears.manual_share) if protocol.tags else 0
     rng = random.Random(f"automatic-{config.seed}")
     plain_stream = _stream(chosen_examples(answers, gears.keep), rng, protocol, settings.max_length, manual=False)
-    tag_stream = _stream(chosen_examples(answers, "each_mode"), rng, protocol, settings.max_length, manual=True)
+    stated = [example for pair in pairs for example in pair] or chosen_examples(answers, "each_mode")
+    tag_stream = _stream(stated, rng, protocol, settings.max_length, manual=True)
     for _ in range(gears.automatic_steps):
         drawn = [next(plain_stream) for _ in range(settings.batch - tagged)] + [next(tag_stream) for _ in range(tagged)]
         yield from longest_first(row for _, row in drawn)

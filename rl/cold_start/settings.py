@@ -41,7 +41,8 @@ class GearsConfig:
     is over tokens, and with equal shares short direct answers have a small part of it. `keep`: best, one answer a
     problem, or each_mode, one of each mode. `labels` are labelled (and selected) problems to take those answers from;
     without it the gear samples its own. `manual_share` of the second gear's rows state the mode, so that a tag keeps
-    winning."""
+    winning. `automatic_learning_rate`: the second gear's (0: `cold_start.learning_rate`); it starts with an optimizer
+    that has seen nothing, so a few steps at the first gear's peak undo some of what that gear learned."""
 
     manual_steps: int = 0
     automatic_steps: int = 0
@@ -49,6 +50,7 @@ class GearsConfig:
     labels: str = ""
     think_share: float = 0.5
     manual_share: float = 0.25
+    automatic_learning_rate: float = 0.0
 
 
 @dataclass(frozen=True)

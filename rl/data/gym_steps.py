@@ -38,4 +38,26 @@ def running_sum(entry: Entry) -> tuple[str, str] | None:
     return "\n".join(lines), str(total)
 
 
-STEPS: dict[str, Callable[[Entry], tuple[str, str] | None]] = {"chain_sum": running_sum}
+def statements_in_turn(entry: Entry) -> tuple[str, str] | None:
+    """(steps, name) of a search for who does what: one line a statement, up to the one that the question asks for.
+
+    >>> metadata = {"question": "Who hates tea? Reply only with a name."}
+    >>> statements_in_turn({"question": "Ann hates rain. Bo hates tea. \\n...", "metadata": metadata})
+    ('Step by step:\\nAnn hates rain: no\\nBo hates tea: yes', 'Bo')
+    """
+    asked = str(entry["metadata"]["question"]).partition("?")[0]
+    if not asked.startswith("Who "):
+        return None
+    lines = ["Step by step:"]
+    for statement in str(entry["question"]).partition("\n")[0].strip().removesuffix(".").split(". "):
+        name, _, action = statement.partition(" ")
+        if action == asked.removeprefix("Who "):
+            return "\n".join([*lines, f"{statement}: yes"]), name
+        lines.append(f"{statement}: no")
+    return None
+
+
+STEPS: dict[str, Callable[[Entry], tuple[str, str] | None]] = {
+    "chain_sum": running_sum,
+    "needle_haystack": statements_in_turn,
+}
