@@ -50,12 +50,12 @@ def token_share(pairs: Sequence[Pair]) -> float:
 def captured(pairs: Sequence[Pair]) -> float:
     """Share of the oracle router's saving; 0 where it saves nothing."""
     thinking = min(_mean(pairs, side, "think", 1) for side in (0, 1))
-    oracle = sum(after["no_think" if after["no_think"][0] >= 1 else "think"][1] for _, after in pairs) / len(pairs)
+    oracle = _routed(pairs, 1, "oracle", 1)
     return (thinking - _mean(pairs, 1, "auto", 1)) / (thinking - oracle) if thinking > oracle else 0.0
 
 
 def outcome_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The three measures, then accuracy and tokens of each mode before and after, with intervals."""
+    """The three measures, then accuracy and tokens of each mode and of two routers before and after, with intervals."""
     pairs = paired(before, after)
     if not pairs:
         return ["no intervals: the evaluations do not list the same problems"]
@@ -69,17 +69,27 @@ def outcome_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[s
         verdict = "pass" if sign * value <= sign * allowed + ROUNDING else "FAIL"
         bound = "at most" if sign > 0 else "at least"
         lines.append(f"{verdict}  {name}: {value:.3f} [{low:.3f}, {high:.3f}]; allowed: {bound} {allowed}")
-    return lines + [_mode_line(pairs, mode, label) for mode, label in MODE_LABELS.items()]
+    lines += [_line(pairs, partial(_mean, mode=mode), label) for mode, label in MODE_LABELS.items()]
+    return lines + [_line(pairs, partial(_routed, router=name), f"router: {name}") for name in ("oracle", "random")]
 
 
-def _mode_line(pairs: Sequence[Pair], mode: str, label: str) -> str:
+def _line(pairs: Sequence[Pair], measure: Callable[..., float], label: str) -> str:
     cells = []
     for column, spec in ((0, ".3f"), (1, ".1f")):
         for side in (0, 1):
-            value, low, high = interval(pairs, partial(_mean, side=side, mode=mode, column=column))
+            value, low, high = interval(pairs, partial(measure, side=side, column=column))
             cells.append(f"{value:{spec}} [{low:{spec}}, {high:{spec}}]")
     return f"{label}: accuracy {cells[0]} → {cells[1]}, tokens {cells[2]} → {cells[3]}"
 
 
 def _mean(pairs: Sequence[Pair], side: int, mode: str, column: int) -> float:
     return float(sum(pair[side][mode][column] for pair in pairs)) / len(pairs)
+
+
+def _routed(pairs: Sequence[Pair], side: int, router: str, column: int) -> float:
+    """The routers of rl/evaluation.py on these problems."""
+    if router == "random":
+        rate = sum(pair[side]["thinks"] for pair in pairs) / len(pairs)
+        return rate * _mean(pairs, side, "think", column) + (1 - rate) * _mean(pairs, side, "no_think", column)
+    rows = [pair[side] for pair in pairs]
+    return float(sum(row["no_think" if row["no_think"][0] >= 1 else "think"][column] for row in rows)) / len(pairs)

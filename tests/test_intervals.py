@@ -47,5 +47,22 @@ def test_the_lines_say_what_passes_and_what_fails():
     assert lines[3].startswith("pass  share of the oracle's saving: 1.000 [")
 
 
+def test_the_lines_give_each_mode_and_the_routers_before_and_after():
+    half = {"problems": [one | {"thinks": index >= 5} for index, one in enumerate(evaluation()["problems"])]}
+    lines = outcome_lines(evaluation(), half)[4:]
+    assert [line.partition(": accuracy")[0] for line in lines] == [
+        "forced think",
+        "forced direct",
+        "auto",
+        "router: oracle",
+        "router: random",
+    ]
+    assert lines[3].startswith("router: oracle: accuracy 1.000 [1.000, 1.000] → 1.000 [1.000, 1.000], tokens 22.0 [")
+    # Before, auto never thinks: a random router answers directly. After, it thinks half of the time.
+    assert lines[4].startswith("router: random: accuracy 0.500 [")
+    assert "] → 0.750 [" in lines[4]
+    assert ", tokens 4.0 [4.0, 4.0] → 22.0 [" in lines[4]
+
+
 def test_evaluations_that_do_not_list_their_problems_have_no_intervals():
     assert outcome_lines({}, evaluation()) == ["no intervals: the evaluations do not list the same problems"]
