@@ -18,7 +18,7 @@ from tests.factories import make_problem, make_protocol
 from tests.small_runs import save_policy, small_config, tiny_protocol
 
 TAGS = {"think": ";", "no_think": "="}  # tokens of the embedded world that no prompt has
-GEARS = {"manual_steps": 90, "automatic_steps": 40, "manual_share": 0.5}
+GEARS = {"manual_steps": 90, "automatic_steps": 60, "manual_share": 0.5}
 
 
 def config_of(tmp_path, policy="tiny", **sections):
