@@ -42,7 +42,7 @@ class GearsConfig:
     problem, or each_mode, one of each mode. `labels` are labelled (and selected) problems to take those answers from;
     without it the gear samples its own. `manual_share` of the second gear's rows state the mode, so that a tag keeps
     winning. `automatic_learning_rate`: the second gear's (0: `cold_start.learning_rate`); it starts with an optimizer
-    that has seen nothing, so a few steps at the first gear's peak undo some of what that gear learned."""
+    that has seen nothing."""
 
     manual_steps: int = 0
     automatic_steps: int = 0
