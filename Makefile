@@ -32,7 +32,7 @@ bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
 
 bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scaling.png
 bench-%: .venv/dev.done
-	$(BIN)/python benchmarks/$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
+	$(BIN)/python benchmarks/bench_$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

@@ -1,6 +1,7 @@
 """No network, no telemetry, no W&B account; two threads at most, as on the smallest machine we promise to run on.
 
-`tests/test_demo.py` trains for minutes: its run is started first, on the second core, and its tests come last.
+`tests/end_to_end/test_demo.py` trains for minutes: its run is started first, on the second core, and its tests come
+last.
 """
 
 import os

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from rl.config import Config
+from rl.config.schema import Config
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import rows_of
 from rl.data.formats import FORMATS
