@@ -136,7 +136,7 @@ def test_a_function_that_takes_any_keyword_takes_any_parameter(plugin):
         ({"name": "format", "timeout_s": "2"}, r"rewards\[0\]\.timeout_s is '2'; allowed: a number above 0"),
         ({"name": "nowhere.py:f"}, r"rewards\[0\]: no file 'nowhere\.py'"),
         ({"name": "no_such_module_here.f"}, r"rewards\[0\]: cannot import 'no_such_module_here'"),
-        ({"name": "rewards.builtin.format:nothing"}, r"rewards\.format has no function 'nothing'"),
+        ({"name": "rewards.builtin.format:nothing"}, r"rewards\.builtin\.format has no function 'nothing'"),
     ],
 )
 def test_a_broken_entry_is_named_with_its_place(entry, message):
