@@ -1,5 +1,5 @@
-# make demo | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench. Each installs what it needs by itself, into
-# .venv or .venv-vllm.
+# make demo | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench. Each installs what
+# it needs by itself, into .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
@@ -10,10 +10,13 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench clean
+.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+
+demo-long: .venv/base.done
+	$(BIN)/python scripts/demo.py configs/demo-long.yaml seed=$(SEED) run_dir=runs/demo-long$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)

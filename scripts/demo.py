@@ -16,6 +16,13 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 
 SCRIPTS = Path(__file__).parent
+NEXT = """
+What to do next:
+  make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
+  .venv/bin/python scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.train=FILE data.test=FILE data.format=problems --dry-run
+                  # your own model and data (README, "Your own model, data and reward"): says what does not fit
+  .venv/bin/python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0
+                  # another algorithm from the same start, with the same budget of tokens"""
 
 
 def stage(title: str, name: str, *arguments: str) -> None:
@@ -53,6 +60,7 @@ def main(options: Namespace, config: Config) -> None:
     stage("5/5 report", "report.py", str(folder))
     summary(config, folder)
     print(f"\nreport: {folder / 'report.html'}   ({(time.perf_counter() - started) / 60:.1f} minutes)")
+    print(NEXT)
 
 
 def summary(config: Config, folder: Path) -> None:
