@@ -21,7 +21,7 @@ from rewards.plugin import RewardError
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.config.schema import Config
-from rl.reports.tables import level_order
+from rl.statistics.names import level_order
 from rl.statistics.targets import think_share
 from rollout.collect import collect
 from rollout.engines.base import Engine, Sampling

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from rl.reports.tables import MODE_LABELS
+from rl.statistics.names import MODE_LABELS
 
 DRAWS = 1000
 LOST, TOKENS, CAPTURED = 0.01, 0.60, 0.90
