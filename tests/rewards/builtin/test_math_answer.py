@@ -283,6 +283,7 @@ HOSTILE = [
 ]  # fmt: skip
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("hostile", HOSTILE, ids=[f"{text[:20]!r}" for text in HOSTILE])
 def test_hostile_text_is_answered_within_the_limit_and_never_equal(hostile):
     verify(r"\cos\frac{\pi}{7}-\cos\frac{2\pi}{7}+\cos\frac{3\pi}{7}", "0.5", ROOMY_S)

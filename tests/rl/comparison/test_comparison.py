@@ -233,6 +233,7 @@ def small(tmp_path):
     return write_config(tmp_path / "config.json", raw)
 
 
+@pytest.mark.medium
 def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
     arguments = (str(small(tmp_path)), "--algorithms", "step_srpo,grpo", "--seeds", "3", "--worlds", "kind")
     done = script("compare.py", *arguments)

@@ -93,6 +93,7 @@ def read(folder):
     return Page(page(folder.name, read_run(folder), []))
 
 
+@pytest.mark.medium
 def test_a_complete_run_becomes_a_page_that_needs_nothing_else(tmp_path):
     shown = Page(write_report(make_run(tmp_path / "demo")).read_text(encoding="utf-8"))
     assert "Missing" not in shown.text
@@ -227,6 +228,7 @@ def test_series_are_ordered_by_step_and_skip_what_is_no_number():
     assert running_mean([0.0, 3.0, 6.0, 6.0], 3) == [1.5, 3.0, 5.0, 6.0]
 
 
+@pytest.mark.medium
 def test_the_script_writes_the_report_and_refuses_in_one_line(tmp_path):
     def script(*arguments):
         command = [sys.executable, str(ROOT / "scripts" / "report.py"), *map(str, arguments)]
