@@ -10,7 +10,7 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench clean
+.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench clean docs
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -42,6 +42,10 @@ bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
 bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scaling.png
 bench-%: .venv/dev.done
 	$(BIN)/python benchmarks/bench_$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
+
+# The pages that are made from the code.
+docs: .venv/base.done
+	$(BIN)/python -m rl.config.schema.describe > docs/configuration.md
 
 check: .venv/dev.done
 	$(BIN)/ruff check .
