@@ -6,6 +6,7 @@ Finished stages are not repeated; a killed one goes on where it stopped. `resume
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,13 +17,14 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 
 SCRIPTS = Path(__file__).parent
-NEXT = """
+PYTHON = os.path.relpath(sys.executable)
+NEXT = f"""
 What to do next:
   make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
-  .venv/bin/python scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.train=FILE data.test=FILE data.format=problems --dry-run
-                  # your own model and data (README, "Your own model, data and reward"): says what does not fit
-  .venv/bin/python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0
-                  # another algorithm from the same start, with the same budget of tokens"""
+  {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
+                  # your own model and data: checks that they fit, trains nothing (README has the formats)
+  {PYTHON} scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0
+                  # other algorithms from the same start, with the same budget of tokens"""
 
 
 def stage(title: str, name: str, *arguments: str) -> None:

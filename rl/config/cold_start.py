@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from rl.config.schema.types import SETTINGS, AtLeastZero, Count, Positive, Rate, Share, number
-from rl.config.schema.update import Beta, Schedule
+from rl.config.types import SETTINGS, AtLeastZero, Count, Positive, Rate, Share, number
+from rl.config.update import Beta, Schedule
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -12,7 +12,7 @@ from typing import Any
 import annotated_types as at
 from pydantic.fields import FieldInfo
 
-from rl.config.schema.types import OneOf
+from rl.config.types import OneOf
 
 WORDS = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null", Any: "any"}
 CONTAINERS = {list: "a list", dict: "a section of keys"}
@@ -21,7 +21,7 @@ CONTAINERS = {list: "a list", dict: "a section of keys"}
 def describe(hint: Any) -> str:
     """What a type allows.
 
-    >>> from rl.config.schema.types import Count, Share
+    >>> from rl.config.types import Count, Share
     >>> describe(Share), describe(Count | None)
     ('0 to 1', 'a whole number, 0 or more, or null')
     """

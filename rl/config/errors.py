@@ -10,8 +10,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from rl.config.schema.describe import choices, describe, is_union, unwrap
-from rl.config.schema.foreign import NAMES_ELSEWHERE
+from rl.config.describe import choices, describe, is_union, unwrap
+from rl.config.foreign import NAMES_ELSEWHERE
 from rollout.errors import UserError
 
 Path = tuple[str | int, ...]

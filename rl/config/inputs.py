@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from rl.config.schema.types import SETTINGS, AtLeastZero, Count, OneOf, Positive, Share, number
+from rl.config.types import SETTINGS, AtLeastZero, Count, OneOf, Positive, Share, number
 from rollout.protocol import LAYOUTS
 
 Attention = Annotated[

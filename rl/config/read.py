@@ -14,9 +14,9 @@ from typing import Any
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from rl.config.contradictions import check_together
 from rl.config.errors import ConfigError, dotted, one_line
 from rl.config.schema import Config
-from rl.config.schema.contradictions import check_together
 
 _READ = TypeAdapter(Config)
 

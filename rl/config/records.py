@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from rl.config.schema.types import SETTINGS, Count, Positive
+from rl.config.types import SETTINGS, Count, Positive
 
 
 @dataclass(frozen=True, config=SETTINGS)

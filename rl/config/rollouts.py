@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from rl.config.schema.types import SETTINGS, AtLeastZero, Count, Positive, PositiveNumber, Share, number
+from rl.config.types import SETTINGS, AtLeastZero, Count, Positive, PositiveNumber, Share, number
 from rollout.engines.base import Sampling
 from rollout.modes import ForcedShare
 

@@ -13,11 +13,11 @@ from pydantic.dataclasses import dataclass
 
 from rl.config.cold_start import ColdStartConfig, GateConfig, GearsConfig, LabelConfig, SelectConfig
 from rl.config.errors import ConfigError
-from rl.config.schema.inputs import DataConfig, LoraConfig, ModelConfig, ProtocolConfig
-from rl.config.schema.records import EvaluationConfig, WandbConfig
-from rl.config.schema.rollouts import ForcedConfig, RewardErrorsConfig, RolloutConfig, SandboxConfig, VLLMConfig
-from rl.config.schema.types import SETTINGS, Count
-from rl.config.schema.update import ControlConfig, GuardConfig, HistoryConfig, StageConfig, TrainerConfig
+from rl.config.inputs import DataConfig, LoraConfig, ModelConfig, ProtocolConfig
+from rl.config.records import EvaluationConfig, WandbConfig
+from rl.config.rollouts import ForcedConfig, RewardErrorsConfig, RolloutConfig, SandboxConfig, VLLMConfig
+from rl.config.types import SETTINGS, Count
+from rl.config.update import ControlConfig, GuardConfig, HistoryConfig, StageConfig, TrainerConfig
 
 __all__ = [
     "ColdStartConfig",

@@ -8,17 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from rl.config.schema.types import (
-    SETTINGS,
-    AtLeastZero,
-    Count,
-    Positive,
-    PositiveNumber,
-    Rate,
-    Share,
-    number,
-    unquoted_off,
-)
+from rl.config.types import SETTINGS, AtLeastZero, Count, Positive, PositiveNumber, Rate, Share, number, unquoted_off
 
 Schedule = Literal["constant", "constant_with_warmup", "linear", "cosine"]
 Beta = Annotated[float, BeforeValidator(number), Field(ge=0, lt=1)]

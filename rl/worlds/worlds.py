@@ -1,4 +1,4 @@
-"""The embedded worlds by name: `tiny` is that of carry-less sums (rl/worlds/world.py), `tiny:NAME` one of the small ones.
+"""The embedded worlds by name: `tiny` is that of carry-less sums (rl/worlds/world.py), `tiny:NAME` a small one.
 
     pair      the demo's: chain with two digits, whose answers nobody guesses, and no level between easy and hard
     chain     thinking helps from the second move on; two thirds need none of it

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from rl.config.schema.describe import document, keys
-from rl.config.schema.foreign import NAMES_ELSEWHERE
 
 from rl.checks.requirements import check_requirements
+from rl.config.describe import document, keys
+from rl.config.foreign import NAMES_ELSEWHERE
 from rl.config.read import parse_config
 from rl.config.schema import Config, ConfigError
 
