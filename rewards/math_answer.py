@@ -16,7 +16,7 @@ from rewards.math_checker.compare import Options, same
 from rewards.math_checker.extract import extract
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
 from rewards.plugin import parallel
 from rewards.worker_pool import WorkerDied, WorkerPool, WorkerTimeout
@@ -89,11 +89,12 @@ def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
     """The verdict over all pairs of readings; an undecided pair is only passed on if no other pair is equal."""
-    leaf = fast_leaf(options)
+    budget = Budget()
+    leaf = fast_leaf(options, budget)
     undecided: Undecided | None = None
     for answer, gold in pairings(answers, golds):
         try:
-            if same(answer, gold, leaf, options):
+            if same(answer, gold, leaf, options, budget):
                 return True
         except Undecided as outcome:
             undecided = outcome

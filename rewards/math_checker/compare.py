@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from rewards.math_checker.canonical import contains, forms
 from rewards.math_checker.items import Match, is_value, items_of, same_items, same_matrix
+from rewards.math_checker.numeric import size
+from rewards.math_checker.poly import Budget
 from rewards.math_checker.realset import is_region, same_region
 from rewards.math_checker.relations import same_relation
 from rewards.math_checker.units import DEGREE, PERCENT, Unit, resolve
@@ -34,7 +36,8 @@ class Options:
     `percent`: `lenient` lets `10%` equal `10` and `0.1`; `strict` only `0.1`. `assignment`: `y = x + 1` may stand for
     `x + 1`. `ordered_lists`: whether the order of a bare list `1, 2` counts. `units`: `lenient` lets one side omit its
     unit. `rel_tol`: largest relative difference of two numbers that count as equal; 0 is exact. `float_digits`: a
-    decimal with at least so many significant digits is a rounded double and equals what it rounds; 0 is never.
+    decimal with at least so many significant digits is a rounded double and equals what it rounds, with one digit less
+    only if a program would print just those; 0 is never.
     """
 
     percent: Literal["lenient", "strict"] = "lenient"
@@ -42,24 +45,25 @@ class Options:
     ordered_lists: bool = False
     units: Literal["lenient", "strict"] = "lenient"
     rel_tol: float = 0.0
-    float_digits: int = 15
+    float_digits: int = 16
 
 
-def same(answer: Node, gold: Node, leaf: Leaf, options: Options) -> bool:
+def same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget) -> bool:
     """Whether two answers mean the same. Raises `Undecided` where a leaf does."""
     if answer == gold:
         return True
-    return any(_same(x, y, leaf, options) for x in forms(answer) for y in forms(gold))
+    budget.pay(20 + 2 * (size(answer) + size(gold)))
+    return any(_same(x, y, leaf, options, budget) for x in forms(answer) for y in forms(gold))
 
 
-def _same(answer: Node, gold: Node, leaf: Leaf, options: Options) -> bool:
+def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget) -> bool:
     """Whether two canonical trees mean the same, by the kinds of their roots."""
     if answer == gold:
         return True
     kinds = (answer[0], gold[0])
 
     def match(x: Node, y: Node) -> bool:
-        return same(x, y, leaf, options)
+        return same(x, y, leaf, options, budget)
 
     if "text" in kinds:
         return False
@@ -70,13 +74,13 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options) -> bool:
     if is_approximation(answer) or is_approximation(gold):
         return match(_exact_side(answer), _exact_side(gold))
     if "unit" in kinds and is_value(answer) and is_value(gold):
-        return _same_quantity(answer, gold, leaf, options)
+        return _same_quantity(answer, gold, leaf, options, budget)
     if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
         return verdict
     if "setof" in kinds:
         return kinds == ("setof", "setof") and match(answer[1], gold[1]) and match(answer[2], gold[2])
     if (is_region(answer) and _maybe_region(gold)) or (is_region(gold) and _maybe_region(answer)):
-        return same_region(answer, gold, leaf)
+        return same_region(answer, gold, leaf, budget)
     if items_of(answer) is not None or items_of(gold) is not None:
         return same_items(answer, gold, match, options.ordered_lists)
     if kinds == ("matrix", "matrix"):
@@ -134,21 +138,21 @@ def _quantity(node: Node, lenient: bool) -> tuple[Node, Unit | None]:
     return node[1], None if lenient and all(name == "unit" for name, _ in unit[0]) else unit
 
 
-def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options) -> bool:
+def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget) -> bool:
     """Values with units: both given, they must measure the same; one omitted is a convention."""
     lenient = options.units == "lenient"
     (x, x_unit), (y, y_unit) = _quantity(answer, lenient), _quantity(gold, lenient)
     if x_unit is None and y_unit is None:
-        return same(x, y, leaf, options)
+        return same(x, y, leaf, options, budget)
     if x_unit is not None and y_unit is not None:
         if x_unit[0] != y_unit[0]:
             return False
         ratio = x_unit[1] / y_unit[1]
-        return same(x if ratio == 1 else ("mul", (("num", ratio, None), x)), y, leaf, options)
+        return same(x if ratio == 1 else ("mul", (("num", ratio, None), x)), y, leaf, options, budget)
     value, unit, bare = (x, x_unit, y) if x_unit is not None else (y, y_unit, x)
     if unit in (PERCENT, DEGREE):
         converted = ("mul", (value, _HUNDREDTH if unit == PERCENT else _RADIANS))
         if leaf(converted, bare):
             return True
         return (unit == DEGREE or options.percent == "lenient") and leaf(value, bare)
-    return lenient and same(value, bare, leaf, options)
+    return lenient and same(value, bare, leaf, options, budget)

@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math_checker.numeric import real_value
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.poly import Budget, Undecided
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]
@@ -37,13 +37,15 @@ def is_region_like(node: Node) -> bool:
     return is_region(node) or node[0] == "seq"
 
 
-def same_region(a: Node, b: Node, leaf: Leaf) -> bool:
+def same_region(a: Node, b: Node, leaf: Leaf, budget: Budget) -> bool:
     """Whether two nodes are the same subset of the line; False if either is none, or is in several variables."""
     left, right = _region(a), _region(b)
     if left is None or right is None:
         return bool(left is right and a[0] == b[0] == "rel" and leaf(a, b))
     if left.variable and right.variable and left.variable != right.variable:
         return False
+    count = len(left.ends) + len(right.ends)
+    budget.pay(20 * count + 2 * count * count)
     line = _Line(leaf, [*left.ends, *right.ends])
     cells = range(2 * len(line.ends) + 1)
     return all(left.has(cell, line) == right.has(cell, line) for cell in cells)
