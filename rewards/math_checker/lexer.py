@@ -56,6 +56,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ESCAPED_OPS = {"{": "\\{", "}": "\\}", "%": "%", "$": "$", "\\": "\\\\", "|": "||", "&": "&", "#": "#", "_": "_"}
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BRACED = re.compile(r"\s*\{")
 _BARE_LETTER = re.compile(r"\s*([A-Z])")
 _ROMAN = frozenset({"mathrm", "mathbf", "mathit", "rm", "operatorname"})
@@ -87,18 +88,14 @@ def join_digit_groups(text: str, commas: bool) -> str:
 
 def matching_brace(text: str, start: int) -> int:
     """The index of the `}` that closes the `{` at `start`, or -1."""
-    depth, position = 0, start
-    while position < len(text):
-        char = text[position]
-        if char == "\\":
-            position += 1
-        elif char == "{":
+    depth = 0
+    for match in _BRACE.finditer(text, start):
+        if match.group() == "{":
             depth += 1
-        elif char == "}":
+        elif match.group() == "}":
             depth -= 1
             if not depth:
-                return position
-        position += 1
+                return match.start()
     return -1
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rewards.math_checker.clean import clean, plain_words, without_markup
 from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError
+from rewards.math_checker.meanings import meanings
 from rewards.math_checker.parse import parse
 from rewards.math_checker.relations import has_symbol
 from rewards.math_checker.special import special_readings
@@ -26,6 +27,8 @@ _CHOICE = re.compile(
 _JOINED = re.compile(r"(?:\\text\s*\{\s*)?(?:and\b|or\b|&)")
 _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
+_CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,6})\s*\}?")
+_ALONE = ("clock", "letters")
 _PLAIN_TEXT = re.compile(r"[\w\s.,;:'\"()&/!?$%+*=^{}-]*")
 _SOFT_UNIT = re.compile(
     r"(.*(?:[0-9}]|\\pi))(\s*)((?:m|g|s|h|L|J|N|W|V|km|cm|kg|ft|mi)(?:\s*/\s*(?:s|h|m|L|min|hr))?(?:\^\{?[23]\}?)?)"
@@ -94,22 +97,28 @@ def _read(answer: str) -> list[Node]:
             continue
         if tree not in trees:
             trees.append(tree)
+    if capitals := _CAPITALS.fullmatch(text):
+        trees.insert(0, ("letters", capitals.group(1)))
     trees.extend(special_readings(text))
     trees.extend(_soft_unit(text, trees))
     return trees or [_as_text(text)]
 
 
 def pairings(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
-    """The pairs of readings to compare. Two texts that can both be times of day are compared as such only."""
-    clocks = any(node[0] == "clock" for node in answers) and any(node[0] == "clock" for node in golds)
-    pairs = [(a, g) for a in answers for g in golds if {a[0], g[0]} == {"clock"} or not clocks]
-    return [(_harden(a), _harden(g)) for a, g in pairs if clocks or _fit(a, g)]
+    """The pairs of trees to compare. Two texts that can both be times of day, or runs of capitals, are only that."""
+    only = next((kind for kind in _ALONE if all(any(n[0] == kind for n in nodes) for nodes in (answers, golds))), "")
+    pairs = [(a, g) for a in answers for g in golds if not only or a[0] == g[0] == only]
+    return [pair for a, g in pairs if only or _fit(a, g) for pair in meanings(_harden(a), _harden(g))]
 
 
 def _fit(answer: Node, gold: Node) -> bool:
     """Whether this pair of readings is meant. Letters that may be a unit or variables are a unit where the other side
     has one, and in an answer such as `5 m` also where the gold answer is a bare number."""
     if "clock" in (answer[0], gold[0]):
+        return False
+    if gold[0] == "in base":
+        return answer[0] == "digits" and answer[1] == gold[1]
+    if "digits" in (answer[0], gold[0]) or answer[0] == "in base":
         return False
     if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
         return "/" in gold[2] and _is_constant(answer)
