@@ -200,7 +200,10 @@ def _power_of_sum(base: Ratio, exponent: int, budget: Budget) -> Ratio:
         if scaled == UNIT:
             part: Ratio = (UNIT, UNIT)
         else:
-            part = ({((budget.atom("sum", frozen((scaled, UNIT), budget)), Fraction(sign * exponent)),): Fraction(1)}, UNIT)
+            part = (
+                {((budget.atom("sum", frozen((scaled, UNIT), budget)), Fraction(sign * exponent)),): Fraction(1)},
+                UNIT,
+            )
         outside, _ = term_power(ONE, first**sign, exponent, budget)
         result = multiply(result, multiply(part, (outside, UNIT), budget), budget)
     return result

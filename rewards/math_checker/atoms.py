@@ -24,6 +24,7 @@ _ALIASES = {
     "atanh": "arctanh",
 }  # fmt: skip
 _VECTORS = {"uniti": "unit i", "unitj": "unit j", "unitk": "unit k"}
+_OF_SEVERAL = frozenset({"max", "min", "gcd", "lcm"})
 _ACCENTS = frozenset({"bar", "vec", "hat", "overrightarrow", "tilde"})
 _FIGURES = frozenset({"angle", "triangle", "partial", "nabla"})
 _PREFIX_COMMANDS = (
@@ -204,7 +205,12 @@ class AtomParser(BracketParser):
             name, exponent = _INVERSE.get(name, name), None
         if name == "cbrt":
             return ("fn", "oddroot", (self.atom(), ("num", Fraction(3), None)))
-        node: Node = ("fn", name, self.arguments() + base)
+        arguments = self.arguments()
+        if name in _OF_SEVERAL:
+            arguments = arguments[0][3] if len(arguments) == 1 and arguments[0][0] == "seq" else arguments
+            if len(arguments) < 2:
+                raise MathTextError(f"{name} of one value")
+        node: Node = ("fn", name, arguments + base)
         return node if exponent is None else ("pow", node, exponent)
 
     def arguments(self) -> tuple[Node, ...]:

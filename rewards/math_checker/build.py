@@ -30,7 +30,8 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth, "arcsin": sympy.asin,
     "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec, "arccsc": sympy.acsc,
     "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh, "sech": sympy.sech,
-    "csch": sympy.csch, "arcsech": sympy.asech, "arccsch": sympy.acsch, "arccoth": sympy.acoth, "ln": sympy.log, "abs": sympy.Abs,
+    "csch": sympy.csch, "arcsech": sympy.asech, "arccsch": sympy.acsch, "arccoth": sympy.acoth,
+    "ln": sympy.log, "abs": sympy.Abs,
     "exp": sympy.exp, "floor": sympy.floor, "ceil": sympy.ceiling, "gcd": sympy.gcd, "lcm": sympy.lcm,
     "max": sympy.Max, "min": sympy.Min, "mod": sympy.Mod, "bmod": sympy.Mod, "pmod": sympy.Mod,
 }  # fmt: skip

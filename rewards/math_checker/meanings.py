@@ -22,7 +22,11 @@ _COUNTERS = frozenset({"k", "n", "m", "l", "j"})
 _CONSTANTS = frozenset({"C", "K", "c", "k", "C_1", "C_0", "c_1", "C_2"})
 _OF_INTEGRATION = frozenset({"C", "K", "c", "C_1", "C_0", "c_1", "C_2"})
 _UNITS = ("unit i", "unit j", "unit k")
-_PLAIN: dict[Node, Node] = {("sym", _UNITS[0]): ("const", "i"), ("sym", "unit j"): ("sym", "j"), ("sym", "unit k"): ("sym", "k")}
+_PLAIN: dict[Node, Node] = {
+    ("sym", _UNITS[0]): ("const", "i"),
+    ("sym", "unit j"): ("sym", "j"),
+    ("sym", "unit k"): ("sym", "k"),
+}
 
 
 def meanings(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
@@ -80,7 +84,7 @@ def _recounted(answer: Node, gold: Node) -> Node:
     if not (periodic and len(ours) == len(theirs) == 1 and ours | theirs <= _COUNTERS):
         return answer
     (old,), (new,) = ours, theirs
-    return replaced(answer, lambda node: ("sym", new) if node == ("sym", old) else None)  # type: ignore[no-any-return]
+    return replaced(answer, lambda node: ("sym", new) if node == ("sym", old) else None)
 
 
 def _has_degree(tree: Any) -> bool:
@@ -98,7 +102,7 @@ def _decimal(tree: Node) -> Node:
         bare = node[:2] == ("fn", "log") and len(node[2]) == 1
         return ("fn", "lg", (_decimal(node[2][0]),)) if bare else None
 
-    return replaced(tree, change)  # type: ignore[no-any-return]
+    return replaced(tree, change)
 
 
 def _vectors(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
@@ -129,7 +133,9 @@ def _as_vector(node: Node, size: int) -> Node | None:
         factors.remove(units[0])
         if any(letters(factor) & set(_UNITS) for factor in factors):
             return None
-        scale: Node = ("mul", tuple(factors)) if len(factors) > 1 else factors[0] if factors else ("num", Fraction(1), None)
+        scale: Node = (
+            ("mul", tuple(factors)) if len(factors) > 1 else factors[0] if factors else ("num", Fraction(1), None)
+        )
         entries[_UNITS.index(units[0][1])].append(scale)
     return ("seq", "(", ")", tuple(_sum(parts) for parts in entries))
 

@@ -1,4 +1,4 @@
-"""Where to look at two functions so that they cannot agree by chance: points over the whole line, and around every kink.
+"""Where to look at two functions so that they cannot agree by chance: over the whole line, and around each kink.
 
 A kink is where a part of a function changes its form: where the argument of an absolute value or a root changes its
 sign, where two arguments of max and min meet, at the steps of floor, at the numbers that the forms name.
@@ -9,6 +9,7 @@ others at generic places, and all of them take random places of every size.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from typing import Any
@@ -51,7 +52,7 @@ def _heavy(rng: random.Random) -> float:
 def _on_line(name: str, others: dict[str, float], arguments: list[Node], trees: tuple[Node, Node]) -> list[float]:
     kinks = sorted({*_numbers(trees), *_turns(name, others, arguments)})[: 4 * _MAX_KINKS]
     beside = [k + sign * (d + abs(k) * 1e-3) for k in kinks for d in (0.011, 0.29) for sign in (-1, 1)]
-    between = [(low + high) / 2 for low, high in zip(kinks, kinks[1:], strict=False)]
+    between = [(low + high) / 2 for low, high in itertools.pairwise(kinks)]
     return sorted({*_SPARSE, *_WHOLE, *beside, *between})
 
 
@@ -92,7 +93,7 @@ def _turns(name: str, others: dict[str, float], arguments: list[Node]) -> list[f
             return real_value(argument, others | {name: x})
 
         known = [(x, y) for x in _GRID if (y := value(x)) is not None]
-        for (x, y), (next_x, next_y) in zip(known, known[1:], strict=False):
+        for (x, y), (next_x, next_y) in itertools.pairwise(known):
             if (y > 0) != (next_y > 0):
                 found.append(_bisected(value, x, next_x, y > 0))
         for (x, y), (_, middle), (next_x, next_y) in zip(known, known[1:], known[2:], strict=False):

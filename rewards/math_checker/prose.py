@@ -41,7 +41,8 @@ _HEDGED = re.compile(
 )
 _DIRECTLY_DENIED = re.compile(
     r"(?:\b(?:not|never|cannot|neither|nor|no longer|anything but|other than|except|rather than|instead of"
-    r"|(?:more|less|fewer|greater) than|at (?:least|most)|between|from|unequal to|different from)|n't|n’t|≠|\\neq?|\\not ?=)"
+    r"|(?:more|less|fewer|greater) than|at (?:least|most)|between|from|unequal to|different from)"
+    r"|n't|n’t|≠|\\neq?|\\not ?=)"
     r"(?: (?:be|equal|equal to|equals|exactly|simply|just|the answer|always|necessarily|really)){0,2}[\s$({:\\\[=*]*$",
     re.IGNORECASE,
 )
@@ -61,9 +62,13 @@ _REVISION = re.compile(
 _ALTERNATIVES = re.compile(
     r"\b(?:or|either|alternatively|alternately|otherwise|else|maybe|perhaps|possibly|versus|vs|unless)\b", re.IGNORECASE
 )
-_CORRECTED = re.compile(r"\b(?:wrong|rather|no|not|incorrect|instead|actually|wait|so|hence|thus|therefore)\b|n't", re.I)
+_CORRECTED = re.compile(
+    r"\b(?:wrong|rather|no|not|incorrect|instead|actually|wait|so|hence|thus|therefore)\b|n't", re.I
+)
 _ASIDE = re.compile(r",?\s+(?:which|because|since|as|where|i\.e\.|meaning|and (?:we are|that is))\b", re.IGNORECASE)
-_JOINS = re.compile(r"[\s,.;$]*(?:\b(?:and|or|nor|to|through|versus|vs)\b[\s,]*(?:\w+ ){0,2})?[\s$]*|[^.$]*\bor\b[^.$]*")
+_JOINS = re.compile(
+    r"[\s,.;$]*(?:\b(?:and|or|nor|to|through|versus|vs)\b[\s,]*(?:\w+ ){0,2})?[\s$]*|[^.$]*\bor\b[^.$]*"
+)
 
 
 def first_sentence(text: str) -> str:

@@ -114,10 +114,18 @@ def _is_differential(node: Node) -> bool:
 
 
 def _is_combination(node: Node) -> bool:
-    """An expression in several letters without a number of its own: `a + b`, `100m + n`, `\\gcd(a, b)`, `xy`."""
-    if node[0] == "add" and any(item[0] == "num" for item in node[1]):
+    """An expression in several letters without a number of its own: `a + b`, `100m + n`, `\\gcd(a, b)`, `xy`.
+
+    `2x + y = 1`, with a factor, is the equation of a line.
+    """
+    names = letters(node)
+    if len(names) < 2 or node[0] not in ("add", "mul", "fn", "pow"):
         return False
-    return len(letters(node)) > 1 and node[0] in ("add", "mul", "fn", "pow")
+    items = node[1] if node[0] == "add" else ()
+    if any(item[0] == "num" for item in items):
+        return False
+    scaled = any(item[0] == "mul" and any(f[0] == "num" and f[1] != -1 for f in item[1]) for item in items)
+    return not (scaled and names & {"x", "y", "z"})
 
 
 def _mentions(tree: Any, name: Node) -> bool:

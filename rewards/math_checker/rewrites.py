@@ -38,27 +38,54 @@ SPELLINGS: tuple[Rewrite, ...] = (
     (r"\ne", re.compile(r"\\neq?\s*=(?!=)"), r"\\neq "),
     ("!=", re.compile(r"!==+"), "!="),
     ("<>", re.compile(r"(?<=[A-Za-z0-9)} ])<>(?=[-\s0-9\\A-Za-z])"), r"\\neq "),
-    ("not", re.compile(rf"{_OPEN}(?:\bis|\bare|\bdoes|\bdo|\bcan|\bmust|\bcannot)?\s*\bnot(?: be)?(?: equals?)?(?: to)?{_CLOSE}"
-                       r"\s*=(?!=)"), r" \\neq "),
+    (
+        "not",
+        re.compile(
+            rf"{_OPEN}(?:\bis|\bare|\bdoes|\bdo|\bcan|\bmust|\bcannot)?\s*\bnot(?: be)?(?: equals?)?(?: to)?{_CLOSE}"
+            r"\s*=(?!=)"
+        ),
+        r" \\neq ",
+    ),
     ("not", re.compile(rf"{_OPEN}\b(?:is|are|does|do|can|must|may) ?not(?: be)? equal(?: to)?\b{_CLOSE}"), r" \\neq "),
-    ("n't", re.compile(rf"{_OPEN}\b(?:is|are|does|do|ca|must)n't(?: be)?(?: equals?)?(?: to)?{_CLOSE}\s*=?"), r" \\neq "),
-    (r"\right", re.compile(r"\\left\s*\\\{\s*\\begin\s*\{(array|aligned|matrix|gathered|split)\}\s*(?:\{[clr| ]*\})?(.*?)"
-                          r"\\end\s*\{\1\}\s*\\right\s*\."), r"\\begin{cases}\2\\end{cases}"),
-    ("color", re.compile(r"\\textcolor\s*(?:\[\w*\]\s*)?\{[^{}]*\}|\\color\s*(?:\[\w*\]\s*)?\{[^{}]*\}"
-                         r"|\\(?:colorbox|fcolorbox)\s*\{[^{}]*\}"), ""),
+    (
+        "n't",
+        re.compile(rf"{_OPEN}\b(?:is|are|does|do|ca|must)n't(?: be)?(?: equals?)?(?: to)?{_CLOSE}\s*=?"),
+        r" \\neq ",
+    ),
+    (
+        r"\right",
+        re.compile(
+            r"\\left\s*\\\{\s*\\begin\s*\{(array|aligned|matrix|gathered|split)\}\s*(?:\{[clr| ]*\})?(.*?)"
+            r"\\end\s*\{\1\}\s*\\right\s*\."
+        ),
+        r"\\begin{cases}\2\\end{cases}",
+    ),
+    (
+        "color",
+        re.compile(
+            r"\\textcolor\s*(?:\[\w*\]\s*)?\{[^{}]*\}|\\color\s*(?:\[\w*\]\s*)?\{[^{}]*\}"
+            r"|\\(?:colorbox|fcolorbox)\s*\{[^{}]*\}"
+        ),
+        "",
+    ),
     ("$", re.compile(r"(?:\\(?:text|mathrm)\s*\{\s*)?(?<![A-Za-z])(?:US|U\.S\.|USD)\s*\}?\s*(?=\\?\$)"), ""),
     ("$", re.compile(r"\\(?:text|mathrm|textbf)\s*\{\s*(\\?\$)\s*\}"), r"\1"),
-    (r"\prime", re.compile(r"\^\s*\{\s*((?:\\prime\s*)+)\}|\^\s*\\prime\b"),
-     lambda m: "'" * (m[1].count("prime") if m[1] else 1)),
+    (
+        r"\prime",
+        re.compile(r"\^\s*\{\s*((?:\\prime\s*)+)\}|\^\s*\\prime\b"),
+        lambda m: "'" * (m[1].count("prime") if m[1] else 1),
+    ),
 )
 
 # A sign that must be in the text, the pattern, and what it becomes.
 REWRITES: tuple[Rewrite, ...] = (
     # remarks that say nothing about the value: "(since x > 0)", "(double root)"
-    ("", re.compile(rf",?\s*{_OPEN}[,(]\s*(?:since|because|as|double|repeated|triple|with multiplicity|extraneous|rounded"
-                    r"|simplified|in simplest|in lowest|by symmetry|by the)\b[^()=]*(?:\([^()]*\)[^()]*)?[)}]+$"), ""),
+    ("", re.compile(rf",?\s*{_OPEN}[,(]\s*(?:since|because|as|double|repeated|triple|with multiplicity|rounded"
+                    r"|extraneous|simplified|in simplest|in lowest|by symmetry|by the)\b[^()=]*(?:\([^()]*\)[^()]*)?"
+                    r"[)}]+$"), ""),
     ("", re.compile(rf"(?<=[0-9}}A-Za-z])\s*{_OPEN}(?:, ?)?\b(?:since|because)\b(?!.*\b(?:not|or)\b).*$"), ""),
-    ("and", re.compile(rf"(?<=[0-9])\s*{_OPEN}and (?:a|one)[ -](half|third|quarter|fourth|fifth)\b\s*([^{{}}]*){_CLOSE}$"),
+    ("and", re.compile(rf"(?<=[0-9])\s*{_OPEN}and (?:a|one)[ -](half|third|quarter|fourth|fifth)\b\s*"
+                       rf"([^{{}}]*){_CLOSE}$"),
      lambda m: rf"\frac{{1}}{{{_FRACTIONS[m[1]]}}}" + (rf"\text{{ {m[2]}}}" if m[2].strip() else "")),
     ("", re.compile(rf"(?<=[0-9}})])\s*{_OPEN}\b(plus|minus|times|multiplied by|divided by|over|out of"
                     rf"|to the power of|to the power)\b{_CLOSE}\s*(?=[-0-9\\({{])"), lambda m: _SPOKEN[m[1]]),
@@ -67,7 +94,8 @@ REWRITES: tuple[Rewrite, ...] = (
     ("", re.compile(rf"{_EMPHASIS}\s*\{{?\s*(?:{_EMPHASIS}\s*)?\{{?\s*\\?([ijk])(?:math)?(?![A-Za-z])\s*\}}?\s*\}}?"),
      r"\\unit\1 "),
     # choices in words: \text{A,D}
-    (r"\text", re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{\s*([A-J](?:\s*(?:,|;|&|\band\b)\s*[A-J])+)\s*\}"), r"\1"),
+    (r"\text", re.compile(r"\\(?:text|textbf|mathrm|mathbf)\s*\{\s*([A-J](?:\s*(?:,|;|&|\band\b)\s*[A-J])+)\s*\}"),
+     r"\1"),
     # k \in \mathbb{Z}, where k is an integer: what names the range of a letter is no part of the value
     ("mathbb", re.compile(r"(?:[,;.]|\\[,; ]|\\q?quad|\\(?:text|mbox) ?\{[^{}]{0,20}\}| ){0,6}\( ?[a-z](?:_\w)? ?"
                           r"\\in ?\\mathbb ?\{? ?[ZN] ?\}?(?:_\+|\^\+)? ?\)$"), ""),
@@ -100,5 +128,3 @@ REWRITES: tuple[Rewrite, ...] = (
     ("", re.compile(r"^([0-9][0-9.,]*) ?(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.?$"), r"\1\\text{ \2}"),
     ("<", re.compile(r"^<([^<>=,]*,[^<>=]*)>$"), r"\\langle \1\\rangle "),
 )  # fmt: skip
-
-

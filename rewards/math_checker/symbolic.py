@@ -18,7 +18,7 @@ from rewards.math_checker.build import TooLarge, build
 from rewards.math_checker.compare import Options, same
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
-from rewards.math_checker.numeric import IMAGINARY, contains_node, differ_at
+from rewards.math_checker.numeric import IMAGINARY, contains_node, differ_at, letters
 from rewards.math_checker.points import places
 from rewards.math_checker.poly import WORKER_UNITS, Budget, Undecided
 from rewards.math_checker.read import pairings, readings
@@ -27,6 +27,7 @@ Node = tuple[Any, ...]
 
 _POINTS = ((3, 7), (11, 13), (17, 5))
 _EXACT = 6
+_VARIABLES = ("x", "t", "u", "y", "s", "z", "theta", "r", "v", "w")
 _DIGITS = 60
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
 
@@ -61,6 +62,8 @@ def _leaf(options: Options, budget: Budget) -> Any:
 
 
 def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
+    if answer[0] == gold[0] == "anti":
+        return _same_up_to_constant(answer[1], gold[1])
     if answer[0] == "rel" or gold[0] == "rel":
         return _same_relation(answer, gold)
     x, y = build(answer), build(gold)
@@ -69,6 +72,25 @@ def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
     if options.rel_tol and not (x.free_symbols or y.free_symbols):
         return bool(abs(sympy.N(x - y, 30)) <= options.rel_tol * max(abs(sympy.N(x, 30)), abs(sympy.N(y, 30))))
     return is_zero(x - y, x, y, (answer, gold))
+
+
+def _same_up_to_constant(answer: Node, gold: Node) -> bool:
+    """Whether two antiderivatives differ by a constant: their derivatives agree wherever both are real."""
+    name = min(letters(answer) & letters(gold), key=lambda letter: (letter not in _VARIABLES, letter))
+    slope = sympy.diff(build(answer) - build(gold), sympy.Symbol(name, real=True))
+    if slope == 0:
+        return True
+    agreed = 0
+    for place in places(answer, gold)[::7]:
+        if differ_at(answer, gold, place) is None:
+            continue
+        exact = {s: sympy.Rational(Fraction(place[s.name]).limit_denominator(10**6)) for s in slope.free_symbols}
+        value = sympy.N(slope.subs(exact), 30)
+        if value.is_number and not value.has(*_UNDEFINED):
+            if abs(value) > sympy.Float("1e-15"):
+                return False
+            agreed += 1
+    return agreed > 2
 
 
 def _same_matrices(x: Any, y: Any) -> bool:

@@ -45,9 +45,7 @@ _COSINES: tuple[Poly, ...] = (
     {_ROOT[2]: Fraction(-1, 4), _ROOT_6: Fraction(1, 4)},
     {},
 )
-CIRCULAR = frozenset(
-    {"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"}
-)
+CIRCULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"})
 
 
 def exponential(exponent: Ratio, budget: Budget) -> Ratio:
