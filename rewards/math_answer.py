@@ -62,7 +62,7 @@ def _check(answer: str, gold: str, timeout_s: float, options: Options) -> Verdic
         gold_trees = []
     given = extract(answer)
     try:
-        if any(given) and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
+        if given and wanted and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
             return Verdict(True, "equal")
         answer_trees = readings(given) if gold_trees else []
     except TooLargeError:

@@ -40,7 +40,7 @@ class TooLargeError(MathTextError):
 _UNICODE_RE = re.compile("|".join(re.escape(k) for k in sorted(UNICODE, key=len, reverse=True)))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_SMALL_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄/∕]([₀₁₂₃₄₅₆₇₈₉]+)")
+_SMALL_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,12})[⁄/∕]([₀₁₂₃₄₅₆₇₈₉]{1,12})")
 _SUPERSCRIPT_RE = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
 _SUBSCRIPT_RE = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _JOINED_GROUP = re.compile(r"(?<=[0-9]) ?(?:\{ ?, ?\}|,\\!|\\!,|\\,|\\ |\\;|~)\s*(?=[0-9]{3}(?![0-9]))")
