@@ -10,7 +10,7 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench lock setup-gpu clean
+.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -38,7 +38,11 @@ bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
 
 bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scaling.png
 bench-%: .venv/dev.done
-	$(BIN)/python benchmarks/$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
+	$(BIN)/python benchmarks/bench_$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
+
+# The pages that are made from the code.
+docs: .venv/base.done
+	$(BIN)/python -m rl.config.describe > docs/configuration.md
 
 check: .venv/dev.done
 	$(BIN)/ruff check .
