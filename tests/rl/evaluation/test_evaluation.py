@@ -9,7 +9,8 @@ from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
 from rl.config.schema import RewardErrorsConfig
-from rl.evaluation.evaluate import Outcome, evaluate, length_routes, mode_table, routers, summarize
+from rl.evaluation.evaluate import Outcome, evaluate, mode_table, problem_row, summarize
+from rl.statistics import routers as rules
 from rl.worlds.model import build_model
 from rollout.engines.hf import HFEngine
 
@@ -24,6 +25,14 @@ def make_outcome(think, no_think, auto, level="1", length=3, probability=0.5, do
         "auto": make_rollout(auto[0], correct=auto[1], tokens=auto[2], **shared),
     }
     return Outcome(problem, rollouts)
+
+
+def routers(outcomes):
+    return rules.routers([problem_row(outcome) for outcome in outcomes])
+
+
+def length_routes(outcomes):
+    return rules.length_routes([problem_row(outcome) for outcome in outcomes])
 
 
 @pytest.fixture
