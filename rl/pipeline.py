@@ -27,11 +27,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.config import Config, ConfigError
-from rl.config_file import to_dict
+from rl.config.read import to_dict
+from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.gym_tasks import PREFIX
-from rl.run_log import write_atomically
+from rl.files.run_log import write_atomically
 
 POLICY = ("seed", "data", "model", "protocol", "rewards")
 SAMPLED = ("rollout.temperature", "rollout.top_p", "rollout.top_k", "rollout.max_new_tokens", "label")

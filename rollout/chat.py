@@ -108,7 +108,9 @@ class Chat:
             )
         except Exception as error:  # a template is code that comes with a model: it raises what it likes
             told = " ".join(str(error).split()) or "no reason given"
-            raise ProtocolError(f"the chat template refuses the conversation: {told} ({type(error).__name__})") from error
+            raise ProtocolError(
+                f"the chat template refuses the conversation: {told} ({type(error).__name__})"
+            ) from error
 
 
 def _in_parts(turn: Turn) -> Turn:

@@ -9,11 +9,12 @@ answer step A is all after it. The parts of a layout stand in this order; left o
         no_think   `no_think`  `no_think_after`                          answer  `answer_end`  end of turn
 
 `think` and `no_think` are the switches, one token each. Where one mode has no token of its own it is `other`, and its
-switch is empty: any token but the other mode's, at that one place, decides for it. `kat` is the layout of KAT-V1
-(arXiv 2507.08297), `qwen3` that of Qwen3's chat template with the opening tag left to the model, `one_token` that of
-Thinkless (arXiv 2505.13379), `adaptthink` that of AdaptThink (arXiv 2505.13417): a prompt that opens a thought, and
-closing it at once is no_think. `openpangu` is openPangu-Embedded's with its `/auto_think` prompt, `gemma4` that of
-Gemma 4 models whose template shows no thought: the thought's channel, or any other token. `prefixes` is whatever its settings say; `auto` is found from the chat template (rollout/families.py) and becomes `prefixes`.
+switch is empty: any token but the other mode's, at that one place, decides for it. `kat` is the layout of KAT-V1 (arXiv
+2507.08297), `qwen3` that of Qwen3's chat template with the opening tag left to the model, `one_token` that of Thinkless
+(arXiv 2505.13379), `adaptthink` that of AdaptThink (arXiv 2505.13417): a prompt that opens a thought, and closing it at
+once is no_think. `openpangu` is openPangu-Embedded's with its `/auto_think` prompt, `gemma4` that of Gemma 4 models
+whose template shows no thought: the thought's channel, or any other token. `prefixes` is whatever its settings say;
+`auto` is found from the chat template (rollout/families.py) and becomes `prefixes`.
 """
 
 from __future__ import annotations
@@ -35,9 +36,9 @@ class ProtocolError(UserError):
 
 @dataclass(frozen=True)
 class Layout:
-    """A protocol as text; see the module docstring. `user_suffix` is appended to the user's text. `opened` is the tag that the prompt ends with, if it ends with one:
-    a response that writes it again has decided twice. With `at_start` only the first token of a response can be a
-    switch. `writes_after` says whether forcing a mode writes the text after its switch too. `answer_end` may hold tags
+    """A protocol as text; see the module docstring. `user_suffix` is appended to the user's text. `opened` is the tag
+    that the prompt ends with, if it ends with one: a response that writes it again has decided twice. With `at_start`
+    only the first token of a response can be a switch. `writes_after` says whether forcing a mode writes the text after its switch too. `answer_end` may hold tags
     that the model writes before its end of turn."""
 
     name: str

@@ -35,9 +35,9 @@ class Marks:
     """A layout (rollout/layouts.py) as token ids.
 
     `modes` are the switches; `other` is the mode that has none. `decision` stands right before the switch, where a
-    layout has such a tag. `after` is what follows the switch in each mode, where that holds words; `after_tags` are its tags.
-    `again` are the tokens that decide a second time, `text_tags` those that no text may hold, `ends` the end tokens.
-    """
+    layout has such a tag. `after` is what follows the switch in each mode, where that holds words; `after_tags` are its
+    tags. `again` are the tokens that decide a second time, `text_tags` those that no text may hold, `ends` the end
+    tokens. """
 
     modes: Mapping[int, Mode]
     other: Mode | None

@@ -199,7 +199,7 @@ class Prompts:
             )
         for arguments in ({"enable_thinking": True}, {"thinking": True}):
             on, off = (
-                self.chat.with_arguments({key: value for key in arguments}).rendered([user(ASKED)], True)
+                self.chat.with_arguments(dict.fromkeys(arguments, value)).rendered([user(ASKED)], True)
                 for value in (True, False)
             )
             if on != off:

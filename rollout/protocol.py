@@ -80,9 +80,7 @@ class DecisionProtocol:
 
     def switch_probs(self, logprobs: Sequence[float]) -> dict[str, float]:
         """The probability of each mode, from the log-probabilities of `watch_ids` at the decision."""
-        found: dict[str, float] = {
-            mode: math.exp(value) for mode, value in zip(self.switch_ids, logprobs, strict=True)
-        }
+        found: dict[str, float] = {mode: math.exp(value) for mode, value in zip(self.switch_ids, logprobs, strict=True)}
         if self.other:
             found[self.other] = math.exp(log_other(logprobs[0]))
         return {mode: found[mode] for mode in MODES}
