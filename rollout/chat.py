@@ -7,13 +7,14 @@ start, so that every prompt of a run is the same whenever it is rendered.
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Protocol
 
 from rollout.layouts import ProtocolError
 
 Turn = Mapping[str, Any]
+DIRECTIVES = "YmdbBaAyjeHMS"
 ASKED, ASKED_AGAIN, ANSWERED = "What is 7 times 6?", "And 8 times 6?", "It is 42."
 
 
@@ -94,6 +95,15 @@ class Chat:
             return between.rpartition(ANSWERED)[2].partition(ASKED_AGAIN)[0]
         return self.rendered(talk).rpartition(ANSWERED)[2]
 
+    @cached_property
+    def _dated_template(self) -> str | None:
+        """The template with the run's date in place of the clock, or None: the tokenizer's own as it is."""
+        own = self.tokenizer.chat_template
+        if not isinstance(own, str) or "strftime_now" not in own:
+            return None
+        written = "".join(f' | replace("%{letter}", "{self.today.strftime("%" + letter)}")' for letter in DIRECTIVES)
+        return f"{{%- macro strftime_now(format) -%}}{{{{- format{written} -}}}}{{%- endmacro -%}}" + own
+
     def _attempt(self, turns: Sequence[Turn]) -> str:
         try:
             return self._render(turns, True)
@@ -101,10 +111,13 @@ class Chat:
             return ""
 
     def _render(self, turns: Sequence[Turn], generation: bool) -> str:
-        date: dict[str, Callable[[str], str]] = {"strftime_now": self.today.strftime}
         try:
             return self.tokenizer.apply_chat_template(
-                list(turns), tokenize=False, add_generation_prompt=generation, **{**date, **self.arguments}
+                list(turns),
+                chat_template=self._dated_template,
+                tokenize=False,
+                add_generation_prompt=generation,
+                **self.arguments,
             )
         except Exception as error:  # a template is code that comes with a model: it raises what it likes
             told = " ".join(str(error).split()) or "no reason given"

@@ -27,6 +27,7 @@ from rollout.types import Mode
 
 LAYOUTS = ("kat", "qwen3", "one_token")
 PROTOCOLS = (*LAYOUTS, "auto", "adaptthink", "openpangu", "gemma4", "prefixes")
+ADDABLE = re.compile(r"<\S+>|\[\S+\]")
 TAG = re.compile(r"<[^<>\s]+>|\[unused\d+\]")
 
 
@@ -38,8 +39,8 @@ class ProtocolError(UserError):
 class Layout:
     """A protocol as text; see the module docstring. `user_suffix` is appended to the user's text. `opened` is the tag
     that the prompt ends with, if it ends with one: a response that writes it again has decided twice. With `at_start`
-    only the first token of a response can be a switch. `writes_after` says whether forcing a mode writes the text after its switch too. `answer_end` may hold tags
-    that the model writes before its end of turn."""
+    only the first token of a response can be a switch. `writes_after` says whether forcing a mode writes the text after
+    its switch too. `answer_end` may hold tags that the model writes before its end of turn."""
 
     name: str
     user_suffix: str = ""

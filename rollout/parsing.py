@@ -37,7 +37,7 @@ class Marks:
     `modes` are the switches; `other` is the mode that has none. `decision` stands right before the switch, where a
     layout has such a tag. `after` is what follows the switch in each mode, where that holds words; `after_tags` are its
     tags. `again` are the tokens that decide a second time, `text_tags` those that no text may hold, `ends` the end
-    tokens. """
+    tokens."""
 
     modes: Mapping[int, Mode]
     other: Mode | None
@@ -68,7 +68,7 @@ def find_switch(ids: Sequence[int], marks: Marks) -> tuple[int, Mode] | None:
         if marks.decision is not None:
             if token == marks.decision:
                 follower = ids[index + 1] if index + 1 < len(ids) else None
-                return (index + 1, marks.modes[follower]) if follower in marks.modes else None
+                return (index + 1, marks.modes[follower]) if follower is not None and follower in marks.modes else None
         elif token in marks.modes:
             return index, marks.modes[token]
     return None
@@ -115,7 +115,8 @@ def _answer_step(
     def blank(ids: Ids) -> bool:
         return not decode(ids).strip()
 
-    exact, think = marks.after[mode], ()
+    think: Ids = ()
+    exact = marks.after[mode]
     if exact and rest[: len(exact)] == exact:
         rest = rest[len(exact) :]
     else:

@@ -50,15 +50,17 @@ class DecisionProtocol:
         end_ids: Sequence[int] = (),
         control_tokens: bool = False,
         today: datetime.date | None = None,
+        notes: Sequence[str] = (),
     ) -> None:
         """Raises `ProtocolError` when a decision token is missing from the tokenizer, or two that must differ are one.
         `tags` states each mode in a prompt: text to append, or text with the field `{prompt}`. `end_ids` are the end
         tokens of the generation configuration. `control_tokens` allows control tokens in the texts of a prompt;
-        `today` is the date that a template is told."""
+        `today` is the date that a template is told; `notes` say how the layout was found."""
         self.tokenizer, self.spec = tokenizer, checked(spec)
-        self.judge_patience = judge_patience
+        self.judge_patience, self.notes = judge_patience, tuple(notes)
         self.chat = Chat(tokenizer, template_kwargs, today)
-        self.prompts = Prompts(self.chat, self.spec, system=system, tags=tags or {}, control_tokens=control_tokens)
+        self.tags = dict(tags or {})
+        self.prompts = Prompts(self.chat, self.spec, system=system, tags=self.tags, control_tokens=control_tokens)
         self.end_turn, self.end_ids = end_tokens(self.chat, end_ids)
         self.eos_id = self.end_turn[-1]
         single = self._single_tokens()

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny
 from rl.models.location import model_location
-from rollout.protocol import DecisionProtocol, layout, required_tokens
+from rl.models.protocols import find_layout
+from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
 GATE = "gate.json"
 # Bars for writing a file of a second; the bars of the run are our own.
@@ -65,25 +67,22 @@ def _loaded(kind: Any, source: str, **options: Any) -> Any:
         raise ConfigError(f"model {source!r} cannot be loaded (looked in {Path.cwd()}): {reason}") from error
 
 
-def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> DecisionProtocol:
-    """The configured decision protocol over this tokenizer. Raises `ProtocolError` when a token is missing."""
-    settings = config.protocol
-    return DecisionProtocol(
-        tokenizer,
-        layout(settings.name, settings.think, settings.no_think),
-        system=settings.system or None,
-        judge_patience=settings.judge_patience,
-        template_kwargs=settings.template_kwargs,
-        tags=settings.tags,
-    )
-
-
 def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
-    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
-    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added.
+
+    They are no special tokens: a server shows them in its text, where it must cut at them. Raises `ProtocolError` for a
+    line break or another ordinary text, which would no longer be read as text anywhere.
+    """
+    spec = find_layout(config, tokenizer).spec
     missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+    ordinary = [text for text in missing if not ADDABLE.fullmatch(text)]
+    if ordinary:
+        raise ProtocolError(
+            f"protocol {spec.name!r} needs {ordinary[0]!r} as one token, which this tokenizer has not; "
+            "protocol.add_tokens adds tags such as '<think>' alone; allowed: protocol.name: kat or one_token"
+        )
     if missing:
-        tokenizer.add_tokens(missing, special_tokens=True)
+        tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
     if missing:
