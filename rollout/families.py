@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rollout.chat import ANSWERED, ASKED, ASKED_AGAIN, Chat, assistant, user
-from rollout.layouts import Layout, ProtocolError, tags
+from rollout.layouts import Layout, ProtocolError, layout, tags
 
 THOUGHTS = ("Six sevens are forty-two.", "Count in sevens.")
 FIELDS = ("reasoning_content", "reasoning", "thinking")
@@ -81,7 +81,7 @@ def find_protocol(chat: Chat) -> Found:
             return _protocol_of(chat, switch, *modes)
     plain = _rendering(chat, {})
     if plain.added.rstrip().endswith("<judge>"):
-        return Found(Layout("kat"), {}, ("protocol auto: the template ends with <judge>, the layout is kat",))
+        return Found(layout("kat"), {}, ("protocol auto: the template's prompts end with <judge>; the layout is kat",))
     raise ProtocolError(_no_switch(chat, plain))
 
 
@@ -299,7 +299,8 @@ def _lines(
     stated: str,
     arguments: Mapping[str, Any],
 ) -> tuple[str, ...]:
-    default = "off" if base == off else "on" if base == on else "the model's choice"
+    plain = _rendering(chat, {})
+    default = {off.added: "off", on.added: "on"}.get(plain.added, "the model's choice")
     prompt = (base.asked + base.added).removesuffix(spec.prompt_cut) + spec.prompt_suffix
     names: Iterable[tuple[str, str]] = (("think", spec.think), ("no_think", spec.no_think))
     switches = ", ".join(f"{mode} {text!r}" if text else f"{mode} any other token" for mode, text in names)
@@ -333,4 +334,5 @@ def _no_switch(chat: Chat, plain: Rendering) -> str:
         )
     if all(len(chat.encode(token)) == 1 for token in ("[unused16]", "[unused17]")):
         return f"{told}; allowed: protocol.name: openpangu (its tokens [unused16] and [unused17] are there)"
-    return f"{told}; allowed: protocol.name: kat or one_token, whose tokens a cold start adds and teaches"
+    known = "adaptthink, " if len(chat.encode("</think>")) == 1 else ""
+    return f"{told}; allowed: protocol.name: {known}kat or one_token, which a cold start teaches"
