@@ -1,6 +1,6 @@
 """The statistics of a comparison of algorithms. Pure.
 
-Evaluations (dicts of `rl.evaluation.evaluate.summarize`) and curves go in, numbers come out.
+Evaluations (dicts of `rl.evaluation.outcomes.summarize`) and curves go in, numbers come out.
 
     U        = accuracy − 0.2 · tokens / T          T: forced-think tokens of the cold start, the same for all
     regret   = U(oracle router) − U(auto)           both on the trained model: what its routing costs, not its answers
@@ -20,21 +20,12 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rl.statistics.choice import utility
 from rl.statistics.intervals import mean_interval
 
-PRICE = 0.2
 REACHED = 0.95
 DEAD, NEEDED, LOST, WORTH = 0.02, 0.10, 0.10, 0.05
 Result = Mapping[str, Any]
-
-
-def utility(accuracy: float, tokens: float, always_think: float) -> float:
-    """U of the module docstring.
-
-    >>> round(utility(0.9, 10.0, 20.0), 6)
-    0.8
-    """
-    return accuracy - PRICE * tokens / always_think
 
 
 def oracle_utility(result: Result, always_think: float) -> float:

@@ -12,6 +12,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+import numpy as np
+
 DRAWS = 1000
 Item = TypeVar("Item")
 
@@ -21,6 +23,20 @@ def bootstrap(items: Sequence[Item], measure: Callable[[Sequence[Item]], float])
     rng = random.Random("intervals")
     drawn = sorted(measure(rng.choices(items, k=len(items))) for _ in range(DRAWS))
     return measure(items), drawn[int(0.025 * DRAWS)], drawn[int(0.975 * DRAWS) - 1]
+
+
+def drawn_means(columns_NC: np.ndarray, seed: int = 0) -> np.ndarray:
+    """Means of C columns over N problems, of shape (1 + draws, C): row 0 of the problems as they are, then one row a
+    draw with replacement."""
+    n = len(columns_NC)
+    counts_DN = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
+    return np.vstack([columns_NC.mean(axis=0), counts_DN @ columns_NC / n])
+
+
+def ends(values_D: np.ndarray) -> list[float]:
+    """[value, lower, upper] of a measure over the rows of `drawn_means`."""
+    value, drawn = float(values_D[0]), np.sort(values_D[1:])
+    return [value, float(drawn[int(0.025 * DRAWS)]), float(drawn[int(0.975 * DRAWS) - 1])]
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Routers: what choosing the mode of each problem by a rule would give, from the forced modes alone. Pure.
 
-A row is one problem of `eval.json`: `think`, `no_think` and `auto` are each [correct, tokens], `thinks` says what auto
-did, `length` is the prompt's tokens.
+A row is one problem of `eval.json`: `think`, `no_think` and `auto` are each [accuracy, tokens], means over the
+problem's samples; `thinks` is how often auto thought, `length` the prompt's tokens.
 
-    oracle   answers directly where that is right and thinks elsewhere
+    oracle   answers directly where that is as accurate and not always wrong, and thinks elsewhere
     random   thinks at auto's own rate (its expectation)
     length   sees only the prompt's length: pass rates on one half of the problems decide the other half, both ways
 """
@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 MARGIN = 0.05
+EPSILON = 1e-9
 CORRECT, TOKENS = 0, 1
 Row = Mapping[str, Any]
 
@@ -38,8 +39,8 @@ def routers(rows: Sequence[Row]) -> dict[str, dict[str, float]]:
 
 
 def oracle_routes(rows: Sequence[Row]) -> list[str]:
-    """The cheaper mode where it is right, else thinking."""
-    return ["no_think" if row["no_think"][CORRECT] >= 1 else "think" for row in rows]
+    """no_think where it is at least as accurate as think and not always wrong, else think."""
+    return ["no_think" if row["no_think"][CORRECT] >= max(row["think"][CORRECT], EPSILON) else "think" for row in rows]
 
 
 def length_routes(rows: Sequence[Row]) -> list[str]:

@@ -33,7 +33,7 @@ class _Row:
         self.switch_logprobs: list[list[float]] = []
         self.queue: list[int] = list(forcing.write) if forcing and forcing.after is None else []
         self.pending = forcing is not None and forcing.after is not None
-        self.banned = set(forcing.banned) if forcing else set()
+        self.draws_other = forcing is not None and bool(forcing.banned)
 
     def forced_token(self) -> int | None:
         """The next token to write, or None if the policy chooses it."""
@@ -50,13 +50,6 @@ class _Row:
         self.sampled.append(0 if forced else 1)
         if self.pending and self.forcing and token == self.forcing.after:
             self.pending, self.queue = False, list(self.forcing.write)
-
-    def forbidden(self, eos_ids: set[int], switch_ids: Sequence[int]) -> set[int]:
-        """While a forced row waits for its trigger it may neither end nor choose for itself; a row that is forced into
-        "any other token" draws its first one from the others."""
-        if self.pending:
-            return eos_ids.union(switch_ids)
-        return self.banned if self.banned and not self.ids else set()
 
 
 class HFEngine:
@@ -190,13 +183,14 @@ class HFEngine:
         return torch.minimum(torch.searchsorted(cumulated_BV, draw_B1, right=True), last_B1).squeeze(1)
 
     def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
-        banned = [row.forbidden(self.eos_ids, self.switch_ids) for row in rows]
-        if not any(banned):
+        """While a forced row waits for its trigger it may neither end nor choose for itself; a row that is forced into
+        "any other token" draws its first one from the others."""
+        waiting = [i for i, row in enumerate(rows) if row.pending or (row.draws_other and not row.ids)]
+        if not waiting:
             return logp_BV
-        scores_BV = logp_BV.clone()
-        for i, tokens in enumerate(banned):
-            if tokens:
-                scores_BV[i, list(tokens)] = -torch.inf
+        scores_BV, device = logp_BV.clone(), logp_BV.device
+        rows_R1 = torch.tensor(waiting, device=device).unsqueeze(1)
+        scores_BV[rows_R1, torch.tensor([*self.eos_ids, *self.switch_ids], device=device)] = -torch.inf
         return scores_BV
 
     def _completion(self, row: _Row) -> Completion:
