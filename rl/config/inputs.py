@@ -77,6 +77,8 @@ class ModelConfig:
     """The attention kernel, as transformers names it; a text with `/` is a kernel of the hub."""
     chat_template: str = ""
     """A file that replaces the tokenizer's chat template."""
+    trust_remote_code: bool = False
+    """Run the code that comes with the model, where it needs code of its own."""
     gradient_checkpointing: bool = False
     """Trade compute for memory: activations are computed anew in the backward pass."""
     lora: LoraConfig = field(default_factory=LoraConfig)

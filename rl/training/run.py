@@ -17,6 +17,7 @@ from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
 from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
@@ -74,8 +75,10 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     protocol = build_protocol(config, tokenizer)
     for line in protocol.notes:
         show(line)
+    check_model(config, model, tokenizer, show)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
-    preflight(config, problems, protocol, rewards, engine, show)
+    checked = preflight(config, problems, protocol, rewards, engine, show)
+    problems = list(checked.problems)
     return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
 
 
