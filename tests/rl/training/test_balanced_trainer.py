@@ -80,6 +80,7 @@ def assert_same(ours, peer):
         torch.testing.assert_close(ours[name], change, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("micro_batch", "options"),
     [
