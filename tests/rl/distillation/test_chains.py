@@ -4,7 +4,7 @@ import pytest
 
 from rl.distillation.agreement import agreement
 from rl.distillation.chains import Chain, known_score, score_in, split_response, tagged
-from rl.distillation.select import mixer, student, thoughtx, verbosity_target
+from rl.distillation.selection import mixer, student, thoughtx, verbosity_target
 from rollout.errors import UserError
 
 
