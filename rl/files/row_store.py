@@ -34,7 +34,7 @@ class RowStore:
         self.rows: dict[str, dict[str, Any]] = {row["id"]: row for row in read_rows(path, repair=True)}
         if path.is_file() and not self.rows:
             path.unlink()
-        if self.rows and not read_record(self.work):
+        if self.rows and settings and not read_record(self.work):
             raise UserError(f"{path} holds rows and nothing says what with; allowed: another file, or resume=never")
         refuse_others(self.work)
         self.begun = False
