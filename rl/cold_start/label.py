@@ -18,12 +18,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from rewards.registry import Reward
-from rl.cold_start.leakage import leaks
 from rl.config.cold_start import LabelConfig
 from rl.config.schema import Config
 from rl.data import problem_to_row
 from rl.evaluation.answer import answer
 from rl.files.row_store import RowStore
+from rl.statistics.reflection import leaks
 from rollout.engines.base import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem, Rollout, RolloutGroup

@@ -11,10 +11,12 @@ from rl.config.types import SETTINGS, Count, Positive
 
 @dataclass(frozen=True, config=SETTINGS)
 class EvaluationConfig:
-    """Greedy evaluation in three modes on the same problems."""
+    """Evaluation in three modes on the same problems: greedy, or several samples of each."""
 
     problems: Positive = 500
     """The first so many test problems."""
+    samples: Positive = 1
+    """Answers of each mode; 1 is greedy, more are drawn as `rollout` draws."""
     batch: Positive = 256
     """Rows decoded at once."""
     every: Count = 0
