@@ -52,6 +52,7 @@ def run(module, folder: Path, seconds: float, *parts):
 ROW = "{'case': 'c', 'ratio': 0.5}"
 
 
+@pytest.mark.medium
 def test_a_part_that_passes_its_share_is_ended_and_keeps_its_rows_and_the_next_one_runs(gpu_check, tmp_path):
     started = time.monotonic()
     long = part(gpu_check, "long", row=ROW, sleep=60)
@@ -64,11 +65,13 @@ def test_a_part_that_passes_its_share_is_ended_and_keeps_its_rows_and_the_next_o
     assert report["parts"]["short"]["status"] == "done"
 
 
+@pytest.mark.medium
 def test_what_a_part_leaves_of_its_share_the_next_one_may_use(gpu_check, tmp_path):
     parts = [part(gpu_check, "quick"), part(gpu_check, "slow", sleep=2.5)]
     assert [p["status"] for p in run(gpu_check, tmp_path, 4.5, *parts)[1]["parts"].values()] == ["done", "done"]
 
 
+@pytest.mark.medium
 def test_a_part_that_cannot_run_says_why_and_leaves_its_share(gpu_check, tmp_path):
     parts = [part(gpu_check, "slow", sleep=2.0), part(gpu_check, "absent", share=9.0, missing="no such thing")]
     good, report = run(gpu_check, tmp_path, 4.0, *parts)
@@ -123,6 +126,7 @@ def test_ending_the_check_from_outside_keeps_what_was_measured_and_leaves_no_pro
         os.kill(state["rows"][0]["pid"], 0)
 
 
+@pytest.mark.medium
 def test_without_a_gpu_it_says_so_in_one_line(tmp_path):
     command = [sys.executable, str(SCRIPT), "--json", str(tmp_path / "report.json")]
     done = subprocess.run(
