@@ -34,7 +34,6 @@ class AfterUpdate(TrainerCallback):
     def __init__(self, trainer: StepSRPOTrainer, journal: Journal, probe: Probe | None) -> None:
         self.trainer, self.journal, self.probe = trainer, journal, probe
         self.metrics: dict[str, float] = {}
-        self.save_is_due = False
 
     @property
     def round(self) -> Round:
@@ -57,17 +56,10 @@ class AfterUpdate(TrainerCallback):
         if run_state.over:
             control.should_training_stop = control.should_save = True
         last = control.should_training_stop or state.global_step >= state.max_steps
-        self._save_between_rounds(state, control, last=last)
         if self.probe and (last or self.probe.due(state.global_step)):
             with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
                 engine = HFEngine(model, self.trainer.rounds.protocol, self.trainer._tokenizer.pad_token_id)
                 self.metrics |= self.probe.measure(engine)
-
-    def _save_between_rounds(self, state: Any, control: Any, *, last: bool) -> None:
-        """A checkpoint within a round waits for its end: without the rollouts a resumed run could not go on."""
-        due = control.should_save or self.save_is_due
-        ends = last or state.global_step % self.trainer.config.trainer.iterations == 0
-        control.should_save, self.save_is_due = due and ends, due and not ends
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """One record a step, of everything that is known of it."""

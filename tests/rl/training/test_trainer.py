@@ -131,10 +131,10 @@ def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, 
 
     monkeypatch.setattr(EarlyScores, "begin", watched)
     trainer = build_trainer(quiet_setup(small_config(tmp_path / "run", policy)), 1)
-    trainer.roll_out([name for name in list(trainer.problems)[:4] for _ in range(4)])
+    made = trainer.rounds.make(trainer, [name for name in list(trainer.rounds.problems)[:4] for _ in range(4)])
     assert sorted(begun) == [(i, k) for i in range(4) for k in range(4)]
     assert begun != sorted(begun)  # as they end, not in the order of the plan
-    assert all("math" in r.scores for group in trainer._groups for r in group.rollouts)
+    assert all("math" in r.scores for group in made.groups for r in group.rollouts)
 
 
 def _with_answer(rollout, text: str):
@@ -158,6 +158,6 @@ def test_a_batch_that_would_split_groups_is_refused(tmp_path, sections, ranks, m
 def test_the_permuted_control_keeps_the_judge_rewards_but_not_their_places(tmp_path, policy):
     setup = replay_setup(tmp_path, policy, control={"permute_judge": True})
     trainer, _ = generation_batch(setup)
-    values = [r.scores["judge_reward"] for g in trainer._groups for r in g.rollouts]
+    values = [r.scores["judge_reward"] for g in trainer.round.groups for r in g.rollouts]
     assert sorted(values) == [0.0] * 8 + [1.0] * 8
     assert values != [0.0, 0.0, 1.0, 1.0] * 4
