@@ -23,7 +23,7 @@ from rollout.types import Rollout
 Envelope = Callable[[Tensor], Sequence[int]]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class StepBatch:
     """B rollouts of L tokens at most, T of them completion at most; what the loss needs besides the model.
 

@@ -1,5 +1,5 @@
-"""Rollouts drawn as words, one letter a token: j judge text of a free rollout, x judge text of a forced one, S a sampled
-switch, F a forced one, f template text written along with it, A answer part, n a token without any decision."""
+"""Rollouts drawn as words, one letter a token: j judge text of a free rollout, x judge text of a forced one, S a
+sampled switch, F a forced one, f template text written along with it, A answer part, n a token without any decision."""
 
 from __future__ import annotations
 

@@ -97,9 +97,7 @@ def test_the_parts_of_ranks_and_micro_batches_add_up_to_the_objective(split, tre
         judge, answer, log_ratios = draw_numbers(seed)
         expected = objective(WORDS, judge, answer, [np.exp(r) for r in log_ratios], 0.4, treatment)
         edges = list(itertools.pairwise(np.cumsum((0, *split))))
-        parts = [
-            loss_of(WORDS[a:b], judge[a:b], answer[a:b], log_ratios[a:b], options, counts)[0] for a, b in edges
-        ]
+        parts = [loss_of(WORDS[a:b], judge[a:b], answer[a:b], log_ratios[a:b], options, counts)[0] for a, b in edges]
         assert sum(parts) / len(parts) == pytest.approx(expected, rel=1e-6)
 
 
