@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,11 @@ from small_runs import (
 from trainer_setups import generation_batch, objective, quiet_setup, replay_setup
 from transformers import AutoModelForCausalLM
 
+import rollout.engines.hf as hf_engine
 from rewards.early import EarlyScores
+from rl.training import journal
 from rl.training.run import batch_shape, build_trainer, train
+from rollout.engines.packed_linear import packed_linears
 from rollout.types import Problem
 
 
@@ -119,6 +124,70 @@ def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, po
     # The four programs pass 2, 1, 0 and 0 of the 2 tests.
     assert [round(r["score/code"], 4) for r in records] == [0.375] * 3
     assert records[0]["accuracy/think"] == 0.75
+
+
+def test_a_run_in_bfloat16_on_a_cpu_decodes_with_packed_layers(tmp_path, policy, monkeypatch):
+    packed = []
+
+    @contextlib.contextmanager
+    def all_packed(model):
+        with packed_linears(model, least=1) as count:
+            packed.append(count)
+            yield count
+
+    monkeypatch.setattr(hf_engine, "packed_linears", all_packed)
+    train(quiet_setup(small_config(tmp_path / "run", policy, trainer={"bf16": True, "steps": 2})))
+    assert all(math.isfinite(record["loss"]) for record in metrics(tmp_path / "run"))
+    # The preflight's rollouts are decoded in float32, those of the two steps under autocast.
+    assert len(packed) >= 3
+    assert min(packed) > 0
+
+
+PARITY = '''
+def parity(group):
+    """Thinking is right on every second problem."""
+    right = "think" if int(group.problem.id.rpartition("-")[2]) % 2 else "no_think"
+    return [float(r.mode == right) for r in group.rollouts]
+
+
+parity.scope = "group"
+'''
+
+
+def test_every_optimizer_step_is_a_record_and_the_bar_follows_the_steps_not_the_lines(tmp_path, policy, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, total, initial, **_):
+            self.total, self.n, self.lines = total, initial, []
+            bars.append(self)
+
+        def update(self, count):
+            self.n += count
+
+        def write(self, line):
+            self.lines.append((self.n, line))
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(journal, "tqdm", Bar)
+    (tmp_path / "judges.py").write_text(PARITY)
+    config = small_config(
+        tmp_path / "run",
+        policy,
+        rewards=[{"name": f"{tmp_path}/judges.py:parity", "step": "judge"}, {"name": "math"}],
+        guard={"patience": 2, "share": 0.5, "disagreement": 0.0},  # one mode is always under a half
+        trainer={"steps": 8, "iterations": 4, "save_every": 8},
+    )
+    train(quiet_setup(config))
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    (bar,) = bars
+    assert (bar.n, bar.total, bar.closed) == (8, 8, True)
+    steps = [(place, line.split()[1]) for place, line in bar.lines if line.startswith("step ")]
+    assert steps == [(k, f"{k + 1}/8") for k in range(8)]
+    alarms = [place for place, line in bar.lines if line.startswith("alarm: ")]
+    assert alarms[0] == 4
 
 
 def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, monkeypatch):

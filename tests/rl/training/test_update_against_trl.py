@@ -13,11 +13,14 @@ import trl.trainer.utils as utils
 from datasets import Dataset
 from small_runs import save_policy, small_config, write_rollouts
 from trainer_setups import generation_batch, quiet_setup
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PhimoeConfig, PhimoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from trl import GRPOTrainer
 
 from rl.training import scoring
 from rl.training.run import _lora, build_trainer, grpo_config
+from rl.training.scoring import check_router
+from rl.worlds.model import build_tokenizer
+from rollout.errors import UserError
 from rollout.types import Problem, Rollout
 
 # Total lengths 6, 43, 8, 5, 23, 4, 33, 16; the longest prompt does not belong to the longest completion.
@@ -145,6 +148,50 @@ def test_the_update_is_that_of_trl(tmp_path, policy, micro_batch, trainer, model
     for our_record, peer_record in zip(our_log[:-1], peer_log[:-1], strict=True):
         for key in ("loss", "grad_norm"):
             assert our_record[key] == pytest.approx(peer_record[key], rel=1e-4, abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory):
+    """A mixture of four experts whose router loss weighs as much as the objective."""
+    folder, tokenizer = tmp_path_factory.mktemp("experts"), build_tokenizer()
+    torch.manual_seed(0)
+    config = Qwen3MoeConfig(
+        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=32, moe_intermediate_size=16,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=4, head_dim=8, num_experts=4,
+        num_experts_per_tok=2, decoder_sparse_step=1, max_position_embeddings=128, router_aux_loss_coef=1.0,
+        output_router_logits=True, pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.eos_token_id,
+    )  # fmt: skip
+    Qwen3MoeForCausalLM(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def test_a_mixture_of_experts_has_its_router_loss_added_as_trl_adds_it(tmp_path, experts):
+    config = configured(tmp_path, experts, 8)
+    made = our_trainer(config)
+    ours, our_log = update(made)
+    peer, peer_log = update(trl_trainer(config))
+    assert made.aux_loss_enabled
+    assert peer_log[0]["aux_loss"] > 1.0
+    assert our_log[0]["loss"] == pytest.approx(peer_log[0]["loss"], rel=1e-4)
+    assert max(peer[name].abs().max().item() for name in peer if "gate.weight" in name) > 1e-3
+    for name, change in peer.items():
+        torch.testing.assert_close(ours[name], change, rtol=1e-3, atol=2e-6)
+
+
+def test_the_router_loss_of_micro_batches_is_their_mean(tmp_path, experts):
+    one, two = (update(our_trainer(configured(tmp_path, experts, size)))[1][0]["loss"] for size in (8, 4))
+    assert one == pytest.approx(two, rel=0.05)
+
+
+def test_a_router_loss_that_the_head_cannot_compute_is_refused_by_name(tmp_path, experts):
+    check_router(AutoModelForCausalLM.from_pretrained(experts))
+    config = PhimoeConfig(
+        vocab_size=40, hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2,
+        num_key_value_heads=2, num_local_experts=2,
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"PhimoeForCausalLM .*num_experts.*; allowed: "):
+        check_router(PhimoeForCausalLM(config))
 
 
 def widths(trainer):
