@@ -193,6 +193,7 @@ def test_rows_above_the_length_cap_are_left_out_and_none_left_is_an_error(tmp_pa
 # --- what comes out --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.medium
 def test_a_manual_tag_wins_after_the_first_gear_after_the_second_and_after_rl(tmp_path):
     config = config_of(
         tmp_path,

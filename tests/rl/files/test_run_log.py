@@ -76,6 +76,7 @@ def test_a_file_is_replaced_whole_and_leaves_no_part_behind(tmp_path):
     assert [file.name for file in path.parent.iterdir()] == ["file.json"]
 
 
+@pytest.mark.medium
 def test_wandb_records_a_real_offline_run(make_log):
     log = make_log(mode="offline", name="test-run")
     log.log(1, {"loss": 0.5})

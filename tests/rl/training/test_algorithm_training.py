@@ -41,6 +41,7 @@ def free_groups():
     return [[recorded_rollout(problem, mode, answer, thinking=thought) for mode, answer, thought in words]]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SHIPPED)
 def test_two_steps_have_a_finite_loss_and_a_gradient(tmp_path, policy, name):
     trainer = {"steps": 2, "prompts_per_step": 4, "save_every": 2}
@@ -184,6 +185,7 @@ def _one_thinker():
     return [[recorded_rollout(problem, "think", "44") for _ in range(4)]]
 
 
+@pytest.mark.medium
 def test_a_controlled_margin_is_logged_moves_and_survives_in_the_checkpoint(tmp_path, policy):
     rewards = [{"name": "judge", "margin": {"start": 0.1, "change": 0.02}}, {"name": "math"}]
     groups = [_thought_costs(i) for i in range(4)]

@@ -101,6 +101,7 @@ class KilledError(Exception):
     """The process dies here."""
 
 
+@pytest.mark.slow
 def test_a_run_killed_inside_a_stage_gives_the_metrics_of_an_unbroken_one(tmp_path, policy, monkeypatch):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     run(changing(whole, policy, tmp_path))

@@ -66,6 +66,7 @@ def test_a_masked_forced_switch_gets_no_gradient(tmp_path, policy):
     assert losses["uncorrected"] > 0.01
 
 
+@pytest.mark.medium
 def test_a_few_steps_move_the_switch_towards_the_right_mode(tmp_path, policy):
     setup = replay_setup(
         tmp_path, policy, rollout={"save_every": 100}, trainer={"steps": 8, "learning_rate": 3e-3, "save_every": 8}
@@ -100,6 +101,7 @@ def test_a_run_folder_holds_what_it_promises(tmp_path, policy):
     assert AutoModelForCausalLM.from_pretrained(run / "model").config.hidden_size == 32
 
 
+@pytest.mark.medium
 def test_lora_trains_adapters_and_saves_a_plain_model(tmp_path, policy):
     config = small_config(tmp_path / "run", policy, model={"path": str(policy), "lora": {"rank": 4}})
     setup = quiet_setup(config)
@@ -108,6 +110,7 @@ def test_lora_trains_adapters_and_saves_a_plain_model(tmp_path, policy):
     assert not (folder / "adapter_config.json").exists()
 
 
+@pytest.mark.medium
 def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, policy):
     tests = ({"call": "f", "args": [2], "expected": 3}, {"call": "f", "args": [5], "expected": 6})
     groups = []
