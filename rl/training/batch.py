@@ -10,7 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,6 +23,14 @@ from rollout.types import Rollout
 Envelope = Callable[[Tensor], Sequence[int]]
 
 
+class Part(NamedTuple):
+    """Rows that go through the model together: how many, tokens of the longest, tokens of the shortest prompt."""
+
+    rows: int
+    longest: int
+    first: int
+
+
 @dataclass(frozen=True, eq=False)
 class StepBatch:
     """B rollouts of L tokens at most, T of them completion at most; what the loss needs besides the model.
@@ -32,7 +40,7 @@ class StepBatch:
     where the policy drew the token, `coin_BT` at a switch that a coin chose (forced_log_prob: half). `engine_BT` are
     the log-probabilities of an engine apart, `reference_BT` those of the starting model, `policy_old_BT` those of the
     policy that generated, None where there is none or not yet.
-    `parts`: rows that go through the model together, the longest first.
+    `parts`: which rows go through the model together, one part after the other.
     """
 
     ids_BL: Tensor
@@ -47,7 +55,7 @@ class StepBatch:
     engine_BT: Tensor | None = None
     reference_BT: Tensor | None = None
     policy_old_BT: Tensor | None = None
-    parts: tuple[int, ...] = ()
+    parts: tuple[Part, ...] = ()
 
     def rows(self, index: Tensor) -> StepBatch:
         """These rows, in this order, with no `parts` yet."""
@@ -125,10 +133,17 @@ def micro_batches(batch: StepBatch, count: int, envelope: Envelope, price: float
         sizes = even_parts(lengths, count)
     made, start = [], 0
     for size, index in zip(sizes, order_B.split(sizes), strict=True):
-        parts = (size,) if price is None else tuple(like_lengths(lengths[start : start + size], price))
-        made.append(dataclasses.replace(batch.rows(index), parts=parts))
+        parts = [size] if price is None else like_lengths(lengths[start : start + size], price)
+        made.append(_parted(batch.rows(index), parts))
         start += size
     return made
+
+
+def _parted(batch: StepBatch, sizes: Sequence[int]) -> StepBatch:
+    """The batch with parts of these many rows."""
+    pairs = zip(batch.lengths_B.split(list(sizes)), batch.prompts_B.split(list(sizes)), strict=True)
+    parts = tuple(Part(len(lengths), int(lengths.max()), int(prompts.min())) for lengths, prompts in pairs)
+    return dataclasses.replace(batch, parts=parts)
 
 
 def _padded(rows: Sequence[Any], dtype: torch.dtype = torch.float32, fill: float = 0) -> Tensor:

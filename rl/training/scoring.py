@@ -9,24 +9,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from rl.training.batch import StepBatch
+from rl.training.batch import Part, StepBatch
 from rollout.errors import UserError
 
 # What one more forward and backward pass costs, in tokens of its own, measured on a CPU. On a
 # GPU it is the number of tokens below which launching kernels takes longer than they run.
 FORWARD_PRICE = {"cpu": 48}
 FORWARD_PRICE_ELSEWHERE = 2048
+# A router's loss is one over all rows of a micro-batch, which therefore are not parted.
+FORWARD_PRICE_WITH_ROUTER = 1e12
 IGNORED = -100
 
 
-def forward_price(device: torch.device) -> float:
+def forward_price(device: torch.device, *, router: bool) -> float:
     """Tokens that one more forward and backward pass costs as much as."""
-    return FORWARD_PRICE.get(device.type, FORWARD_PRICE_ELSEWHERE)
+    return FORWARD_PRICE_WITH_ROUTER if router else FORWARD_PRICE.get(device.type, FORWARD_PRICE_ELSEWHERE)
 
 
 def check_router(model: Any) -> None:
@@ -50,55 +53,43 @@ def token_scores(
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """(log-probabilities, entropies, router loss) of the completion tokens; the first two of shape (B, T), 0 where
     there is no token, entropies None where the model's head gives none. `backbone` is the part of `model` below its
-    head. `router`: the load-balancing loss of a mixture of experts too, for which rows must not be parted."""
+    head. `router`: the load-balancing loss of a mixture of experts too, that of the last part."""
     steps = torch.arange(batch.judge_BT.shape[1], device=batch.ids_BL.device)
     tokens_BT = steps < (batch.lengths_B - batch.prompts_B).unsqueeze(1)
-    parts = (len(batch.ids_BL),) if router else batch.parts
-    found: list[list[Tensor | None]] = []
-    start = 0
-    for size in parts:
-        rows = slice(start, start + size)
-        start += size
-        scores = _scored(model, backbone, batch, rows, autocast, router=router)
-        columns_BT = (batch.prompts_B[rows].unsqueeze(1) - scores.first + steps).clamp(max=scores.width - 1)
-        found.append(
-            [
-                None if values is None else values.gather(1, columns_BT).masked_fill(~tokens_BT[rows], 0.0)
-                for values in (scores.log_probs, scores.entropy)
-            ]
-        )
-    logps_BT, entropy_BT = (torch.cat(v) if v[0] is not None else None for v in zip(*found, strict=True))
-    assert logps_BT is not None
-    return logps_BT, entropy_BT, scores.aux_loss
+    found: list[tuple[Tensor | None, ...]] = []
+    start, output = 0, None
+    for part in batch.parts:
+        rows = slice(start, start + part.rows)
+        output = _passed(model, backbone, batch, rows, part, autocast, router=router)
+        columns_BT = (batch.prompts_B[rows].unsqueeze(1) - part.first + steps).clamp(max=part.longest - part.first - 1)
+        in_place = partial(_in_place, columns_BT, tokens_BT[rows])
+        found.append((in_place(output.log_probs), None if output.entropy is None else in_place(output.entropy)))
+        start += part.rows
+    logps_BT = torch.cat([logps for logps, _ in found if logps is not None])
+    entropies = [entropy for _, entropy in found if entropy is not None]
+    return logps_BT, torch.cat(entropies) if entropies else None, output.aux_loss if output is not None else None
 
 
-class _Scores:
-    """What the head gave for the columns from `first` on, the earliest completion token of the part."""
-
-    def __init__(self, output: Any, first: int, width: int) -> None:
-        self.log_probs, self.entropy, self.aux_loss = output.log_probs, output.entropy, output.aux_loss
-        self.first, self.width = first, width
+def _in_place(columns_BT: Tensor, tokens_BT: Tensor, values: Tensor) -> Tensor:
+    """Values of a part's columns as (rows, completion tokens), 0 where there is no token."""
+    return values.gather(1, columns_BT).masked_fill(~tokens_BT, 0.0)
 
 
-def _scored(
-    model: Any, backbone: torch.nn.Module, batch: StepBatch, rows: slice, autocast: Any, *, router: bool
-) -> _Scores:
-    lengths_B, prompts_B = batch.lengths_B[rows], batch.prompts_B[rows]
-    longest, first = int(lengths_B.max()), int(prompts_B.min())
-    ids_BL, columns = batch.ids_BL[rows, :longest], torch.arange(longest, device=batch.ids_BL.device)
-    is_token_BL = columns < lengths_B.unsqueeze(1)
-    labels_BL = ids_BL.masked_fill(~is_token_BL | (columns < prompts_B.unsqueeze(1)), IGNORED)
-    options = {"output_router_logits": True} if router else {}
-    mask_BL = is_token_BL.long() if router else torch.ones_like(ids_BL)
-    with _last_columns(backbone, longest - first + 1), autocast():
-        output = model(
+def _passed(
+    model: Any, backbone: torch.nn.Module, batch: StepBatch, rows: slice, part: Part, autocast: Any, *, router: bool
+) -> Any:
+    """What the head gives for a part, from its first completion token on."""
+    ids_BL, columns = batch.ids_BL[rows, : part.longest], torch.arange(part.longest, device=batch.ids_BL.device)
+    is_token_BL = columns < batch.lengths_B[rows].unsqueeze(1)
+    labels_BL = ids_BL.masked_fill(~is_token_BL | (columns < batch.prompts_B[rows].unsqueeze(1)), IGNORED)
+    with _last_columns(backbone, part.longest - part.first + 1), autocast():
+        return model(
             input_ids=ids_BL,
-            attention_mask=mask_BL,
-            labels=labels_BL[:, first - 1 :],
+            attention_mask=is_token_BL.long() if router else torch.ones_like(ids_BL),
+            labels=labels_BL[:, part.first - 1 :],
             fused_lm_head=True,
-            **options,
+            **({"output_router_logits": True} if router else {}),
         )
-    return _Scores(output, first, longest - first)
 
 
 @contextmanager

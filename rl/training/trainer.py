@@ -48,7 +48,7 @@ def _never_asked(**_: Any) -> list[float]:
 
 
 class StepSRPOTrainer(GRPOTrainer):
-    """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.run.grpo_config`."""
+    """Trains `model` on `problems`; see the module docstring. `args` comes from `rl.training.grpo_config`."""
 
     args: GRPOConfig
     _buffered_inputs: Any  # the round's micro-batches
@@ -118,7 +118,7 @@ class StepSRPOTrainer(GRPOTrainer):
     def _micro_batches(self, batch: StepBatch) -> list[StepBatch]:
         """The rows of a round in micro-batches, with the starting model's log-probabilities where there is a KL."""
         device = self.accelerator.device
-        price = forward_price(device) if self.config.trainer.balance else None
+        price = forward_price(device, router=self.aux_loss_enabled) if self.config.trainer.balance else None
         count = self.args.gradient_accumulation_steps
         batches = [part.to(device) for part in micro_batches(batch, count, self._envelope, price)]
         if self.reference is None:

@@ -24,6 +24,7 @@ def policy(tmp_path_factory):
     return save_policy(tmp_path_factory.mktemp("policy"))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("lora", [0, 4], ids=["full", "adapters"])
 def test_the_kl_is_exactly_zero_at_the_start_and_grows(tmp_path, policy, lora):
     train(replay_setup(tmp_path, policy, model={"path": str(policy), "lora": {"rank": lora}}, trainer=KL))
@@ -58,6 +59,7 @@ def foreign(tmp_path_factory):
     return folder
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("lora", [0, 4], ids=["full", "adapters"])
 def test_tokens_added_before_rl_are_in_the_reference_with_their_starting_rows(tmp_path, foreign, lora):
     assert "<no_think>" not in AutoTokenizer.from_pretrained(foreign).get_vocab()
@@ -74,6 +76,7 @@ def test_tokens_added_before_rl_are_in_the_reference_with_their_starting_rows(tm
     assert len(records) == 3
 
 
+@pytest.mark.medium
 def test_a_model_built_by_code_has_a_reference_too(tmp_path):
     config = small_config(tmp_path / "run", tmp_path, model={"path": "tiny"}, trainer={**KL, "steps": 1})
     train(quiet_setup(config))
@@ -91,6 +94,7 @@ def test_the_kls_gradient_has_the_reference_as_a_constant(tmp_path, policy):
     assert all(p.grad is None and not p.requires_grad for p in trainer.reference.model.parameters())
 
 
+@pytest.mark.medium
 def test_a_resumed_run_takes_the_same_reference_and_refuses_another(tmp_path, policy):
     file = write_rollouts(tmp_path / "recorded.jsonl", recorded_groups())
 

@@ -129,6 +129,7 @@ def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, po
     assert records[0]["accuracy/think"] == 0.75
 
 
+@pytest.mark.medium
 def test_a_run_in_bfloat16_on_a_cpu_decodes_with_packed_layers(tmp_path, policy, monkeypatch):
     packed = []
 
@@ -157,6 +158,7 @@ parity.scope = "group"
 '''
 
 
+@pytest.mark.medium
 def test_every_optimizer_step_is_a_record_and_the_bar_follows_the_steps_not_the_lines(tmp_path, policy, monkeypatch):
     bars = []
 

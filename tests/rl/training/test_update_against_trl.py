@@ -124,6 +124,7 @@ def update(trainer):
     return moved, trainer.state.log_history
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("micro_batch", "trainer", "model"),
     [
@@ -166,6 +167,7 @@ def experts(tmp_path_factory):
     return folder
 
 
+@pytest.mark.medium
 def test_a_mixture_of_experts_has_its_router_loss_added_as_trl_adds_it(tmp_path, experts):
     config = configured(tmp_path, experts, 8)
     made = our_trainer(config)
@@ -179,6 +181,7 @@ def test_a_mixture_of_experts_has_its_router_loss_added_as_trl_adds_it(tmp_path,
         torch.testing.assert_close(ours[name], change, rtol=1e-3, atol=2e-6)
 
 
+@pytest.mark.medium
 def test_the_router_loss_of_micro_batches_is_their_mean(tmp_path, experts):
     one, two = (update(our_trainer(configured(tmp_path, experts, size)))[1][0]["loss"] for size in (8, 4))
     assert one == pytest.approx(two, rel=0.05)
