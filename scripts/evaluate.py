@@ -25,9 +25,10 @@ def main(options: Namespace, config: Config) -> None:
     from rl.data import load_problems
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
     from rl.models.engines import open_engine
-    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.models.loading import load_model, load_tokenizer
+    from rl.models.protocols import build_protocol
     from rl.reports.choice import choice_lines, dial_lines
     from rl.reports.tables import mode_lines
 
@@ -50,7 +51,7 @@ def set_dial(options: Namespace, result: dict[str, Any]) -> None:
     """With --target a threshold is picked and saved beside the model; else that of --dial or of the model's dial.json
     is measured. Either way it joins the result."""
     from rl.evaluation.dial import FILE, check_threshold, load_dial, pick_threshold
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
     from rl.statistics.dial import point, with_intervals
 
     rows, dial = result["problems"], result["dial"]

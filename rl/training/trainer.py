@@ -30,7 +30,7 @@ from rl.algorithms.configured import configured_loss
 from rl.config.schema import Config
 from rl.curriculum.sampler import RoundSampler
 from rl.curriculum.token_budget import learning_rate_share
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
 from rl.training.checkpoints import COMPLETE, HISTORY, REFERENCE, RUN_STATE
