@@ -31,7 +31,7 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data import load_problems
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
     from rl.reports.choice import choice_lines, dial_lines, setting_lines
     from rl.reports.tables import mode_lines
 
@@ -90,7 +90,7 @@ def set_dial(options: Namespace, result: dict[str, Any]) -> None:
     """With --target a threshold is picked and saved beside the model; else that of --dial or of the model's dial.json
     is measured. Either way it joins the result."""
     from rl.evaluation.dial import FILE, check_threshold, load_dial, pick_threshold
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
     from rl.statistics.dial import point, with_intervals
 
     rows, dial = result["problems"], result["dial"]

@@ -41,7 +41,8 @@ from rl.curriculum.history import PassHistory
 from rl.curriculum.phases import rollout_at
 from rl.curriculum.sampler import RoundSampler
 from rl.curriculum.token_budget import learning_rate_share
-from rl.files.run_log import RunLog, write_atomically
+from rl.files.atomic import write_atomically
+from rl.files.run_log import RunLog
 from rl.models.engines import PolicyEngine
 from rl.training.advantages import Counts, count_tokens, token_advantages, trained_mask
 from rl.training.balanced_trainer import BalancedGRPOTrainer
