@@ -13,9 +13,10 @@ import json
 import re
 
 from rewards.code_prompt import complete, with_helpers
-from rewards.plugin import parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.sandbox import Limits, run_tests
-from rollout.types import Rollout
+from rewards.sandbox.forms import validate
+from rollout.types import Problem, Rollout
 
 _FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
 _PYTHON = ("python", "python3", "py")
@@ -31,6 +32,17 @@ def extract_program(text: str) -> str:
     return text.strip("\n") if text.strip() else ""
 
 
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem without tests, or with one that is of no form of the sandbox."""
+    if not problem.tests:
+        raise RewardError(f"problem {problem.id!r} has no tests: the code reward needs at least one")
+    try:
+        validate(problem.tests)
+    except ValueError as error:
+        raise RewardError(f"problem {problem.id!r}: {error}") from error
+
+
+@judges_with(check_problem)
 @parallel
 def code_tests(
     rollout: Rollout,

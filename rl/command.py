@@ -81,10 +81,11 @@ def check_light(config: Config, split: str = "train") -> None:
     from rl.data import load_problems
     from rl.engines import check_engine
     from rl.margin import MarginState
+    from rl.stages import load_training_problems
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
     check_engine(config)
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)
     if not config.rollout.replay:
-        load_problems(config, split)
+        load_training_problems(config) if split == "train" else load_problems(config, split)

@@ -20,20 +20,26 @@ class ConfigError(UserError):
 
 @dataclass(frozen=True)
 class DataConfig:
-    """`train` and `test`: a jsonl, json or parquet file, a folder or pattern of them, a hub id
-    (`hub:openai/gsm8k:main:train`), `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world. `path` is a
-    folder in front of relative files. `format` names the adapter, see docs/data.md. `on_bad_row`: stop, or skip up to
-    the share `max_bad_share`. Of the gold answers that are tried, at most `max_bad_gold` may fail their reward. `seed`
-    draws the problems of an embedded world (null: the run's own seed)."""
+    """`train` and `test`: a jsonl, json, csv or parquet file, a folder or pattern of them, a saved data set, a hub id
+    (`hub:openai/gsm8k:main:train`), a list of these, `reasoning_gym:TASK?field=value`, or `tiny` for the embedded
+    world. `path` is a folder in front of relative files. `format` names the adapter, see docs/data.md, and `columns`
+    which column each of its fields is, such as {prompt: problem, answer: final}; each may be given apart, as {train: …,
+    test: …}. `on_bad_row`: stop, or skip up to the share `max_bad_share`. Of the gold answers that are tried, at most
+    `max_bad_gold` may fail their reward; a cleaned copy may lack at most `max_drop` of a split. `seed` draws the
+    problems of an embedded world, and of a file where fewer are wanted (null: the run's own seed), and `draw` says how:
+    random, domain or difficulty (as many of each), see rl/data/draw.py."""
 
     path: str = ""
-    train: str = "tiny"
-    test: str = "tiny"
-    format: str = "problems"
+    train: str | list[str] = "tiny"
+    test: str | list[str] = "tiny"
+    format: str | dict[str, str] = "problems"
+    columns: dict[str, Any] = field(default_factory=dict)
     on_bad_row: str = "stop"
     max_bad_share: float = 0.05
     max_bad_gold: float = 0.1
+    max_drop: float = 0.5
     seed: int | None = None
+    draw: str = "random"
     train_size: int | None = None
     test_size: int | None = None
     shares: dict[str, float] = field(default_factory=dict)
@@ -221,7 +227,7 @@ class ColdStartConfig:
 @dataclass(frozen=True)
 class EvaluationConfig:
     """Greedy evaluation in three modes on the same problems; `batch` rows at once. During training the policy's own
-    choice is measured on the first `probe` test problems after every `every` generations and at the end (0: never)."""
+    choice is measured on `probe` test problems after every `every` generations and at the end (0: never)."""
 
     problems: int = 500
     batch: int = 256

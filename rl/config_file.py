@@ -18,7 +18,8 @@ from typing import Any
 import yaml
 
 from rl.config import Config, ConfigError
-from rl.data.formats import FORMATS
+from rl.data.draw import WAYS
+from rl.data.settings import check_settings
 from rl.stages import check_stages
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
@@ -28,8 +29,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "protocol.name": LAYOUTS,
     "rollout.engine": ("auto", "hf", "vllm", "vllm_server"),
     "wandb.mode": ("online", "offline", "disabled"),
-    "data.format": tuple(FORMATS),
     "data.on_bad_row": ("stop", "skip"),
+    "data.draw": WAYS,
     "reward_errors.policy": ("stop", "drop"),
     "trainer.schedule": ("constant", "constant_with_warmup", "linear", "cosine"),
     "cold_start.gears.keep": ("best", "each_mode"),
@@ -46,6 +47,7 @@ _RANGES = {
     "reward_errors.max_share": (0.0, 0.99),
     "data.max_bad_share": (0.0, 1.0),
     "data.max_bad_gold": (0.0, 1.0),
+    "data.max_drop": (0.0, 1.0),
     "label.problems": (0, 10**9),
     "label.delta": (0.0, 1.0),
     "label.random_share": (0.0, 1.0),
@@ -262,6 +264,7 @@ def _check(config: Config) -> None:
                 f"{section}.warmup_steps is {warmup} with {section}.schedule 'constant', which has no warm-up; "
                 "allowed: constant_with_warmup, linear, cosine, or warmup_steps 0"
             )
+    check_settings(config.data)
     for key in ("data.train_size", "data.test_size"):
         size = _get(config, key)
         if size is not None and size <= 0:

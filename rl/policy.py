@@ -33,7 +33,7 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         file = Path(config.model.chat_template)
         if not file.is_file():
             raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
-        tokenizer.chat_template = file.read_text(encoding="utf-8")
+        tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token = tokenizer.eos_token
     tokenizer.padding_side = "left"
@@ -78,10 +78,23 @@ def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> Decisi
     )
 
 
+def open_protocol(config: Config, path: str = "") -> DecisionProtocol:
+    """The protocol over the tokenizer of `path` (default: the configured model), without loading the model."""
+    tokenizer = load_tokenizer(config, path)
+    if config.protocol.add_tokens:
+        tokenizer.add_tokens(missing_tokens(config, tokenizer), special_tokens=True)
+    return build_protocol(config, tokenizer)
+
+
+def missing_tokens(config: Config, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The protocol's decision tokens that are no single token yet."""
+    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
+    return [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+
+
 def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
     """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
-    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
-    missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+    missing = missing_tokens(config, tokenizer)
     if missing:
         tokenizer.add_tokens(missing, special_tokens=True)
     if len(tokenizer) > model.get_input_embeddings().num_embeddings:

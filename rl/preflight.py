@@ -1,17 +1,18 @@
 """Everything that can be wrong before hours of compute are spent, checked in seconds. `--dry-run` stops after it.
 
-Checked: prompts fit the length cap; gold answers earn full marks from the rewards and wrong
+Checked: prompts fit the length cap and the tokenizer; gold answers earn full marks from the rewards and wrong
 ones do not (the code of `scripts/check_rewards.py`); the policy can be put into
 each mode. Configuration, data files, model, tokenizer and template have been checked by loading them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rewards.registry import Reward
 from rl.config import Config, ConfigError
+from rl.data.prompts import fit_prompts
 from rl.reward_check import KINDS, check_rewards, complaints, report_lines
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
@@ -23,9 +24,11 @@ PROBLEMS_TRIED = 200
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the checks found: the longest prompt, how many gold answers were tried, the problems whose gold answer
-    does not earn full marks, those whose wrong one does, and one forced rollout a mode."""
+    """What the checks found: the problems whose prompts can be used, the longest prompt, how many gold answers were
+    tried, the problems whose gold answer does not earn full marks, those whose wrong one does, and one forced rollout a
+    mode."""
 
+    problems: list[Problem]
     longest_prompt: int
     checked: int
     failed_gold: tuple[str, ...]
@@ -40,9 +43,14 @@ def preflight(
     rewards: Sequence[Reward],
     engine: Engine | None,
     show: Callable[[str], None] = print,
+    places: Mapping[str, str] | None = None,
 ) -> Preflight:
-    """Run the checks and report each in a line. Raises `ConfigError` or `RewardError` when a run cannot work."""
-    longest = longest_prompt(config, problems, protocol)
+    """Run the checks and report each in a line; `places` says where problems come from. Raises `UserError` when a run
+    cannot work."""
+    fitting = fit_prompts(config, problems, protocol, places)
+    for line in fitting.lines("train"):
+        show(line)
+    problems, longest = fitting.problems, fitting.longest
     show(f"prompts: {len(problems)}, the longest {longest} tokens (cap {config.rollout.max_prompt_tokens})")
     check = check_rewards(problems, rewards, PROBLEMS_TRIED)
     for line in report_lines(check):
@@ -61,17 +69,4 @@ def preflight(
             if rollout.mode != mode and not rollout.truncated:
                 raise ConfigError(f"a rollout forced to {mode} came out as {rollout.mode}: the protocol is broken")
     failed_gold, failed_wrong = (tuple(probe.problem for probe in check.failed(kind)) for kind in KINDS)
-    return Preflight(longest, len(check.of("gold")), failed_gold, failed_wrong, samples)
-
-
-def longest_prompt(config: Config, problems: Sequence[Problem], protocol: DecisionProtocol) -> int:
-    """The longest rendered prompt in tokens. Raises `ConfigError` when it passes the cap."""
-    cap, longest = config.rollout.max_prompt_tokens, 0
-    for problem in problems:
-        length = len(protocol.render(problem.prompt, problem.messages))
-        if length > cap:
-            raise ConfigError(
-                f"problem {problem.id!r} has a prompt of {length} tokens; allowed: rollout.max_prompt_tokens, {cap}"
-            )
-        longest = max(longest, length)
-    return longest
+    return Preflight(fitting.problems, longest, len(check.of("gold")), failed_gold, failed_wrong, samples)

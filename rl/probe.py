@@ -1,7 +1,7 @@
 """A small greedy evaluation during training: the policy's own choice on a few test problems.
 
 What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of, after every N generations, on
-the first `evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
+`evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
 """
 
 from __future__ import annotations
@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.config import Config
+from rl.data.load import take
 from rl.targets import mean_switch_probability
 from rollout.collect import collect
 from rollout.engine import Engine, Sampling
@@ -25,7 +26,7 @@ class Probe:
         self, config: Config, problems: Sequence[Problem], protocol: DecisionProtocol, rewards: Sequence[Reward]
     ) -> None:
         self.config, self.protocol = config, protocol
-        self.problems = problems[: config.evaluation.probe]
+        self.problems = take(list(problems), config.evaluation.probe, config, config.data.test)
         self.rewards = [r for r in rewards if r.step == "answer"]
 
     def due(self, step: int) -> bool:
@@ -43,7 +44,9 @@ class Probe:
         for start in range(0, len(self.problems), size):
             batch = self.problems[start : start + size]
             groups = collect(batch, (None,), engine, self.protocol, sampling, self.config.seed)
-            rollouts += [r for group in score_groups(groups, self.rewards) for r in group.rollouts]
+            scored = score_groups(groups, self.rewards, on_error=self.config.reward_errors.policy)
+            check_broken(scored, self.config.reward_errors.max_share)
+            rollouts += [r for group in scored for r in group.usable().rollouts]
         count = len(rollouts)
         metrics = {
             "probe/accuracy": sum(r.scores["correct"] for r in rollouts) / count,

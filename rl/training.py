@@ -22,7 +22,7 @@ from rl.checkpoints import last_complete, remove_incomplete, step_of
 from rl.config import Config, ConfigError
 from rl.config_file import save_config
 from rl.control import flip_rewards
-from rl.data import load_problems
+from rl.data.prompts import usable_problems
 from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer, trained_path
 from rl.preflight import preflight
 from rl.probe import Probe
@@ -58,7 +58,8 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
-    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config)
+    places: dict[str, str] = {}
+    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config, places)
     path = trained_path(config)
     show(f"model: {path}")
     if kl > 0 and path.startswith(("tiny", "gguf:")):
@@ -72,8 +73,8 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
-    preflight(config, problems, protocol, rewards, engine, show)
-    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
+    checked = preflight(config, problems, protocol, rewards, engine, show, places)
+    return Setup(config, model, tokenizer, protocol, checked.problems, rewards, recorded)
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -190,7 +191,7 @@ def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
 def _probe(setup: Setup) -> Probe | None:
     if setup.config.evaluation.every <= 0:
         return None
-    return Probe(setup.config, load_problems(setup.config, "test"), setup.protocol, setup.rewards)
+    return Probe(setup.config, usable_problems(setup.config, "test", setup.protocol), setup.protocol, setup.rewards)
 
 
 def _lora(config: Config) -> LoraConfig | None:

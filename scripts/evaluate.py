@@ -17,7 +17,7 @@ def main(options: Namespace, config: Config) -> None:
     check_model_path(options.model)
     check_light(config, "test")
     from rewards.registry import build_rewards
-    from rl.data import load_problems
+    from rl.data.prompts import draw_usable
     from rl.engines import open_engine
     from rl.evaluation import evaluate
     from rl.manual import obedience
@@ -29,7 +29,7 @@ def main(options: Namespace, config: Config) -> None:
     protocol = build_protocol(config, tokenizer)
     model = load_model(config, tokenizer, options.model)
     engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
-    problems = load_problems(config, "test")[: config.evaluation.problems]
+    problems = draw_usable(config, "test", protocol, config.evaluation.problems)
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
     result["obedience"] = obedience(config, problems, engine, protocol)
     write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")

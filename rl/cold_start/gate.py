@@ -17,10 +17,10 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rewards.registry import Reward, build_rewards
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.cold_start.settings import GateConfig
 from rl.config import Config
-from rl.data import load_problems
+from rl.data.prompts import draw_usable
 from rl.inference import open_policy
 from rl.manual import obedience
 from rl.policy import GATE, cold_start_folder
@@ -51,8 +51,8 @@ class Probe:
 def run_gate(config: Config) -> list[str]:
     """Measure the cold start's model, write `gate.json` beside it, and return what failed (nothing: RL may begin)."""
     folder = cold_start_folder(config)
-    problems = load_problems(config, "train")[: config.cold_start.gate.problems]
     engine, protocol = open_policy(config, str(folder / "model"))
+    problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
     probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
     failures = judge_probe(probe, config.cold_start.gate)
     write_atomically(folder / GATE, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
@@ -73,8 +73,10 @@ def measure(
     size = max(1, config.evaluation.batch // len(PLAN))
     for start in range(0, len(problems), size):
         found = collect(problems[start : start + size], PLAN, engine, protocol, sampling, config.seed)
-        groups += score_groups(found, answers)
-    forced = {mode: [group.rollouts[index] for group in groups] for index, mode in enumerate(MODES)}
+        scored = score_groups(found, answers, on_error=config.reward_errors.policy)
+        check_broken(scored, config.reward_errors.max_share)
+        groups += scored
+    forced = {mode: [g.rollouts[i] for g in groups if not g.rollouts[i].broken] for i, mode in enumerate(MODES)}
     free = [group.rollouts[-1] for group in groups]
     return Probe(
         problems=len(groups),

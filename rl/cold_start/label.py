@@ -20,7 +20,7 @@ from typing import Any
 from tqdm import tqdm
 
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.cold_start.leakage import leaks
 from rl.cold_start.settings import LabelConfig
 from rl.config import Config
@@ -42,7 +42,8 @@ def label_problems(
     rewards: Sequence[Reward],
     store: RowStore,
 ) -> int:
-    """Label what the store does not hold yet, a batch at a time; returns how many problems that were."""
+    """Label what the store does not hold yet, a batch at a time; returns how many problems that were. Answers that a
+    reward broke on (`reward_errors.policy: drop`) count nowhere; a problem without any other of a mode gets no row."""
     settings = config.label
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
@@ -50,22 +51,25 @@ def label_problems(
     answers = [reward for reward in rewards if reward.step == "answer"]
     missing = [problem for problem in problems if problem.id not in store]
     size = max(1, settings.batch // len(plan))
-    done = len(problems) - len(missing)
+    done, labelled = len(problems) - len(missing), 0
     with tqdm(total=len(problems), initial=done, desc="label", unit="problem", dynamic_ncols=True) as progress:
         for start in range(0, len(missing), size):
             batch = missing[start : start + size]
             seed = random.Random(f"label-{config.seed}-{batch[0].id}").getrandbits(48)
             groups = collect(batch, plan, engine, protocol, sampling, seed)
-            store.append([label_row(group, settings, config.seed) for group in score_groups(groups, answers)])
+            scored = score_groups(groups, answers, on_error=config.reward_errors.policy)
+            check_broken(scored, config.reward_errors.max_share)
+            rows = [label_row(group, settings, config.seed) for group in scored if _is_measured(group)]
+            store.append(rows)
+            labelled += len(rows)
             progress.update(len(batch))
-    return len(missing)
+    return labelled
 
 
 def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str, Any]:
     """The row of one problem from its scored rollouts: as many forced to think as, after them, to answer directly."""
-    correct = [r.scores["correct"] for r in group.rollouts]
-    half = len(group.rollouts) // 2
-    halves = (group.rollouts[:half], group.rollouts[half:])
+    correct = [r.scores["correct"] for r in group.usable().rollouts]
+    halves = _halves(group)
     modes: dict[str, Any] = {mode: _measured(rollouts, settings) for mode, rollouts in zip(MODES, halves, strict=True)}
     necessity = majority_label(modes["think"]["pass_rate"], modes["no_think"]["pass_rate"], settings.delta)
     rng = random.Random(f"label-{seed}-{group.problem.id}")
@@ -74,6 +78,17 @@ def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str
         necessity = rng.choice(MODES)
     label = {"complexity": 1 - sum(correct) / len(correct), "random": at_random, **modes}
     return problem_to_row(group.problem) | {"necessity": necessity, "label": label}
+
+
+def _halves(group: RolloutGroup) -> tuple[list[Rollout], list[Rollout]]:
+    """The rollouts forced to think and those forced to answer directly, without broken ones."""
+    half = len(group.rollouts) // 2
+    think, direct = group.rollouts[:half], group.rollouts[half:]
+    return [r for r in think if not r.broken], [r for r in direct if not r.broken]
+
+
+def _is_measured(group: RolloutGroup) -> bool:
+    return all(_halves(group))
 
 
 def majority_label(think: float, no_think: float, delta: float) -> Mode:

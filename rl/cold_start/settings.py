@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class LabelConfig:
-    """Necessity labels (rl/cold_start/label.py) of the first `problems` training problems (0: all). `samples` answers
+    """Necessity labels (rl/cold_start/label.py) of `problems` training problems (0: all). `samples` answers
     of each mode by `model` (default: the manual gear's where there is one, else `model.path`), decoded `batch` rows at
     once; `delta` is how much better thinking must be; `random_share` of the problems get a random label. A direct
     answer above `direct_tokens` tokens (0: no limit), or one with a reflective word, is reasoning in disguise and never
