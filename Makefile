@@ -1,4 +1,4 @@
-# make demo | demo-real | smollm2 | test | check | test-vllm | bench. Each installs what it needs by itself, into
+# make demo | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench. Each installs what it needs by itself, into
 # .venv or .venv-vllm.
 PYTHON ?= python3
 SEED ?= 0
@@ -10,7 +10,7 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test check test-vllm bench clean
+.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -22,17 +22,23 @@ smollm2: .venv/real.done
 	$(BIN)/python scripts/pipeline.py configs/smollm2.yaml seed=$(SEED) run_dir=runs/smollm2$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
 
 test: .venv/dev.done
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+test-quick: .venv/dev.done
+	$(BIN)/python -m pytest -m "not slow and not medium" $(ARGS)
+
+test-slow: .venv/dev.done
+	$(BIN)/python -m pytest -m slow --record benchmarks/results/test_slow.json $(ARGS)
 
 # The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
 test-vllm: .venv-vllm/done
-	.venv-vllm/bin/python -m pytest tests/on_vllm --timeout=1200 $(ARGS)
+	.venv-vllm/bin/python -m pytest tests/on_vllm --timeout=1200 --record benchmarks/results/test_vllm.json $(ARGS)
 
 bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
 
 bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scaling.png
 bench-%: .venv/dev.done
-	$(BIN)/python benchmarks/$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
+	$(BIN)/python benchmarks/bench_$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

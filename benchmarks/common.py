@@ -22,14 +22,14 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-sys.path = [str(HERE.parent), *[p for p in sys.path if Path(p or ".").resolve() != HERE], str(HERE)]
+sys.path.insert(0, str(HERE.parent))
 for name, value in {"HF_HUB_DISABLE_TELEMETRY": "1", "TRL_EXPERIMENTAL_SILENCE": "1", "WANDB_MODE": "disabled"}.items():
     os.environ.setdefault(name, value)
 
 import torch  # noqa: E402
 from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM, set_seed  # noqa: E402
 
-from rl.tiny.model import build_tokenizer  # noqa: E402
+from rl.worlds.model import build_tokenizer  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 # On a CPU one thread and its processor time: a busy neighbour then costs no ratio.

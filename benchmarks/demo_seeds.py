@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from rl.goals import goals
-from rl.tables import saving_captured
+from rl.reports.goals import goals
+from rl.reports.tables import saving_captured
 
 ROOT = Path(__file__).parents[1]
 

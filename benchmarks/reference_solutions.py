@@ -17,17 +17,13 @@ import json
 import os
 import platform
 import random
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-# A script's directory comes first on the path, and `rewards.py` in it would hide the package of that name.
-sys.path = [p for p in sys.path if os.path.abspath(p) != os.path.dirname(os.path.abspath(__file__))]
-
-from rewards.code_tests import code_tests  # noqa: E402
-from rollout.types import Problem, Rollout  # noqa: E402
+from rewards.builtin.code_tests import code_tests
+from rollout.types import Problem, Rollout
 
 _TURNED = {ast.Lt: ast.GtE, ast.LtE: ast.Gt, ast.Gt: ast.LtE, ast.GtE: ast.Lt, ast.Eq: ast.NotEq, ast.NotEq: ast.Eq}
 _SWAPPED = {ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.Add, ast.Div: ast.Mult, ast.FloorDiv: ast.Mult}

@@ -21,9 +21,9 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOTrainer
 
-from rl.config import Config
-from rl.config_file import parse_config
-from rl.training import build_trainer, grpo_config, set_up
+from rl.config.read import parse_config
+from rl.config.schema import Config
+from rl.training.run import build_trainer, grpo_config, set_up
 from rollout.types import Problem, Rollout, RolloutGroup, rollout_to_json
 
 LONG = 50  # tokens from which on a completion counts as a thought

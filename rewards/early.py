@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rewards.calls import start
 from rewards.registry import INJECTED, Reward
+from rewards.run import start
 from rollout.types import Rollout
 
 

@@ -16,18 +16,18 @@ from typing import Any
 from rewards.plugin import RewardError
 
 SHIPPED = {
-    "judge": "rewards.judge:judge",
-    "math": "rewards.math_answer:math",
-    "code": "rewards.code_tests:code_tests",
-    "format": "rewards.format:format_ok",
-    "choice": "rewards.choice:choice",
-    "exact": "rewards.exact:exact",
-    "length": "rewards.length:length",
-    "repetition": "rewards.repetition:repetition",
-    "language": "rewards.language:language",
-    "reasoning_gym": "rewards.gym:reasoning_gym",
-    "trl": "rewards.adapters:trl_reward",
-    "verl": "rewards.adapters:verl_reward",
+    "judge": "rewards.builtin.judge:judge",
+    "math": "rewards.builtin.math_answer:math",
+    "code": "rewards.builtin.code_tests:code_tests",
+    "format": "rewards.builtin.format:format_ok",
+    "choice": "rewards.builtin.choice:choice",
+    "exact": "rewards.builtin.exact:exact",
+    "length": "rewards.builtin.length:length",
+    "repetition": "rewards.builtin.repetition:repetition",
+    "language": "rewards.builtin.language:language",
+    "reasoning_gym": "rewards.builtin.gym:reasoning_gym",
+    "trl": "rewards.builtin.adapters:trl_reward",
+    "verl": "rewards.builtin.adapters:verl_reward",
 }
 ENTRY_POINTS = "step_srpo.rewards"
 

@@ -19,12 +19,12 @@ import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from rewards.calls import Failure, call_all
+from rewards.builtin.judge import PassCounts
 from rewards.early import EarlyScores
-from rewards.judge import PassCounts
 from rewards.plugin import RewardError
 from rewards.problems import check_judged
 from rewards.registry import Reward
+from rewards.run import Failure, call_all
 from rewards.values import BadValue, named_scores, short, value_list
 from rollout.types import Problem, Rollout, RolloutGroup
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from rollout.engine import Completion, Engine, Request, Sampling
-from rollout.plan import Plan
+from rollout.engines.base import Completion, Engine, Request, Sampling
+from rollout.modes import Plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Mode, Problem, Rollout, RolloutGroup
 

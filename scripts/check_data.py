@@ -10,14 +10,14 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import parser, run
-from rl.config import Config
+from rl.cli import parser, run
+from rl.config.schema import Config
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check both splits, print the report, and with --out write what is sound."""
     from rewards.registry import build_rewards
-    from rl.data.check import check_data, write_sound
+    from rl.checks.data_check import check_data, write_sound
 
     check = check_data(config, build_rewards(config.rewards))
     print("\n".join(check.lines()))

@@ -12,8 +12,8 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import check_light, parser, run
-from rl.config import Config, ConfigError
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config, ConfigError
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -22,9 +22,9 @@ def main(options: Namespace, config: Config) -> None:
         raise ConfigError(f"--limit is {options.limit}; allowed: 1 or more")
     check_light(config, options.split)
     from rewards.registry import build_rewards
+    from rl.checks.reward_check import check_rewards, complaints, report_lines
     from rl.data import load_problems
-    from rl.reward_check import check_rewards, complaints, report_lines
-    from rl.run_log import write_atomically
+    from rl.files.run_log import write_atomically
 
     problems = load_problems(config, options.split)
     check = check_rewards(problems, build_rewards(config.rewards), options.limit, progress=True)

@@ -9,9 +9,9 @@ import json
 import sys
 from argparse import Namespace
 
-from rl.command import check_light, parser, run
-from rl.config import Config
-from rl.model_path import check_model_path
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
+from rl.models.location import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -19,7 +19,7 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config)
     check_model_path(config.model.path)
     from rl.cold_start.gears import cold_start
-    from rl.ranks import is_main
+    from rl.models.ranks import is_main
 
     if options.dry_run:
         from rl.cold_start.dry_run import dry_run
@@ -37,7 +37,7 @@ def main(options: Namespace, config: Config) -> None:
 def gate(config: Config) -> None:
     """Print what the gate measured; end with exit code 1 when it does not open."""
     from rl.cold_start.gate import lines, run_gate
-    from rl.policy import GATE, cold_start_folder
+    from rl.models.loading import GATE, cold_start_folder
 
     failures = run_gate(config)
     print("\n".join(lines(json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8")))))

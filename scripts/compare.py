@@ -11,8 +11,8 @@ reads. Finished runs are kept; a killed comparison goes on where it stopped. Met
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import check_light, names_of, parser, run, seeds_of
-from rl.config import Config, ConfigError
+from rl.cli import check_light, names_of, parser, run, seeds_of
+from rl.config.schema import Config, ConfigError
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -20,7 +20,7 @@ def main(options: Namespace, config: Config) -> None:
     from rl.comparison.report import write_comparison
     from rl.comparison.runs import Plan, run_table
     from rl.comparison.tuning import combinations, read_settings, tune, write_tuned
-    from rl.tiny.worlds import WORLDS
+    from rl.worlds.worlds import WORLDS
 
     worlds = list(WORLDS) if options.worlds == ["all"] else options.worlds or [""]
     folder = Path(config.run_dir)

@@ -12,8 +12,8 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import check_light, parser, run
-from rl.config import Config
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
 
 SCRIPTS = Path(__file__).parent
 
@@ -57,8 +57,8 @@ def main(options: Namespace, config: Config) -> None:
 
 def summary(config: Config, folder: Path) -> None:
     """The before/after table, and the goals where the configuration names easy and hard levels."""
-    from rl.goals import goals
-    from rl.tables import before_after_lines
+    from rl.reports.goals import goals
+    from rl.reports.tables import before_after_lines
 
     before, after = (json.loads((folder / name).read_text()) for name in ("eval_before.json", "eval.json"))
     print("\n" + "\n".join(before_after_lines(before, after)))

@@ -7,9 +7,9 @@ import json
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import check_light, parser, run
-from rl.config import Config
-from rl.model_path import check_model_path
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
+from rl.models.location import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -18,12 +18,12 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data.prompts import draw_usable
-    from rl.engines import open_engine
-    from rl.evaluation import evaluate
-    from rl.manual import obedience
-    from rl.policy import build_protocol, load_model, load_tokenizer
-    from rl.run_log import write_atomically
-    from rl.tables import mode_lines
+    from rl.evaluation.evaluate import evaluate
+    from rl.evaluation.tags import obedience
+    from rl.files.run_log import write_atomically
+    from rl.models.engines import open_engine
+    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.reports.tables import mode_lines
 
     tokenizer = load_tokenizer(config, options.model)
     protocol = build_protocol(config, tokenizer)

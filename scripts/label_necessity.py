@@ -8,8 +8,8 @@ A killed run goes on where it stopped; resume=never starts over. The file is a d
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import check_light, parser, run
-from rl.config import Config
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -19,9 +19,9 @@ def main(options: Namespace, config: Config) -> None:
     from rl.cold_start.gears import sample_settings
     from rl.cold_start.label import label_problems, summary_lines
     from rl.data.prompts import draw_usable
-    from rl.inference import open_policy
-    from rl.policy import manual_model, open_protocol
-    from rl.row_store import RowStore
+    from rl.files.row_store import RowStore
+    from rl.models.loading import manual_model, open_protocol
+    from rl.models.open import open_policy
 
     model = config.label.model or manual_model(config)
     problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
@@ -33,9 +33,7 @@ def main(options: Namespace, config: Config) -> None:
     rows = [store.rows[problem.id] for problem in problems if problem.id in store]
     print("\n".join(summary_lines(rows)))
     if len(rows) < len(problems):
-        print(
-            f"without a label: {len(problems) - len(rows)} of {len(problems)}, a reward broke on all answers of a mode"
-        )
+        print(f"no label: {len(problems) - len(rows)} of {len(problems)} problems, on whose answers a reward broke")
     print(f"written: {options.out}")
 
 

@@ -16,12 +16,12 @@ from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
-from rl.command import check_light, parser, run
-from rl.config import Config
-from rl.intervals import outcome_lines
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
 from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, lock, stages
-from rl.run_folder import EVALUATIONS
-from rl.tables import before_after_lines
+from rl.reports.run_folder import EVALUATIONS
+from rl.reports.tables import before_after_lines
+from rl.statistics.intervals import outcome_lines
 
 SCRIPTS = Path(__file__).parent
 

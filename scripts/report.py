@@ -14,7 +14,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("run_dir", metavar="RUN_DIR", help="a run folder, such as runs/demo")
     options = arguments.parse_args()
-    from rl.report import write_report
+    from rl.reports.report import write_report
 
     try:
         print(f"written: {write_report(options.run_dir)}")

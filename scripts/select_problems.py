@@ -8,15 +8,15 @@ Writes the kept rows and, beside them, a PNG of what there was and what was kept
 from argparse import Namespace
 from pathlib import Path
 
-from rl.command import parser, run
-from rl.config import Config
+from rl.cli import parser, run
+from rl.config.schema import Config
 
 
 def main(options: Namespace, config: Config) -> None:
     """Select, write, plot."""
     from rl.cold_start.examples import labelled_rows
     from rl.cold_start.selection import plot_selection, select
-    from rl.row_store import write_rows
+    from rl.files.row_store import write_rows
     from rollout.errors import UserError
 
     rows, out = labelled_rows(options.labels), Path(options.out)

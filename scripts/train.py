@@ -7,16 +7,16 @@ python scripts/train.py configs/demo.yaml --dry-run
 
 from argparse import Namespace
 
-from rl.command import check_light, parser, run
-from rl.config import Config
-from rl.model_path import check_model_path
+from rl.cli import check_light, parser, run
+from rl.config.schema import Config
+from rl.models.location import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything, then train; the model goes to run_dir/model."""
     check_light(config)
     check_model_path(config.model.path)
-    from rl.training import batch_shape, is_main, set_up, train, world_size
+    from rl.training.run import batch_shape, is_main, set_up, train, world_size
 
     batch_shape(config, world_size())
     setup = set_up(config, show=print if is_main() else lambda line: None)

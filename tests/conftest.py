@@ -1,12 +1,13 @@
 """No network, no telemetry, no W&B account; two threads at most, as on the smallest machine we promise to run on.
 
-`tests/test_demo.py` trains for minutes: its run is started first, on the second core, and its tests come last.
+`--record FILE` writes what a run came to, for the tests that nobody runs before each commit.
 """
 
+import json
 import os
-import subprocess
-import sys
-import tempfile
+import platform
+import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -21,64 +22,42 @@ for name, value in {
 }.items():
     os.environ.setdefault(name, value)
 
-ROOT = Path(__file__).parents[1]
-REDUCED = (
-    "data.shares={1: 0.66, 3: 0.34}",
-    'data.hard=["3"]',
-    "data.test_size=600",
-    "evaluation.problems=600",
-    "cold_start.steps=800",
-    "trainer.steps=70",
-    "wandb.mode=disabled",
-)
+
+class Record:
+    """The outcome and the seconds of each test, setup included, as a JSON file at the end of the session."""
+
+    def __init__(self, file: Path) -> None:
+        self.file, self.started = file, time.time()
+        self.tests: dict[str, tuple[str, float]] = {}
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """A test fails when any of its setup, call and teardown does, and is skipped when one is."""
+        outcome, seconds = self.tests.get(report.nodeid, ("passed", 0.0))
+        if outcome == "passed" or report.failed:
+            outcome = report.outcome
+        self.tests[report.nodeid] = (outcome, seconds + report.duration)
+
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Write the file; nothing where nothing ran, so that a wrong selection keeps the last result."""
+        if not self.tests:
+            return
+        outcomes = [outcome for outcome, _ in self.tests.values()]
+        result = {
+            "date": time.strftime("%Y-%m-%d", time.gmtime(self.started)),
+            "seconds": round(time.time() - self.started),
+            "cores": len(os.sched_getaffinity(0)),
+            "versions": {"python": platform.python_version()} | {n: metadata.version(n) for n in ("torch", "trl")},
+            "counts": {outcome: outcomes.count(outcome) for outcome in sorted(set(outcomes))},
+            "tests": {name: [outcome, round(seconds, 1)] for name, (outcome, seconds) in sorted(self.tests.items())},
+        }
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.file.write_text(json.dumps(result, indent=2) + "\n")
 
 
-class ReducedDemo:
-    """`scripts/demo.py` on one and three operations only, in a process of its own."""
-
-    def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="reduced-demo-"))
-        command = [sys.executable, "scripts/demo.py", "configs/demo.yaml", f"run_dir={self.folder}", *REDUCED]
-        with (self.folder / "log.txt").open("w") as log:
-            self.process = subprocess.Popen(
-                ["nice", "-n", "5", *command],
-                cwd=ROOT,
-                stdout=log,
-                stderr=log,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-                start_new_session=True,
-            )
-
-    def wait(self, timeout_s: float) -> Path:
-        """The run's folder once it is over."""
-        code = self.process.wait(timeout_s)
-        assert code == 0, (self.folder / "log.txt").read_text()[-2000:]
-        return self.folder
-
-    def stop(self) -> None:
-        """End the run, whatever it is doing."""
-        if self.process.poll() is None:
-            os.killpg(self.process.pid, 9)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record", type=Path, metavar="FILE", help="write outcomes and seconds of the tests here")
 
 
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Start the run when it is asked for, and put its tests last."""
-    slow = [item for item in items if item.path.name == "test_demo.py"]
-    items[:] = [item for item in items if item not in slow] + slow
-    if slow and not config.option.collectonly:
-        config.stash[DEMO] = ReducedDemo()
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leave no process behind."""
-    if DEMO in config.stash:
-        config.stash[DEMO].stop()
-
-
-DEMO = pytest.StashKey[ReducedDemo]()
-
-
-@pytest.fixture(scope="session")
-def reduced_demo(pytestconfig: pytest.Config) -> ReducedDemo:
-    """The run that was started with the session."""
-    return pytestconfig.stash[DEMO]
+def pytest_configure(config: pytest.Config) -> None:
+    if file := config.getoption("--record"):
+        config.pluginmanager.register(Record(file), "record")

@@ -1,1 +1,1 @@
-"""The symbolic math checker behind `rewards.math_answer`: extraction, parsing, comparison."""
+"""The symbolic math checker behind `rewards.builtin.math_answer`: extraction, parsing, comparison."""

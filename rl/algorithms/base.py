@@ -11,7 +11,7 @@ import numpy as np
 
 from rl.algorithms.group import Array, GroupArrays, group_arrays
 from rollout.errors import UserError
-from rollout.plan import ForcedShare
+from rollout.modes import ForcedShare
 from rollout.types import MODES, RolloutGroup
 
 FREE = ForcedShare(start=0.0, floor=0.0, decay_steps=0, minimum=0)
@@ -32,7 +32,7 @@ def at_least_zero(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class LossOptions:
-    """How the two advantages enter the loss; rl/advantages.py has the formulas.
+    """How the two advantages enter the loss; rl/training/advantages.py has the formulas.
 
     `judge_weight` is w_J. `judge_mean` says what the judge step is averaged over: "rollouts" (its own count, so that
     long judge texts cannot drown the switch) or "tokens" (one mean with the answer step, as in GRPO). `judge_text`:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rl.algorithms import build_algorithm
 from rl.algorithms.base import Algorithm
-from rl.config import Config, ConfigError
+from rl.config.schema import Config, ConfigError
 
 
 def configured_algorithm(config: Config) -> Algorithm:

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from rewards.judge import PassCounts
-from rl.targets import judge_target
+from rewards.builtin.judge import PassCounts
+from rl.statistics.targets import judge_target
 from rollout.errors import UserError
 from rollout.types import MODES, Mode, Problem, RolloutGroup
 

@@ -19,7 +19,7 @@ import numpy as np
 
 from rl.algorithms.base import Algorithm
 from rl.algorithms.group import Array, GroupArrays, within_modes
-from rollout.plan import ForcedShare
+from rollout.modes import ForcedShare
 
 
 def advantages(group: GroupArrays, *, margin: float = 0.05, scale: float = 4.0) -> tuple[Array, Array]:

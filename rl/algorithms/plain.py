@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from rewards.judge import PassCounts, pooled_pass_rates, right_mode
+from rewards.builtin.judge import PassCounts, pooled_pass_rates, right_mode
 from rl.algorithms.group import Array, GroupArrays
 from rl.algorithms.parameters import nearest
 from rollout.errors import UserError
@@ -77,8 +77,8 @@ def group_from_lists(
 def judge_scores(group: GroupArrays, history: Any = None, margin: float = 0.05, wrong: float = 0.0) -> Array:
     """q of every rollout: 1 in the right mode, `wrong` in the other, 0 where nothing is right or no mode was chosen.
 
-    p_m is the pass rate in this group. A history of counts is pooled with it as rewards/judge.py does; a history of
-    rates is taken as the pooled pass rates themselves.
+    p_m is the pass rate in this group. A history of counts is pooled with it as rewards/builtin/judge.py does; a
+    history of rates is taken as the pooled pass rates themselves.
     """
     correct = group.correct_G.tolist()
     rates = pooled_pass_rates(group.modes, correct, prior=0.0)

@@ -9,8 +9,8 @@ from pathlib import Path
 from rl.cold_start.examples import IGNORE
 from rl.cold_start.gears import first_rows
 from rl.cold_start.sft import sft_config
-from rl.config import Config
-from rl.policy import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rl.config.schema import Config
+from rl.models.loading import add_decision_tokens, build_protocol, load_model, load_tokenizer
 from rollout.types import MODES
 
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.config import Config, ConfigError
+from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny, load_problems
 from rl.data.load import take
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
-from rl.row_store import read_rows
+from rl.files.row_store import read_rows
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem
 
@@ -65,10 +65,10 @@ def worked_pairs(config: Config) -> list[Pair]:
 
 
 def _embedded_pairs(config: Config, count: int) -> list[Pair]:
-    from rl.tiny.model import JUDGE_WORDS
-    from rl.tiny.worlds import find_world
+    from rl.worlds.model import JUDGE_WORDS
+    from rl.worlds.worlds import find_world
 
-    world = find_world(config.data.train)
+    world = find_world(str(config.data.train))
     held_out = frozenset(p.prompt for p in load_problems(config, "test"))
     shares = config.cold_start.shares or config.data.shares or world.shares
     made = world.draw(count, COLD_START_SEED + config.seed, shares, held_out)

@@ -18,15 +18,15 @@ from typing import Any
 
 from rewards.registry import Reward, build_rewards
 from rewards.score import check_broken, score_groups
-from rl.cold_start.settings import GateConfig
-from rl.config import Config
+from rl.config.cold_start import GateConfig
+from rl.config.schema import Config
 from rl.data.prompts import draw_usable
-from rl.inference import open_policy
-from rl.manual import obedience
-from rl.policy import GATE, cold_start_folder
-from rl.run_log import write_atomically
+from rl.evaluation.tags import obedience
+from rl.files.run_log import write_atomically
+from rl.models.loading import GATE, cold_start_folder
+from rl.models.open import open_policy
 from rollout.collect import collect
-from rollout.engine import Engine, Sampling
+from rollout.engines.base import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem, RolloutGroup
 

@@ -36,13 +36,13 @@ from rl.cold_start.examples import (
 )
 from rl.cold_start.label import label_problems
 from rl.cold_start.sft import fine_tune
-from rl.config import Config, ConfigError
+from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.prompts import draw_usable
-from rl.inference import open_policy
-from rl.policy import cold_start_folder, open_protocol, rank_arguments
-from rl.ranks import is_main, rank, world_size
-from rl.row_store import RowStore, read_rows
+from rl.files.row_store import RowStore, read_rows
+from rl.models.loading import cold_start_folder, open_protocol, rank_arguments
+from rl.models.open import open_policy
+from rl.models.ranks import is_main, rank, world_size
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES
 

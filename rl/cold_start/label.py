@@ -22,12 +22,12 @@ from tqdm import tqdm
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.cold_start.leakage import leaks
-from rl.cold_start.settings import LabelConfig
-from rl.config import Config
+from rl.config.cold_start import LabelConfig
+from rl.config.schema import Config
 from rl.data import problem_to_row
-from rl.row_store import RowStore
+from rl.files.row_store import RowStore
 from rollout.collect import collect
-from rollout.engine import Engine, Sampling
+from rollout.engines.base import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem, Rollout, RolloutGroup
 

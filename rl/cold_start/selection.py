@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.cold_start.settings import SelectConfig
+from rl.config.cold_start import SelectConfig
 from rollout.errors import UserError
 
 BINS = 20

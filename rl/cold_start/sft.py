@@ -14,12 +14,12 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
-from rl.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rl.cold_start.examples import Row
-from rl.config import Config, ConfigError
-from rl.policy import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
-from rl.ranks import is_main, world_size
-from rl.run_log import write_atomically
+from rl.config.schema import Config, ConfigError
+from rl.files.run_log import write_atomically
+from rl.models.loading import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
+from rl.models.ranks import is_main, world_size
+from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
 
 DONE = "done.json"

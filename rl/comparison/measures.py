@@ -1,5 +1,6 @@
-"""The statistics of a comparison of algorithms. Pure: evaluations (dicts of `rl.evaluation.summarize`) and curves in,
-numbers out.
+"""The statistics of a comparison of algorithms. Pure.
+
+Evaluations (dicts of `rl.evaluation.evaluate.summarize`) and curves go in, numbers come out.
 
     U        = accuracy − 0.2 · tokens / T          T: forced-think tokens of the cold start, the same for all
     regret   = U(oracle router) − U(auto)           both on the trained model: what its routing costs, not its answers

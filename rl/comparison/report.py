@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl.comparison.measures import Interval, overall, summary
-from rl.run_log import write_atomically
+from rl.files.run_log import write_atomically
 
 Cells = Sequence[Mapping[str, Any]]
 Rows = dict[str, dict[str, dict[str, Any]]]

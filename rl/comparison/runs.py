@@ -19,10 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from rl.comparison.measures import measures
-from rl.config import Config
-from rl.config_file import load_config
-from rl.run_log import read_metrics, write_atomically
-from rl.tiny.worlds import find_world
+from rl.config.read import load_config
+from rl.config.schema import Config
+from rl.files.run_log import read_metrics, write_atomically
+from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 
 CELL = "cell.json"
@@ -105,7 +105,7 @@ def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any
 
 
 def _train_and_evaluate(config: Config) -> dict[str, Any]:
-    from rl.training import set_up, train
+    from rl.training.run import set_up, train
 
     model = train(set_up(config))
     result = _evaluate(config, model, config.evaluation.problems)
@@ -116,9 +116,9 @@ def _train_and_evaluate(config: Config) -> dict[str, Any]:
 def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     from rewards.registry import build_rewards
     from rl.data.prompts import draw_usable
-    from rl.evaluation import evaluate
-    from rl.policy import build_protocol, load_model, load_tokenizer
-    from rollout.hf_engine import HFEngine
+    from rl.evaluation.evaluate import evaluate
+    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rollout.engines.hf import HFEngine
 
     tokenizer = load_tokenizer(config, str(model))
     protocol = build_protocol(config, tokenizer)

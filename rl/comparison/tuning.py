@@ -22,8 +22,8 @@ from typing import Any
 import yaml
 
 from rl.comparison.runs import Plan, line, run_cell
-from rl.config import ConfigError
-from rl.run_log import write_atomically
+from rl.config.schema import ConfigError
+from rl.files.run_log import write_atomically
 
 Settings = dict[str, Any]
 

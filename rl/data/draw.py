@@ -15,7 +15,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
-from rl.config import Config
+from rl.config.schema import Config
 from rollout.types import Problem
 
 WAYS = ("random", "domain", "difficulty")

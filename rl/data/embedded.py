@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rl.config import Config
+from rl.config.schema import Config
 from rl.data.records import DataError
 from rollout.types import Problem
 
@@ -16,7 +16,7 @@ def is_tiny(where: str | list[str]) -> bool:
 
 def embedded_problems(config: Config, where: str, split: str, size: int | None) -> list[Problem]:
     """The problems of one split; they follow from the seed."""
-    from rl.tiny.worlds import find_world
+    from rl.worlds.worlds import find_world
 
     world = find_world(where)
     shares = config.data.shares or world.shares

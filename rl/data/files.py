@@ -1,4 +1,4 @@
-"""The files behind a data source: a file, a folder of them, a pattern, a saved data set, `hub:ID:…`, or a list of these.
+"""The files behind a data source: a file, a folder, a pattern, a saved data set, `hub:ID:…`, or a list of these.
 
 A folder that holds several splits (`train-*.parquet` beside `test-*.parquet`, or folders of these names) gives the one
 that is asked for, so that no training reads the test rows. `rl/data/readers.py` reads the files.

@@ -22,7 +22,7 @@ from urllib.parse import parse_qsl
 
 import yaml
 
-from rl.config import Config
+from rl.config.schema import Config
 from rl.data.gym_steps import worked_steps
 from rl.data.records import DataError
 from rollout.types import Problem

@@ -7,6 +7,7 @@ rewards of the run could not judge, and an id that was used before. `rl/data/pro
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -15,7 +16,7 @@ from typing import Any
 
 from rewards.problems import check_problem as check_judged
 from rewards.registry import Reward, build_rewards
-from rl.config import Config
+from rl.config.schema import Config
 from rl.data.draw import drawn
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import rows_of
@@ -71,8 +72,8 @@ def load_split(config: Config, split: str) -> Loaded:
 
 
 def read_problems(config: Config, split: str, *, keep_going: bool = False) -> Loaded:
-    """The same with the bad rows. `data.train_size` and `data.test_size` draw that many by the seed. `keep_going` leaves
-    bad rows out whatever the configuration says and however many there are, for those who list them."""
+    """The same with the bad rows. `data.train_size` and `data.test_size` draw that many by the seed. `keep_going`
+    leaves bad rows out whatever the configuration says and however many there are, for those who list them."""
     data = config.data
     where = data.train if split == "train" else data.test
     size = data.train_size if split == "train" else data.test_size
@@ -100,11 +101,15 @@ def _problems(config: Config, split: str) -> Iterator[Callable[[], Found]]:
         size = data.train_size if split == "train" else data.test_size
         made = embedded_problems(config, where, split, size) if is_tiny(where) else gym_problems(config, split)
         for number, problem in enumerate(made[:size], 1):
-            yield lambda found=(problem, Record(f"{where}:{number}", str(number), {})): found  # type: ignore[misc]
+            yield functools.partial(_made, problem, Record(f"{where}:{number}", str(number), {}))
         return
     format_name, columns = format_of(data, split), columns_of(data, split)
     for row in rows_of(where, data.path, split):
-        yield lambda row=row: _adapted(row, format_name, columns)  # type: ignore[misc]
+        yield functools.partial(_adapted, row, format_name, columns)
+
+
+def _made(problem: Problem, record: Record) -> Found:
+    return problem, record
 
 
 def _adapted(row: Record | DataError, format_name: str, columns: Mapping[str, str]) -> Found:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from jinja2 import TemplateError
 
-from rl.config import Config
+from rl.config.schema import Config
 from rl.data.load import check_share, read_problems, take
 from rl.data.records import DataError
 from rollout.errors import UserError
@@ -94,8 +94,8 @@ def prompt_tokens(problem: Problem, protocol: DecisionProtocol, cap: int) -> int
     unknown = unknown_tokens(text, ids, protocol)
     if unknown:
         raise DataError(
-            f"problem {problem.id!r} has a prompt with {unknown} tokens that the tokenizer does not know; allowed: text "
-            "of its vocabulary"
+            f"problem {problem.id!r} has a prompt with {unknown} tokens that the tokenizer does not know; allowed: "
+            "text of its vocabulary"
         )
     return len(ids)
 

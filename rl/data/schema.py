@@ -1,8 +1,8 @@
 """The problem schema: `id, prompt | messages, domain, source, answer | tests, difficulty, necessity, metadata`.
 
-`problem_of_row` reads a row, `problem_to_row` writes one; fields of others are ignored and null, NaN and blank text mean
-absent. The id defaults to the row's number. Numbers in text fields become text; `tests` and `metadata` may be JSON text.
-`check_problem` is what every format's problems must pass.
+`problem_of_row` reads a row, `problem_to_row` writes one; fields of others are ignored and null, NaN and blank text
+mean absent. The id defaults to the row's number. Numbers in text fields become text; `tests` and `metadata` may be JSON
+text. `check_problem` is what every format's problems must pass.
 """
 
 from __future__ import annotations

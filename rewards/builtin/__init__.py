@@ -1,0 +1,1 @@
+"""The shipped rewards, one file each."""

@@ -1,0 +1,114 @@
+"""The judge reward: was the mode right for this problem?
+
+    p_m   = (history successes + group successes + prior · p̄) / (history trials + group trials + prior)
+    right = think  iff  p_T − p_N > margin,  else no_think          (within the margin, direct answering wins)
+    q_i   = 1 if the rollout took the right mode, else `wrong`       (0, or −1)
+
+`p̄` is the problem's own pass rate over both modes (½ before any trial): shrinking both modes towards one value keeps
+an untried problem undecided and adds no difference of its own. Pooling with the history matters: with four rollouts
+a mode, rates move in steps of ¼ and any smaller margin is inert. When both modes fail nothing is known and q = 0.
+
+Targets: `group` (pass rates of this group and its history), `label` (the problem's own `necessity`), `soft`
+(`tanh((p_T − p_N − margin)/tau)`, signed by the mode taken). 1 for right and 0 for wrong, without a baseline, is a
+push that fades as the policy agrees; see docs/algorithm.md. The margin may change over the run:
+rewards/builtin/margin.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rewards.builtin.margin import margin_at
+from rewards.plugin import RewardError, group_reward, judges_with
+from rollout.errors import UserError
+from rollout.types import MODES, Mode, Problem, RolloutGroup
+
+TARGETS = ("group", "label", "soft")
+
+
+@dataclass(frozen=True)
+class PassCounts:
+    """Successes and trials of one mode on one problem; fractional when they decay."""
+
+    successes: float = 0.0
+    trials: float = 0.0
+
+
+def pooled_pass_rates(
+    modes: Sequence[Mode | None],
+    correct: Sequence[float],
+    history: Mapping[str, PassCounts] | None = None,
+    prior: float = 0.5,
+) -> dict[Mode, float | None]:
+    """Pass rate of each mode over a group and its history; None for a mode that was never tried."""
+    counts = {}
+    for mode in MODES:
+        past = (history or {}).get(mode, PassCounts())
+        now = [c for m, c in zip(modes, correct, strict=True) if m == mode]
+        counts[mode] = (past.successes + sum(now), past.trials + len(now))
+    trials = sum(n for _, n in counts.values())
+    centre = sum(s for s, _ in counts.values()) / trials if trials else 0.5
+    return {mode: (s + prior * centre) / (n + prior) if n else None for mode, (s, n) in counts.items()}
+
+
+def right_mode(rates: Mapping[Mode, float | None], margin: float, all_wrong: str = "neutral") -> Mode | None:
+    """The mode to prefer, or None when nothing is known."""
+    think, direct = rates["think"], rates["no_think"]
+    if think is None or direct is None:
+        return None
+    if think == 0 and direct == 0:
+        return "no_think" if all_wrong == "no_think" else None
+    # Rates such as 0.55 and 0.5 are 0.05 apart but for rounding.
+    return "think" if think - direct > margin + 1e-9 else "no_think"
+
+
+def check_problem(problem: Problem, target: str = "group") -> None:
+    """Raises `RewardError` for a problem without a label where the target is its label: it would teach nothing."""
+    if target == "label" and problem.necessity is None:
+        raise RewardError(
+            f"problem {problem.id!r} has no 'necessity', which judge.target 'label' reads; allowed: rows of "
+            "scripts/label_necessity.py, or target group"
+        )
+
+
+@judges_with(check_problem)
+@group_reward
+def judge(
+    group: RolloutGroup,
+    *,
+    history: Mapping[str, PassCounts] | None = None,
+    step: int = 0,
+    controlled_margin: float | None = None,
+    target: str = "group",
+    margin: float | Mapping[str, Any] = 0.05,
+    wrong: float = 0.0,
+    all_wrong: str = "neutral",
+    prior: float = 0.5,
+    tau: float = 0.3,
+) -> list[float]:
+    """One score a rollout, from `scores["correct"]` of the whole group. `margin` is a number or a schedule
+    (rewards/builtin/margin.py), read at `step`. Raises `UserError` on an unknown target."""
+    if target not in TARGETS:
+        raise UserError(f"judge.target is {target!r}; allowed: {', '.join(TARGETS)}")
+    if all_wrong not in ("neutral", "no_think"):
+        raise UserError(f"judge.all_wrong is {all_wrong!r}; allowed: neutral, no_think")
+    margin = margin_at(margin, step, controlled_margin)
+    modes = [r.mode for r in group.rollouts]
+    rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
+    if target == "soft":
+        return [_soft(mode, rates, margin, tau) for mode in modes]
+    right = group.problem.necessity if target == "label" else right_mode(rates, margin, all_wrong)
+    if right is None:
+        return [0.0] * len(modes)
+    return [0.0 if mode is None else 1.0 if mode == right else wrong for mode in modes]
+
+
+def _soft(mode: Mode | None, rates: Mapping[Mode, float | None], margin: float, tau: float) -> float:
+    think, direct = rates["think"], rates["no_think"]
+    if mode is None or think is None or direct is None or (think == 0 and direct == 0):
+        return 0.0
+    signal = math.tanh((think - direct - margin) / tau)
+    return signal if mode == "think" else -signal

@@ -1,0 +1,123 @@
+"""The math reward: is the final answer of a response the same as the gold answer?
+
+`check` extracts both answers, reads them into trees, and compares them: first exactly and without sympy
+(`rewards.math_checker.fast`), and only where that is undecided symbolically in a killable worker process
+(`rewards.math_checker.symbolic`, `rewards.workers.pool`). No text is ever evaluated as code, and no input can hold the
+caller longer than the limit. Conventions and their defaults are in `docs/math_checker.md` and `Options`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from dataclasses import dataclass
+from typing import Literal
+
+from rewards.math_checker.compare import Options, same
+from rewards.math_checker.extract import extract
+from rewards.math_checker.fast import fast_leaf
+from rewards.math_checker.lexer import MathTextError, TooLargeError
+from rewards.math_checker.poly import Undecided
+from rewards.math_checker.read import Node, clean, pairings, readings
+from rewards.plugin import RewardError, judges_with, parallel
+from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
+from rollout.types import Problem, Rollout
+
+Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "timeout", "too_large"]
+
+DEFAULTS = Options()
+_WORKER_MEMORY = 1 << 30
+_pool = WorkerPool("rewards.math_checker.symbolic:handle", memory_bytes=_WORKER_MEMORY)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the answers are equal, and why (not)."""
+
+    equal: bool
+    reason: Reason
+
+
+def verify(answer: str, gold: str, timeout_s: float = 2.0) -> bool:
+    """Whether `answer`, bare or a whole response, equals `gold`."""
+    return check(answer, gold, timeout_s).equal
+
+
+def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEFAULTS) -> Verdict:
+    """The verdict on `answer`, bare or a whole response, with its reason; it takes at most about `timeout_s`."""
+    if timeout_s <= 0:
+        raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
+    given, wanted = extract(answer), extract(gold, is_gold=True)
+    if given[0] and clean(given[0]) == clean(wanted[0]):
+        return Verdict(True, "equal")
+    try:
+        gold_trees = readings(wanted)
+    except MathTextError:
+        return Verdict(False, "unparsable_gold")
+    try:
+        answer_trees = readings(given)
+    except TooLargeError:
+        return Verdict(False, "too_large")
+    except MathTextError:
+        return Verdict(False, "unparsable_answer")
+    try:
+        return _verdict(_fast(answer_trees, gold_trees, options))
+    except (Undecided, RecursionError):
+        return _symbolic(given, wanted, timeout_s, options)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def is_readable(gold: str) -> bool:
+    """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
+    try:
+        return bool(readings(extract(gold, is_gold=True)))
+    except MathTextError:
+        return False
+
+
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem whose gold answer cannot be judged against."""
+    if problem.answer is None:
+        raise RewardError(f"problem {problem.id!r} has no answer; the math reward needs one")
+    if not is_readable(problem.answer):
+        raise RewardError(
+            f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
+        )
+
+
+@judges_with(check_problem)
+@parallel
+def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
+    """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
+    check_problem(rollout.problem)
+    return 1.0 if check(rollout.answer_text, rollout.problem.answer or "", timeout_s).equal else 0.0
+
+
+def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
+    """The verdict over all pairs of readings; an undecided pair is only passed on if no other pair is equal."""
+    leaf = fast_leaf(options)
+    undecided: Undecided | None = None
+    for answer, gold in pairings(answers, golds):
+        try:
+            if same(answer, gold, leaf, options):
+                return True
+        except Undecided as outcome:
+            undecided = outcome
+    if undecided is not None:
+        raise undecided
+    return False
+
+
+def _symbolic(answer: list[str], gold: list[str], timeout_s: float, options: Options) -> Verdict:
+    job = {"answer": answer, "gold": gold, "options": dataclasses.asdict(options)}
+    try:
+        reply = _pool.call(job, timeout_s)
+    except WorkerTimeout:
+        return Verdict(False, "timeout")
+    except WorkerDied:
+        return Verdict(False, "too_large")
+    return Verdict(False, reply["reason"]) if "reason" in reply else _verdict(reply["equal"])
+
+
+def _verdict(equal: bool) -> Verdict:
+    return Verdict(equal, "equal" if equal else "different")

@@ -1,0 +1,1 @@
+"""Killable worker processes for computations on untrusted input."""

@@ -1,0 +1,91 @@
+"""What every script shares: arguments, environment, and one-line errors.
+
+A script is `CONFIG [section.key=value …]` plus its own options. Light checks (configuration, rewards, algorithm, data
+files) run before torch is imported, so a mistake is told in a second.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import warnings
+from collections.abc import Callable
+
+from rl.config.read import load_config
+from rl.config.schema import Config
+from rollout.errors import UserError
+
+ENVIRONMENT = {
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "TOKENIZERS_PARALLELISM": "false",
+    "TRL_EXPERIMENTAL_SILENCE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "OMP_WAIT_POLICY": "PASSIVE",  # idle threads yield: a busy neighbour then costs its share, not ten times that
+    "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
+}
+
+
+def parser(description: str) -> argparse.ArgumentParser:
+    """An argument parser with the arguments that all scripts take."""
+    made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    made.add_argument("config", help="a YAML file, such as configs/demo.yaml")
+    made.add_argument("overrides", nargs="*", metavar="section.key=value", help="override a value of the file")
+    return made
+
+
+def names_of(text: str) -> list[str]:
+    """A comma-separated list.
+
+    >>> names_of("a, b,,a")
+    ['a', 'b']
+    """
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+
+
+def seeds_of(text: str) -> list[int]:
+    """Whole numbers and ranges. Raises `ValueError` when it is neither.
+
+    >>> seeds_of("0-2,7")
+    [0, 1, 2, 7]
+    """
+    found: list[int] = []
+    for part in names_of(text):
+        first, dash, last = part.partition("-")
+        found += range(int(first), int(last) + 1) if dash else [int(first)]
+    if not found:
+        raise ValueError(f"no seeds in {text!r}")
+    return found
+
+
+def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    options = arguments.parse_intermixed_args()
+    try:
+        main(options, load_config(options.config, options.overrides))
+    except UserError as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def check_light(config: Config, split: str = "train") -> None:
+    """Rewards, algorithm, engine and data of a run, without torch; the sandbox takes its settings from here on. Raises
+    `UserError`."""
+    from rewards.registry import build_rewards
+    from rewards.sandbox import configure
+    from rl.algorithms.configured import configured_algorithm
+    from rl.curriculum.phases import load_training_problems
+    from rl.data import load_problems
+    from rl.models.engines import check_engine
+    from rl.training.margin import MarginState
+
+    configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
+    check_engine(config)
+    MarginState(build_rewards(config.rewards))
+    configured_algorithm(config)
+    if not config.rollout.replay:
+        load_training_problems(config) if split == "train" else load_problems(config, split)

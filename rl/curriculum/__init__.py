@@ -1,0 +1,1 @@
+"""Which problems come when, and what earlier visits showed."""

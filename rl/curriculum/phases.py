@@ -1,0 +1,118 @@
+"""Staged curricula: which data, length cap and forced share a run has at each step.
+
+    stages:
+      - {steps: 40, weights: {math: 1.0}, max_new_tokens: 64}
+      - {steps: 80, weights: {math: 0.5, code: 0.5}, max_new_tokens: 128, forced_share: 0.5}
+
+A stage lasts `steps` optimizer steps; the stages together make up `trainer.steps`. `train` is a data source of its own
+(default: `data.train`); `weights` draws each problem's domain with these weights, `shares` its difficulty. Keys that a
+stage leaves out keep the run's values. No stages: one mix over all problems, as configured.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+from rl.config.schema import Config, ConfigError, RolloutConfig, StageConfig
+from rl.curriculum.prompt_order import Mix
+from rl.data.load import load_split
+from rollout.types import Problem
+
+
+def check_stages(config: Config) -> None:
+    """Raises `ConfigError` where stages cannot be run as written."""
+    iterations, total = config.trainer.iterations, sum(stage.steps for stage in config.stages)
+    for index, stage in enumerate(config.stages):
+        place = f"stages[{index}]"
+        if stage.steps <= 0 or stage.steps % iterations:
+            raise ConfigError(
+                f"{place}.steps is {stage.steps}; allowed: above 0, a multiple of trainer.iterations ({iterations})"
+            )
+        if stage.max_new_tokens is not None and stage.max_new_tokens <= 0:
+            raise ConfigError(f"{place}.max_new_tokens is {stage.max_new_tokens}; allowed: above 0")
+        if stage.forced_share is not None and not 0 <= stage.forced_share <= 1:
+            raise ConfigError(f"{place}.forced_share is {stage.forced_share}; allowed: 0 to 1")
+        if stage.weights and stage.shares:
+            raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
+        for key, mix in (("weights", stage.weights), ("shares", stage.shares)):
+            if mix and (min(mix.values()) < 0 or sum(mix.values()) <= 0):
+                raise ConfigError(f"{place}.{key} is {mix}; allowed: numbers of 0 or more, not all 0")
+    if config.stages and total != config.trainer.steps:
+        raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
+
+
+def stage_index(config: Config, step: int) -> int:
+    """The stage of an optimizer step, counted from 0; the last one from its start on."""
+    index = 0
+    while index + 1 < len(config.stages) and step >= config.stages[index].steps:
+        step -= config.stages[index].steps
+        index += 1
+    return index
+
+
+def stage_at(config: Config, step: int) -> StageConfig:
+    """The settings of a step's stage; one that changes nothing without stages."""
+    return config.stages[stage_index(config, step)] if config.stages else StageConfig()
+
+
+def rollout_at(config: Config, step: int) -> RolloutConfig:
+    """The sampling settings of a step."""
+    limit = stage_at(config, step).max_new_tokens
+    return config.rollout if limit is None else dataclasses.replace(config.rollout, max_new_tokens=limit)
+
+
+def longest_response(config: Config) -> int:
+    """The highest length cap of the run, in tokens."""
+    limits = [stage.max_new_tokens or config.rollout.max_new_tokens for stage in config.stages]
+    return max(limits, default=config.rollout.max_new_tokens)
+
+
+def load_training_problems(config: Config, places: dict[str, str] | None = None) -> list[Problem]:
+    """The problems of `data.train` and of every stage's own source; ids of the latter begin with `SOURCE#`. `places`
+    is filled with where each comes from."""
+    problems: list[Problem] = []
+    for source in ["", *dict.fromkeys(stage.train for stage in config.stages if stage.train)]:
+        data = dataclasses.replace(config.data, train=source) if source else config.data
+        loaded = load_split(dataclasses.replace(config, data=data), "train")
+        prefix = f"{source}#" if source else ""
+        problems += [dataclasses.replace(p, id=f"{prefix}{p.id}") for p in loaded.problems]
+        if places is not None:
+            places |= {f"{prefix}{name}": place for name, place in loaded.places.items()}
+    return problems
+
+
+def mixes(config: Config, problems: Sequence[Problem]) -> list[Mix]:
+    """What each stage draws from. Raises `ConfigError` on a domain or difficulty that its data does not have."""
+    if not config.stages:
+        return [Mix(0, {"": [p.id for p in problems]}, {})]
+    sources = {stage.train for stage in config.stages if stage.train}
+    made, start = [], 0
+    for index, stage in enumerate(config.stages):
+        mine = [p for p in problems if _source(p, sources) == stage.train]
+        made.append(_mix(stage, mine, start // config.trainer.iterations, f"stages[{index}]"))
+        start += stage.steps
+    return made
+
+
+def _source(problem: Problem, sources: set[str]) -> str:
+    source, separator, _ = problem.id.partition("#")
+    return source if separator and source in sources else ""
+
+
+def _mix(stage: StageConfig, problems: Sequence[Problem], start: int, place: str) -> Mix:
+    field, chosen = ("weights", stage.weights) if stage.weights else ("shares", stage.shares)
+    if not chosen:
+        return Mix(start, {stage.train: [p.id for p in problems]}, {})
+    kind = {"weights": "domain", "shares": "difficulty"}[field]
+    pools: dict[str, list[str]] = {}
+    for problem in problems:
+        pools.setdefault(str(getattr(problem, kind)), []).append(problem.id)
+    for name in chosen:
+        if name not in pools:
+            near = get_close_matches(name, pools, 1)
+            hint = f"did you mean {near[0]!r}?" if near else f"the data has {', '.join(sorted(pools))}"
+            raise ConfigError(f"{place}.{field} names the {kind} {name!r}; {hint}")
+    names = {name: " ".join(part for part in (stage.train, kind, name) if part) for name in chosen if chosen[name] > 0}
+    return Mix(start, {names[n]: pools[n] for n in names}, {names[n]: chosen[n] for n in names})

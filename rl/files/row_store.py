@@ -1,0 +1,83 @@
+"""Finished rows of a long job in a jsonl file: what is in the file is done.
+
+Rows are appended a batch at a time and forced to disk, so a kill loses at most the batch under way. A line that a kill
+cut short is removed when the file is opened again. What the rows depend on (model, sample count, …) stands beside them
+in FILE.settings.json: rows made with other settings are refused, not mixed.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.files.run_log import write_atomically
+from rollout.errors import UserError
+
+
+class RowStore:
+    """The rows of `path`, by their field `id`."""
+
+    def __init__(self, path: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
+        """Open (and repair) the file, or begin it. Raises `UserError` when it was made with other settings or holds
+        something else than rows."""
+        self.path = path
+        marker = path.with_name(path.name + ".settings.json")
+        if fresh:
+            path.unlink(missing_ok=True)
+            marker.unlink(missing_ok=True)
+        self.rows: dict[str, dict[str, Any]] = {row["id"]: row for row in read_rows(path, repair=True)}
+        if self.rows:
+            _compare(path, marker, settings)
+        else:
+            write_atomically(marker, json.dumps(dict(settings), indent=2) + "\n")
+
+    def __contains__(self, row_id: str) -> bool:
+        return row_id in self.rows
+
+    def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Write these rows to their end before returning."""
+        text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
+        with self.path.open("ab") as file:
+            file.write(text.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        self.rows |= {row["id"]: dict(row) for row in rows}
+
+
+def read_rows(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
+    """The complete rows of a file, none where there is no file. A last line without its end is left out, and with
+    `repair` also cut off. Raises `UserError` for a complete line that is no row."""
+    if not path.is_file():
+        return []
+    data = path.read_bytes()
+    end = data.rfind(b"\n") + 1
+    if repair and end < len(data):
+        os.truncate(path, end)
+    rows = []
+    for number, line in enumerate(data[:end].split(b"\n")[:-1], 1):
+        try:
+            row = json.loads(line)
+        except ValueError:
+            row = None
+        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+            raise UserError(f"{path}:{number}: no row of a finished job; allowed: a file that this command wrote")
+        rows.append(row)
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """All rows of a file at once, in full or not at all."""
+    write_atomically(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
+
+
+def _compare(path: Path, marker: Path, settings: Mapping[str, Any]) -> None:
+    made = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
+    for key, value in settings.items():
+        if made.get(key) != value:
+            raise UserError(
+                f"{path} holds rows made with {key} {made.get(key)!r}; allowed: the same as now, {value!r}, another "
+                "file, or resume=never to start over"
+            )

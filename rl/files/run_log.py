@@ -1,0 +1,154 @@
+"""Where a run is written down: `metrics.jsonl`, `rollouts/*.jsonl` and W&B, all from one place.
+
+W&B is a convenience: whatever it does, the run goes on and the files are complete. On resume the files are cut back to
+the checkpoint's step, so that no step appears twice.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.config.read import to_dict
+from rl.config.schema import Config
+from rollout.types import RolloutGroup, rollout_to_json
+
+logger = logging.getLogger(__name__)
+
+
+class RunLog:
+    """Writes the metrics and sample rollouts of one run. Make it on the main process only."""
+
+    def __init__(self, config: Config, start_step: int) -> None:
+        self.run_dir = Path(config.run_dir)
+        self.settings = config.wandb
+        self.metrics_path = self.run_dir / "metrics.jsonl"
+        (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
+        cut_back(self.run_dir, start_step)
+        self._wandb = self._start_wandb(config)
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """One record for this optimizer step."""
+        record = {"step": step, **metrics}
+        with self.metrics_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+        self._to_wandb({"global_step": step, **metrics})
+
+    def save_rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
+        """All rollouts of a step, one JSON object a line."""
+        lines = [json.dumps(rollout_to_json(r)) for g in groups for r in g.rollouts]
+        write_atomically(self.run_dir / "rollouts" / f"step_{step:06d}.jsonl", "\n".join(lines) + "\n")
+
+    def table(self, step: int, groups: Sequence[RolloutGroup]) -> None:
+        """A W&B table of sample rollouts."""
+        if self._wandb is None:
+            return
+        names = ("problem", "mode", "forced", "status", "judge", "thinking", "answer", "gold", "scores")
+        rows = []
+        for rollout in [r for g in groups for r in g.rollouts][: self.settings.table_rows]:
+            gold = rollout.problem.answer or ""
+            texts = (
+                rollout.judge_text,
+                rollout.think_text,
+                rollout.answer_text,
+                gold,
+                json.dumps(dict(rollout.scores)),
+            )
+            rows.append([rollout.problem.prompt, str(rollout.mode), rollout.forced, rollout.status, *texts])
+        try:
+            import wandb
+
+            self._to_wandb({"global_step": step, "rollouts": wandb.Table(columns=list(names), data=rows)})
+        except Exception as error:
+            self._give_up(error)
+
+    def alert(self, text: str) -> None:
+        """A W&B alert."""
+        if self._wandb is None:
+            return
+        try:
+            self._wandb.alert(title=f"{self.run_dir.name}: alarm", text=text)
+        except Exception as error:
+            self._give_up(error)
+
+    def finish(self) -> None:
+        """Close W&B; the files need no closing."""
+        try:
+            if self._wandb is not None:
+                self._wandb.finish()
+        except Exception as error:
+            self._give_up(error)
+
+    def _start_wandb(self, config: Config) -> Any:
+        if self.settings.mode == "disabled":
+            return None
+        os.environ.setdefault("WANDB_SILENT", "true")
+        try:
+            import wandb
+
+            run = wandb.init(
+                project=self.settings.project,
+                name=self.settings.name or self.run_dir.name,
+                mode=self.settings.mode,  # type: ignore[arg-type]
+                dir=str(self.run_dir),
+                config=to_dict(config),
+            )
+            run.define_metric("global_step")
+            run.define_metric("*", step_metric="global_step")
+            return run
+        except Exception as error:
+            # Network, disk, login, version: none of them is a reason to lose a run.
+            self._give_up(error)
+            return None
+
+    def _to_wandb(self, record: Mapping[str, Any]) -> None:
+        if self._wandb is None:
+            return
+        try:
+            self._wandb.log(dict(record))
+        except Exception as error:
+            self._give_up(error)
+
+    def _give_up(self, error: Exception) -> None:
+        logger.warning("W&B failed (%s: %s); the run goes on with metrics.jsonl", type(error).__name__, error)
+        self._wandb = None
+
+
+def cut_back(run_dir: Path, step: int) -> None:
+    """Drop what was written after `step`: a resumed run writes it again."""
+    path = run_dir / "metrics.jsonl"
+    if path.is_file():
+        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        write_atomically(path, "".join(f"{line}\n" for line in kept))
+    for file in (run_dir / "rollouts").glob("step_*.jsonl"):
+        if int(file.stem.removeprefix("step_")) > step:
+            file.unlink()
+
+
+def _step_of(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        # The last line of a killed run may be half written.
+        return float("inf")
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file in full or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(path.name + ".part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def read_metrics(run_dir: Path) -> list[dict[str, float]]:
+    """The records of `metrics.jsonl`, in order; empty when there are none."""
+    path = run_dir / "metrics.jsonl"
+    if not path.is_file():
+        return []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]

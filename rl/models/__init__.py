@@ -1,0 +1,1 @@
+"""Where weights are, how they are opened, which engine decodes."""

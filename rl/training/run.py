@@ -1,0 +1,267 @@
+"""From a configuration to a running trainer: loading, checking, resuming, saving."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from peft import LoraConfig
+from tqdm import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers.trainer_callback import PrinterCallback, ProgressCallback
+from trl import GRPOConfig
+
+from rewards.registry import Reward, build_rewards
+from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.checks.preflight import preflight
+from rl.config.read import save_config
+from rl.config.schema import Config, ConfigError
+from rl.curriculum.phases import load_training_problems, longest_response
+from rl.data.prompts import usable_problems
+from rl.evaluation.probe import Probe
+from rl.files.run_log import RunLog
+from rl.models.loading import (
+    add_decision_tokens,
+    build_protocol,
+    device_arguments,
+    load_model,
+    load_tokenizer,
+    trained_path,
+)
+from rl.models.ranks import is_main, world_size
+from rl.training.callbacks import StepEnd
+from rl.training.checkpoints import last_complete, remove_incomplete, step_of
+from rl.training.controls import flip_rewards
+from rl.training.trainer import StepSRPOTrainer
+from rollout.engines.hf import HFEngine
+from rollout.errors import UserError
+from rollout.protocol import DecisionProtocol
+from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Setup:
+    """A run that has passed its checks and is ready to be trained."""
+
+    config: Config
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    protocol: DecisionProtocol
+    problems: list[Problem]
+    rewards: list[Reward]
+    recorded: dict[str, RolloutGroup] | None
+
+
+def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
+    """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
+    rewards = build_rewards(config.rewards)
+    kl = kl_weight(config, configured_algorithm(config))
+    if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
+        raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
+    recorded = read_replay(config) if config.rollout.replay else None
+    places: dict[str, str] = {}
+    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config, places)
+    path = trained_path(config)
+    show(f"model: {path}")
+    if kl > 0 and path.startswith(("tiny", "gguf:")):
+        raise ConfigError(
+            f"trainer.kl (or the algorithm's own) is {kl} on the model {path!r}; allowed: a model folder or hub id, "
+            "because TRL loads the reference from there (run scripts/cold_start.py first)"
+        )
+    tokenizer = load_tokenizer(config, path)
+    model = load_model(config, tokenizer, path)
+    if config.protocol.add_tokens:
+        add_decision_tokens(config, tokenizer, model)
+    protocol = build_protocol(config, tokenizer)
+    engine = HFEngine(model, protocol, tokenizer.pad_token_id)
+    checked = preflight(config, problems, protocol, rewards, engine, show, places)
+    return Setup(config, model, tokenizer, protocol, checked.problems, rewards, recorded)
+
+
+def read_replay(config: Config) -> dict[str, RolloutGroup]:
+    """Recorded groups by problem id. Raises `ConfigError` when a group has another size than the configured one."""
+    path, size = Path(config.rollout.replay), config.rollout.group_size
+    if not path.is_file():
+        raise ConfigError(f"rollout.replay {str(path)!r} is no file (looked in {Path.cwd()})")
+    lines = path.read_text(encoding="utf-8").splitlines()
+    groups = group_rollouts([rollout_from_json(json.loads(line)) for line in lines if line.strip()])
+    for group in groups:
+        if len(group.rollouts) != size:
+            raise ConfigError(
+                f"rollout.replay {str(path)!r}: problem {group.problem.id!r} has {len(group.rollouts)} rollouts; "
+                f"allowed: rollout.group_size, {size}"
+            )
+    return {group.problem.id: group for group in groups}
+
+
+def batch_shape(config: Config, ranks: int) -> tuple[int, int]:
+    """(rows a micro-batch, micro-batches a step) on each rank. Raises `ConfigError` when groups would be split."""
+    trainer, size = config.trainer, config.rollout.group_size
+    if trainer.prompts_per_step % ranks:
+        raise ConfigError(
+            f"trainer.prompts_per_step is {trainer.prompts_per_step} on {ranks} ranks; allowed: a multiple of {ranks}, "
+            "so that no group is split over ranks"
+        )
+    rows = trainer.prompts_per_step // ranks * size
+    micro = trainer.micro_batch or rows
+    if rows % micro:
+        raise ConfigError(f"trainer.micro_batch is {micro}; allowed: a divisor of the {rows} rows of a rank")
+    return micro, rows // micro
+
+
+def grpo_config(config: Config, ranks: int) -> GRPOConfig:
+    """TRL's arguments. Everything that shapes the loss is set here, whatever TRL's defaults are."""
+    trainer, rollout = config.trainer, config.rollout
+    micro, accumulation = batch_shape(config, ranks)
+    algorithm = configured_algorithm(config)
+    return GRPOConfig(
+        output_dir=str(Path(config.run_dir) / "checkpoints"),
+        per_device_train_batch_size=micro,
+        gradient_accumulation_steps=accumulation,
+        steps_per_generation=accumulation,
+        num_generations=rollout.group_size,
+        num_iterations=trainer.iterations,
+        max_completion_length=longest_response(config),
+        temperature=rollout.temperature,
+        top_p=rollout.top_p,
+        top_k=rollout.top_k,
+        max_steps=trainer.steps,
+        learning_rate=trainer.learning_rate,
+        lr_scheduler_type=trainer.schedule,
+        warmup_steps=trainer.warmup_steps,
+        weight_decay=trainer.weight_decay,
+        adam_beta2=trainer.adam_beta2,
+        adam_epsilon=trainer.adam_epsilon,
+        max_grad_norm=trainer.max_grad_norm,
+        loss_type="dapo",
+        importance_sampling_level=algorithm.loss.ratio,
+        scale_rewards="none",
+        epsilon=trainer.clip_low,
+        epsilon_high=trainer.clip_high,
+        delta=None,
+        beta=kl_weight(config, algorithm),
+        use_bias_correction_kl=False,
+        mask_truncated_completions=False,
+        top_entropy_quantile=1.0,
+        entropy_coef=0.0,
+        off_policy_mask_threshold=None,
+        use_vllm=False,
+        use_liger_kernel=False,
+        cast_lm_head_to_fp32=False,
+        bf16=trainer.bf16,
+        gradient_checkpointing=config.model.gradient_checkpointing,
+        deepspeed=trainer.deepspeed or None,
+        save_strategy="steps",
+        save_steps=trainer.save_every,
+        save_total_limit=trainer.keep_checkpoints,
+        logging_steps=1,
+        logging_first_step=True,
+        report_to="none",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+        dataloader_num_workers=0,
+        dataloader_pin_memory=False,
+        ddp_find_unused_parameters=False,
+        **device_arguments(),
+        seed=config.seed,
+        data_seed=config.seed,
+    )
+
+
+def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
+    """The trainer of a checked run."""
+    config = setup.config
+    trainer = StepSRPOTrainer(
+        config=config,
+        model=setup.model,
+        tokenizer=setup.tokenizer,
+        args=grpo_config(config, ranks),
+        problems=setup.problems,
+        protocol=setup.protocol,
+        rewards=flip_rewards(setup.rewards, config.control.flip_rewards, config.seed),
+        algorithm=configured_algorithm(config),
+        recorded=setup.recorded,
+        peft_config=_lora(config),
+    )
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    trainer.add_callback(StepEnd(trainer, _probe(setup)))
+    return trainer
+
+
+def _probe(setup: Setup) -> Probe | None:
+    if setup.config.evaluation.every <= 0:
+        return None
+    return Probe(setup.config, usable_problems(setup.config, "test", setup.protocol), setup.protocol, setup.rewards)
+
+
+def _lora(config: Config) -> LoraConfig | None:
+    lora = config.model.lora
+    if lora.rank <= 0:
+        return None
+    return LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=lora.dropout,
+        target_modules=lora.target_modules,
+        task_type="CAUSAL_LM",
+    )
+
+
+def train(setup: Setup) -> Path:
+    """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model."""
+    config = setup.config
+    trainer = build_trainer(setup, world_size())
+    checkpoints = Path(config.run_dir) / "checkpoints"
+    resume = last_complete(checkpoints) if config.resume == "auto" else None
+    trainer.accelerator.wait_for_everyone()
+    start = step_of(resume) if resume else 0
+    if resume:
+        trainer.load_history(resume)
+    progress = None
+    if is_main():
+        remove_incomplete(checkpoints)
+        save_config(config, Path(config.run_dir) / "config.json")
+        trainer.run_log = RunLog(config, start)
+        progress = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
+        trainer.show_line = _line_writer(progress)
+        if resume:
+            progress.write(f"resuming from {resume}")
+    if start < config.trainer.steps and not trainer.run_state.over:
+        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+    folder = Path(config.run_dir) / "model"
+    if not trainer.run_state.guard.stopped:
+        save_final(trainer, setup.tokenizer, folder)
+    if trainer.run_log:
+        trainer.run_log.finish()
+    if progress:
+        progress.close()
+    if trainer.run_state.guard.stopped:
+        raise UserError(f"the collapse guard stopped the run: {trainer.run_state.guard.stopped} (guard.action is stop)")
+    return folder
+
+
+def _line_writer(progress: Any) -> Callable[[str], None]:
+    def write(line: str) -> None:
+        progress.write(line)
+        progress.update(1)
+
+    return write
+
+
+def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
+    """The plain model (adapters merged) and its tokenizer, loadable by `AutoModelForCausalLM`."""
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if hasattr(model, "merge_and_unload"):
+        if trainer.accelerator.is_main_process:
+            model.merge_and_unload().save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
+        trainer.accelerator.wait_for_everyone()
+        return
+    trainer.save_model(str(folder))

@@ -1,0 +1,76 @@
+"""What a run carries from step to step besides weights and pass counts: prompt order, token budget, collapse
+guard, the judge's margin.
+
+Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from rewards.registry import Reward
+from rl.config.schema import Config
+from rl.curriculum.phases import mixes, stage_at, stage_index
+from rl.curriculum.prompt_order import PromptOrder
+from rl.curriculum.resampling import Resampler
+from rl.curriculum.token_budget import TokenBudget
+from rl.training.guard import CollapseGuard
+from rl.training.margin import MarginState
+from rollout.types import Problem, RolloutGroup
+
+
+class RunState:
+    """The parts by name: `order`, `budget`, `guard`, `margin`."""
+
+    def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
+        self.config = config
+        self.order = PromptOrder(
+            mixes(config, problems),
+            prompts=config.trainer.prompts_per_step,
+            seed=config.seed,
+            resampler=Resampler(config.history),
+        )
+        self.budget = TokenBudget(config.trainer.token_budget)
+        self.guard = CollapseGuard(config.guard)
+        self.margin = MarginState(rewards)
+        self.parts: dict[str, Any] = {
+            "order": self.order,
+            "budget": self.budget,
+            "guard": self.guard,
+            "margin": self.margin,
+        }
+
+    def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
+        """Take in the scored groups and judge advantages of all ranks in optimizer step `step`; its metrics."""
+        usable = [group.usable() for group in groups]
+        self.order.observe(usable)
+        self.budget.observe(groups)
+        metrics = self.order.resampler.metrics()
+        used_B = [a for a, r in zip(judge_B, (r for g in groups for r in g.rollouts), strict=True) if not r.broken]
+        metrics |= self.guard.observe(step, usable, used_B)
+        margin = self.margin.at(step - 1)
+        metrics |= {} if margin is None else {"judge/margin": margin}
+        self.margin.observe(usable)
+        if self.config.stages:
+            metrics["stage"] = float(stage_index(self.config, step - 1))
+        return metrics
+
+    def forced_share(self, scheduled: float, step: int) -> float:
+        """The forced share of a step: the stage's, else the scheduled one; never under the guard's floor."""
+        share = stage_at(self.config, step).forced_share
+        return max(scheduled if share is None else share, self.guard.floor)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run ends here, however many steps are left."""
+        return self.budget.exhausted or bool(self.guard.stopped)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain data that `load_state_dict` takes back."""
+        return {name: part.state_dict() for name, part in self.parts.items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on where another run stopped; parts that the checkpoint does not know start afresh."""
+        for name, part in self.parts.items():
+            part.load_state_dict(state.get(name, {}))

@@ -1,0 +1,1 @@
+"""What generates: one protocol, and the engines that fulfil it."""

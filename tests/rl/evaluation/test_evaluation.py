@@ -1,0 +1,156 @@
+"""Evaluation tables and routers, every number by hand; then the whole path on the tiny model."""
+
+from dataclasses import replace
+
+import pytest
+from factories import make_problem, make_protocol, make_rollout
+
+from rewards.plugin import RewardError
+from rewards.registry import Reward, build_rewards
+from rl.config.read import parse_config
+from rl.config.schema import RewardErrorsConfig
+from rl.evaluation.evaluate import Outcome, evaluate, length_routes, mode_table, routers, summarize
+from rl.worlds.model import build_model
+from rollout.engines.hf import HFEngine
+
+
+def make_outcome(think, no_think, auto, level="1", length=3, probability=0.5, domain="math"):
+    """`think`, `no_think`: (correct, tokens); `auto`: (mode, correct, tokens)."""
+    problem = make_problem(difficulty=level, domain=domain)
+    shared = {"problem": problem, "prompt_ids": tuple(range(length)), "switch_probs": (probability, 1 - probability)}
+    rollouts = {
+        "think": make_rollout("think", correct=think[0], tokens=think[1], **shared),
+        "no_think": make_rollout("no_think", correct=no_think[0], tokens=no_think[1], **shared),
+        "auto": make_rollout(auto[0], correct=auto[1], tokens=auto[2], **shared),
+    }
+    return Outcome(problem, rollouts)
+
+
+@pytest.fixture
+def outcomes():
+    return [
+        make_outcome((1, 20), (1, 5), ("no_think", 1, 5), "1", probability=0.1),
+        make_outcome((1, 30), (0, 5), ("think", 1, 28), "4", probability=0.9),
+        make_outcome((0, 40), (0, 5), ("no_think", 0, 6), "4", probability=0.4),
+        make_outcome((1, 30), (1, 5), (None, 0, 9), "2", probability=0.5),
+    ]
+
+
+def test_the_mode_table_has_accuracy_and_tokens_of_each_mode(outcomes):
+    table = mode_table(outcomes)
+    assert table["think"] == {"accuracy": 0.75, "mean_tokens": 30.0}
+    assert table["no_think"] == {"accuracy": 0.5, "mean_tokens": 5.0}
+    assert table["auto"]["accuracy"] == 0.5
+    assert table["auto"]["mean_tokens"] == 12.0
+    assert table["auto"]["think_rate"] == 0.25
+    # the last one never decided, so its choice counts as even
+    assert table["auto"]["think_probability"] == pytest.approx((0.1 + 0.9 + 0.4 + 0.5) / 4)
+    assert table["n"] == 4
+
+
+def test_an_empty_selection_has_an_empty_table():
+    assert mode_table([]) == {}
+    assert routers([]) == {}
+
+
+def test_the_oracle_answers_directly_where_that_is_right_and_thinks_elsewhere(outcomes):
+    oracle = routers(outcomes)["oracle"]
+    assert oracle["accuracy"] == 0.75
+    assert oracle["mean_tokens"] == (5 + 30 + 40 + 5) / 4
+    assert oracle["think_rate"] == 0.5
+    assert oracle["saving_captured"] == 1.0
+    assert oracle["saving_captured_by_auto"] == pytest.approx((30 - 12) / (30 - 20))
+
+
+def test_the_random_router_is_the_expectation_at_autos_think_rate(outcomes):
+    random = routers(outcomes)["random"]
+    assert random["accuracy"] == pytest.approx(0.25 * 0.75 + 0.75 * 0.5)
+    assert random["mean_tokens"] == pytest.approx(0.25 * 30 + 0.75 * 5)
+    assert random["saving_captured"] == pytest.approx((30 - 11.25) / 10)
+
+
+def test_where_the_oracle_saves_nothing_the_captured_share_is_zero():
+    table = routers([make_outcome((1, 20), (0, 5), ("think", 1, 20))])
+    assert table["oracle"]["mean_tokens"] == 20
+    assert table["oracle"]["saving_captured_by_auto"] == 0.0
+
+
+def test_the_length_router_thinks_at_lengths_where_the_other_half_gained_by_it():
+    short = [make_outcome((1, 20), (1, 5), ("think", 1, 20), length=4) for _ in range(4)]
+    long = [make_outcome((1, 20), (0, 5), ("think", 1, 20), length=9) for _ in range(4)]
+    assert length_routes([*short, *long]) == ["no_think"] * 4 + ["think"] * 4
+    assert routers([*short, *long])["length"] == {
+        "accuracy": 1.0,
+        "mean_tokens": 12.5,
+        "think_rate": 0.5,
+        "saving_captured": 1.0,
+    }
+
+
+def test_the_length_router_is_judged_on_problems_it_was_not_fitted_on():
+    # at one length, even positions gain by thinking and odd ones do not: each half is routed by the other's experience
+    gains = [make_outcome((1, 20), (float(i % 2), 5), ("think", 1, 20), length=4) for i in range(6)]
+    assert length_routes(gains) == ["no_think", "think"] * 3
+
+
+def test_the_length_router_uses_the_overall_gain_at_a_length_it_has_not_seen():
+    known = [make_outcome((1, 20), (0, 5), ("think", 1, 20), length=4) for _ in range(4)]
+    assert length_routes([*known, make_outcome((1, 20), (1, 5), ("think", 1, 20), length=11)])[4] == "think"
+
+
+def test_the_summary_splits_by_difficulty_domain_and_named_levels(outcomes):
+    outcomes[0] = make_outcome((1, 20), (1, 5), ("no_think", 1, 5), "1", domain="code")
+    summary = summarize(outcomes, easy=["1", "2"], hard=["4"])
+    assert summary["n"] == 4
+    assert {level: table["n"] for level, table in summary["by_difficulty"].items()} == {"1": 1, "2": 1, "4": 2}
+    assert {domain: table["n"] for domain, table in summary["by_domain"].items()} == {"code": 1, "math": 3}
+    assert (summary["easy"]["n"], summary["hard"]["n"]) == (2, 2)
+    assert summary["hard"]["think"]["accuracy"] == 0.5
+    assert summary["hard"]["auto"]["think_rate"] == 0.5
+    assert set(summary["routers"]) == {"oracle", "random", "length"}
+    assert set(summary["modes"]) == {"think", "no_think", "auto"}
+
+
+def test_without_named_levels_easy_and_hard_are_empty(outcomes):
+    summary = summarize(outcomes)
+    assert (summary["easy"], summary["hard"]) == ({}, {})
+
+
+def test_a_model_is_evaluated_in_three_modes_on_the_same_problems_in_batches():
+    protocol = make_protocol("kat", judge_patience=1)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    config = parse_config({"rollout": {"max_new_tokens": 8}, "evaluation": {"batch": 6}, "data": {"easy": ["1"]}})
+    problems = [make_problem(f"p{i}", f"1{i} + 34", f"4{i + 4}", domain="math", difficulty="1") for i in range(5)]
+    rewards = build_rewards([{"name": "judge"}, {"name": "math"}])
+    batches = []
+    result = evaluate(config, problems, engine, protocol, rewards, on_rollouts=batches.append)
+    assert [[(r.problem.id, r.forced) for r in batch] for batch in batches] == [
+        [(f"p{i}", True), (f"p{i}", True), (f"p{i}", False)] for i in range(5)
+    ]
+    assert all([r.mode for r in batch][:2] == ["think", "no_think"] for batch in batches)
+    assert (result["n"], result["easy"]["n"]) == (5, 5)
+    tokens = sum(len(batch[0].completion_ids) for batch in batches) / 5
+    assert result["modes"]["think"]["mean_tokens"] == tokens  # judge text, forced switch and end included
+    assert result == evaluate(config, problems, engine, protocol, rewards)  # greedy: nothing is drawn
+
+
+def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():
+    protocol = make_protocol("kat", judge_patience=1)
+    engine = HFEngine(
+        build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id
+    )
+    config = parse_config({"rollout": {"max_new_tokens": 8}, "reward_errors": {"policy": "drop", "max_share": 0.2}})
+    problems = [make_problem(f"p{i}", f"1{i} + 34", f"4{i + 4}", domain="math", difficulty="1") for i in range(3)]
+
+    def picky(rollout):
+        return 1.0 / (rollout.problem.id != "p1" or rollout.mode != "think")
+
+    reward = Reward("picky", "answer", 1.0, picky, correct=True)
+    result = evaluate(config, problems, engine, protocol, [reward])
+    assert (result["n"], result["broken"]) == (2, 1)
+    assert result["modes"]["no_think"]["accuracy"] == 1.0
+    with pytest.raises(RewardError, match=r"rewards broke on 1 of 9 rollouts; allowed: a share of 0\.1"):
+        evaluate(replace(config, reward_errors=RewardErrorsConfig("drop", 0.1)), problems, engine, protocol, [reward])
+    with pytest.raises(RewardError, match=r"reward 'picky' failed on problem 'p1', rollout 0: ZeroDivisionError"):
+        evaluate(replace(config, reward_errors=RewardErrorsConfig()), problems, engine, protocol, [reward])

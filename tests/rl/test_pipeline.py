@@ -1,0 +1,186 @@
+"""scripts/pipeline.py: its stages, what is repeated and what is not, and that a kill loses no finished row."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT, environment, save_policy, script, settings, write_config
+
+from rl.config.read import load_config, parse_config
+from rl.config.schema import ConfigError
+from rl.pipeline import finish, forget_later, is_finished, lock, record_of, stages
+
+
+def raw(tmp_path: Path, **sections):
+    cold_start = {"problems": 16, "batch": 4, "steps": 2, "max_length": 64, "gate": {"problems": 0}}
+    cold_start |= sections.pop("cold_start", {})
+    if cold_start.get("gears"):
+        sections["protocol"] = {"tags": {"think": "/think", "no_think": "/no_think"}}
+    return settings(tmp_path / "run", tmp_path / "policy", cold_start=cold_start, **sections)
+
+
+def config_of(tmp_path: Path, **sections):
+    return parse_config(raw(tmp_path, **sections))
+
+
+def names(config):
+    return [stage.name for stage in stages(config)]
+
+
+LEARNING = ["before", "train", "after", "report"]
+
+
+@pytest.mark.parametrize(
+    ("gears", "expected"),
+    [
+        ({"manual_steps": 2, "automatic_steps": 2}, ["manual", "labels", "select", "cold_start", *LEARNING]),
+        ({"automatic_steps": 2}, ["labels", "select", "cold_start", *LEARNING]),
+        ({"manual_steps": 2}, ["cold_start", "labels", "select", *LEARNING]),
+        ({}, ["cold_start", "labels", "select", *LEARNING]),
+    ],
+)
+def test_labels_are_measured_with_a_model_that_can_do_both_modes(tmp_path, gears, expected):
+    assert names(config_of(tmp_path, cold_start={"gears": gears})) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "first"),
+    [
+        ("qwen3-0.6b", ["data", "labels", "select", "cold_start"]),
+        ("qwen3-8b", ["data", "labels", "select", "cold_start"]),
+        ("deepseek-r1-distill", ["data", "labels", "select", "cold_start"]),
+        ("kat", ["data", "manual", "labels", "select", "cold_start"]),
+        ("smollm2", ["manual", "labels", "select", "cold_start"]),
+    ],
+)
+def test_the_configurations_of_real_models_go_through_every_stage(name, first):
+    assert names(load_config(ROOT / "configs" / f"{name}.yaml")) == [*first, *LEARNING]
+
+
+def test_data_from_files_is_checked_first_and_every_later_stage_reads_the_clean_files(tmp_path):
+    made = stages(config_of(tmp_path, data={"train": "a.jsonl", "test": "b.jsonl", "format": "gsm8k", "path": "in"}))
+    assert made[0].script == "check_data.py"
+    clean = f"data.test={tmp_path / 'run' / 'data' / 'test.jsonl'}"
+    reading = [stage for stage in made[1:] if stage.script not in ("report.py", "select_problems.py")]
+    assert [clean in stage.arguments and "data.format=problems" in stage.arguments for stage in reading] == [True] * 5
+
+
+def test_labels_of_somebody_else_are_refused(tmp_path):
+    with pytest.raises(ConfigError, match="allowed: neither, the pipeline makes them"):
+        stages(config_of(tmp_path, label={"model": "mine"}))
+
+
+def test_a_finished_stage_is_not_repeated_and_not_mixed_with_other_settings(tmp_path):
+    config = config_of(tmp_path)
+    made = stages(config)
+    train, report = made[-3], made[-1]
+    assert not is_finished(config, made, train)
+    finish(config, made, train)
+    assert is_finished(config, made, train)
+    other = config_of(tmp_path, evaluation={"problems": 7}, trainer={"learning_rate": 0.5})
+    with pytest.raises(
+        ConfigError, match=r"stage train of .* made with another (evaluation|trainer); allowed: .*resume=never"
+    ):
+        is_finished(other, made, train)
+    assert not is_finished(config, made, report)
+
+
+def test_a_gate_that_is_changed_after_it_stopped_a_run_repeats_nothing_before_it(tmp_path):
+    config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 2}})
+    made = stages(config)
+    finish(config, made, made[0])
+    changed = config_of(
+        tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 9}, "gate": {"min_obedience": 0.1}}
+    )
+    assert is_finished(changed, stages(changed), made[0])
+
+
+def test_what_later_stages_made_of_an_old_result_is_removed(tmp_path):
+    config = config_of(tmp_path)
+    made = stages(config)
+    for stage in made:
+        finish(config, made, stage)
+    run = tmp_path / "run"
+    (run / "eval.json").write_text("{}")
+    (run / "labels.jsonl").write_text("")
+    train = made[-3]
+    record_of(config, train).unlink()
+    forget_later(config, made, train)
+    assert not (run / "eval.json").exists()
+    assert (run / "labels.jsonl").exists()
+    assert [is_finished(config, made, stage) for stage in made] == [True] * 4 + [False] * 3
+
+
+def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
+    config = config_of(tmp_path)
+    held = lock(config)
+    with pytest.raises(ConfigError, match=r"a stage is still at work in run_dir .*; allowed: one pipeline a run_dir"):
+        lock(config)
+    os.close(held)
+    os.close(lock(config))
+
+
+def start(path: Path, *arguments: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "scripts" / "pipeline.py"), str(path), *arguments]
+    with path.with_suffix(".log").open("ab") as log:
+        return subprocess.Popen(
+            command, cwd=ROOT, env=environment(), start_new_session=True, stdout=log, stderr=subprocess.STDOUT
+        )
+
+
+def kill_when(process: subprocess.Popen[bytes], reached) -> None:
+    """kill -9 of the pipeline and of the stage under way."""
+    deadline = time.monotonic() + 240
+    try:
+        while not reached():
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def lines_of(path: Path) -> list[str]:
+    return path.read_text().splitlines() if path.is_file() else []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_killed_in_labelling_and_in_rl_a_run_goes_on_with_the_rows_it_had(tmp_path):
+    save_policy(tmp_path / "policy")
+    table = raw(
+        tmp_path,
+        label={"samples": 1, "batch": 2, "random_share": 0.0},
+        select={"floor": 1.0},
+        evaluation={"problems": 4, "batch": 12},
+        trainer={"steps": 6, "save_every": 1},
+    )
+    path, run = write_config(tmp_path / "c.yaml", table), tmp_path / "run"
+    kill_when(start(path), lambda: len(lines_of(run / "labels.jsonl")) >= 3)
+    kept = lines_of(run / "labels.jsonl")
+    kill_when(start(path), lambda: len(lines_of(run / "metrics.jsonl")) >= 3)
+    assert lines_of(run / "labels.jsonl")[: len(kept) - 1] == kept[:-1]
+    assert len(lines_of(run / "labels.jsonl")) == 40
+    ended = script("pipeline.py", str(path))
+    assert ended.returncode == 0, ended.stderr
+    assert "== 1/7 cold_start: fine-tune on both modes, then the gate (done)" in ended.stdout
+    assert "== 3/7 select: keep what is worth training on (done)" in ended.stdout
+    assert "resuming from" in ended.stdout + ended.stderr
+    steps = [json.loads(line)["step"] for line in lines_of(run / "metrics.jsonl")]
+    assert steps == [1, 2, 3, 4, 5, 6]
+    assert len(json.loads((run / "eval.json").read_text())["problems"]) == 4
+    again = script("pipeline.py", str(path))
+    assert again.stdout.count("(done)") == 7
+    refused = script("pipeline.py", str(path), "trainer.learning_rate=0.5")
+    assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+    assert "stage train of" in refused.stderr

@@ -1,0 +1,59 @@
+"""A killed run goes on and ends as if nothing had happened."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT, environment, metrics, save_policy, script, settings, write_config
+
+from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete
+
+SHAPE = {"steps": 8, "prompts_per_step": 4, "learning_rate": 1e-3, "save_every": 2}
+
+
+def start(config: Path, run_dir: Path) -> subprocess.Popen[bytes]:
+    command = [sys.executable, str(ROOT / "scripts/train.py"), str(config), f"run_dir={run_dir}"]
+    return subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+@pytest.mark.slow
+def test_a_run_killed_in_its_sixth_step_gives_the_metrics_of_an_unbroken_one(tmp_path):
+    policy = save_policy(tmp_path / "policy")
+    config = write_config(tmp_path / "config.json", settings(tmp_path / "unused", policy, trainer=SHAPE))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert script("train.py", str(config), f"run_dir={whole}").returncode == 0
+    process = start(config, broken)
+    deadline = time.monotonic() + 200
+    while time.monotonic() < deadline and process.poll() is None:
+        if (broken / "metrics.jsonl").is_file() and len((broken / "metrics.jsonl").read_text().splitlines()) >= 5:
+            break
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    # What a process killed while it saves leaves behind.
+    (broken / "checkpoints" / "checkpoint-7").mkdir()
+    done = script("train.py", str(config), f"run_dir={broken}")
+    assert done.returncode == 0, done.stderr
+    assert "resuming from" in done.stdout + done.stderr
+    assert metrics(broken) == metrics(whole)
+    assert not (broken / "checkpoints" / "checkpoint-7").exists()
+
+
+def test_only_a_checkpoint_with_its_end_mark_counts(tmp_path):
+    for step, complete in ((2, True), (10, True), (12, False)):
+        folder = tmp_path / f"checkpoint-{step}"
+        folder.mkdir()
+        if complete:
+            (folder / COMPLETE).write_text("{}")
+    assert last_complete(tmp_path) == tmp_path / "checkpoint-10"
+    remove_incomplete(tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["checkpoint-10", "checkpoint-2"]
+
+
+def test_without_checkpoints_a_run_starts_at_the_beginning(tmp_path):
+    assert last_complete(tmp_path / "nothing") is None

@@ -1,0 +1,188 @@
+"""The small worlds, recomputed from their prompts alone."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import pytest
+
+from rewards.builtin.code_tests import code_tests
+from rewards.registry import build_rewards
+from rewards.score import score_groups
+from rl.cold_start.examples import worked_pairs
+from rl.config.read import parse_config
+from rl.data import DataError, load_problems
+from rl.training.controls import flip_rewards
+from rl.worlds.machine import FILLERS, TABLES
+from rl.worlds.model import build_small_tokenizer, model_of
+from rl.worlds.programs import TABLES as INDEX_TABLES
+from rl.worlds.worlds import WORLDS, find_world
+from rollout.errors import UserError
+from rollout.protocol import DecisionProtocol, layout
+from rollout.types import Problem, Rollout, RolloutGroup
+
+MACHINE = ("chain", "never", "always", "kind", "easy95", "flipped")
+
+
+def draw(name, count=400, seed=3):
+    world = WORLDS[name]
+    return list(world.draw(count, seed, world.shares, frozenset()))
+
+
+def walk(start, moves):
+    """The states after each move."""
+    states = [start]
+    for move in moves:
+        states.append(TABLES[move][states[-1]])
+    return states[1:]
+
+
+def moves_of(prompt):
+    return [word for word in prompt.split() if word not in (*FILLERS, "=", "?") and not word.isdigit()]
+
+
+@pytest.mark.parametrize("name", ["chain", "always", "easy95", "flipped"])
+def test_a_chain_ends_where_its_moves_lead_and_its_level_counts_them(name):
+    for made in draw(name):
+        problem, moves = made.problem, moves_of(made.problem.prompt)
+        states = walk(problem.prompt[0], moves)
+        assert problem.answer == states[-1]
+        assert problem.difficulty == str(len(moves))
+        assert made.thinking.split() == [word for pair in zip(moves, states, strict=True) for word in pair]
+
+
+def test_in_the_kind_world_length_says_nothing_about_the_kind():
+    lengths = defaultdict(list)
+    for made in draw("kind", 2000):
+        prompt, moves = made.problem.prompt, moves_of(made.problem.prompt)
+        lengths[made.problem.difficulty].append(len(moves))
+        if made.problem.difficulty == "void":
+            assert prompt.startswith("= ")
+            assert made.problem.answer == prompt.split()[1]
+        else:
+            assert made.problem.answer == walk(prompt[0], moves)[-1]
+    shares = {kind: [counts.count(n) / len(counts) for n in (3, 4, 5, 6)] for kind, counts in lengths.items()}
+    assert shares["void"] == pytest.approx(shares["moves"], abs=0.08)
+
+
+def test_chain_lengths_of_all_levels_come_from_the_same_range():
+    lengths = defaultdict(set)
+    for made in draw("chain", 1500):
+        lengths[made.problem.difficulty].add(len(made.problem.prompt.split()))
+    assert set(map(frozenset, lengths.values())) == {frozenset({5, 6, 7})}
+
+
+def test_where_thinking_never_helps_one_move_is_enough_or_nothing_is():
+    levels = defaultdict(list)
+    for made in draw("never", 1000):
+        levels[made.problem.difficulty].append(made)
+    assert set(levels) == {"1", "none"}
+    right = [made.problem.answer == made.thinking.split()[-1] for made in levels["none"]]
+    assert 0.05 < sum(right) / len(right) < 0.25  # by luck: one in eight
+
+
+def test_levels_come_in_the_shares_of_their_world():
+    levels = [made.problem.difficulty for made in draw("easy95", 2000)]
+    assert levels.count("4") / len(levels) == pytest.approx(0.05, abs=0.015)
+
+
+def test_a_program_makes_all_its_moves_at_once_and_its_test_accepts_nothing_else():
+    for made in draw("code", 60):
+        indices = list("0123")
+        for move in moves_of(made.problem.prompt):
+            indices = [INDEX_TABLES[move][index] for index in indices]
+        function = eval(made.problem.answer.removeprefix("f="))
+        arguments = made.problem.tests[0]["args"]
+        assert function(*arguments) == made.problem.tests[0]["expected"] == [arguments[int(i)] for i in indices]
+
+
+def test_the_code_reward_runs_the_programs():
+    made = draw("code", 2)
+    problem = made[0].problem
+    for answer, worth in ((problem.answer, 1.0), ("f=lambda*x:[x[0],x[0],x[0],x[0]]", 0.0), ("f=lambda*x:[", 0.0)):
+        assert code_tests(Rollout(problem, "no_think", False, "ok", (), (), answer_text=answer)) == worth
+
+
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_every_word_is_one_known_token_and_every_response_is_read_back(name):
+    tokenizer = build_small_tokenizer()
+    protocol = DecisionProtocol(tokenizer, layout("one_token"))
+    for made in draw(name, 60):
+        assert len(protocol.encode(made.problem.prompt)) == len(made.problem.prompt.split())
+        for mode in ("think", "no_think"):
+            response = protocol.response(mode, made.problem.answer, made.thinking)
+            assert tokenizer.unk_token_id not in response
+            parsed = protocol.parse(response)
+            assert (parsed.status, parsed.mode, parsed.answer_text) == ("ok", mode, made.problem.answer)
+
+
+@pytest.mark.parametrize("name", sorted(WORLDS))
+def test_a_world_runs_by_its_overrides_and_keeps_its_test_prompts_out_of_training(name, tmp_path):
+    from rl.config.read import load_config
+
+    (tmp_path / "run.yaml").write_text("data: {train_size: 300, test_size: 100}\ncold_start: {problems: 200}")
+    config = load_config(tmp_path / "run.yaml", WORLDS[name].overrides)
+    train, test = load_problems(config, "train"), load_problems(config, "test")
+    assert (len(train), len(test)) == (300, 100)
+    held_out = {p.prompt for p in test}
+    assert not held_out & {p.prompt for p in train}
+    assert not held_out & {think.problem.prompt for think, _ in worked_pairs(config)}
+    assert {p.difficulty for p in test} <= set(WORLDS[name].levels)
+    assert {*config.data.easy, *config.data.hard} <= set(WORLDS[name].levels)
+
+
+def test_moves_are_distinct_permutations_that_change_something():
+    for tables, states in ((TABLES, "01234567"), (INDEX_TABLES, "0123")):
+        images = ["".join(table[s] for s in states) for table in tables.values()]
+        assert len(set(images)) == len(images)
+        assert states not in images
+        assert {"".join(sorted(image)) for image in images} == {states}
+
+
+def test_an_unknown_world_names_the_nearest():
+    with pytest.raises(UserError, match="no embedded world 'tiny:nver'; did you mean 'tiny:never'"):
+        find_world("tiny:nver")
+
+
+def test_levels_of_another_world_are_refused():
+    config = parse_config({"data": {"train": "tiny:kind", "test": "tiny:kind", "shares": {"1": 1.0}}})
+    with pytest.raises(DataError, match="allowed: shares of 0 or more for the levels void, moves"):
+        load_problems(config, "train")
+
+
+def test_the_size_of_a_small_model_is_in_its_path():
+    tokenizer = build_small_tokenizer()
+    model = model_of("tiny:32x1", tokenizer, 0)
+    assert (model.config.hidden_size, model.config.num_hidden_layers) == (32, 1)
+    with pytest.raises(UserError, match=r"model.path is 'tiny:30x1'; allowed: tiny, or tiny:WIDTHxLAYERS"):
+        model_of("tiny:30x1", tokenizer, 0)
+
+
+# --- flipped rewards -------------------------------------------------------------------------------------------------
+
+
+def answered(count):
+    """Groups of ten right answers each."""
+    groups = []
+    for k in range(count):
+        problem = Problem(f"p{k}", "3 a", answer="5")
+        rollouts = [
+            Rollout(problem, "no_think", False, "ok", (), (k, i), answer_text="5" if i < 9 else "6") for i in range(10)
+        ]
+        groups.append(RolloutGroup(problem, tuple(rollouts)))
+    return groups
+
+
+def scores(share, seed=0, count=100):
+    rewards = flip_rewards(build_rewards([{"name": "math"}]), share, seed)
+    return [r.scores["correct"] for g in score_groups(answered(count), rewards) for r in g.rollouts]
+
+
+def test_a_tenth_of_the_correctness_is_turned_round_the_same_way_each_time():
+    true, flipped = scores(0.0), scores(0.1)
+    assert true == [*[1.0] * 9, 0.0] * 100
+    wrong = sum(a != b for a, b in zip(true, flipped, strict=True))
+    assert 70 < wrong < 130
+    assert flipped == scores(0.1)
+    assert flipped != scores(0.1, seed=1)
+    assert scores(1.0) == [*[0.0] * 9, 1.0] * 100
