@@ -21,6 +21,7 @@ from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import check_stages
 from rl.data.draw import WAYS
 from rl.data.settings import check_settings
+from rollout.errors import UserError
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
 
@@ -264,7 +265,10 @@ def _check(config: Config) -> None:
                 f"{section}.warmup_steps is {warmup} with {section}.schedule 'constant', which has no warm-up; "
                 "allowed: constant_with_warmup, linear, cosine, or warmup_steps 0"
             )
-    check_settings(config.data)
+    try:
+        check_settings(config.data)
+    except UserError as error:
+        raise ConfigError(str(error)) from error
     for key in ("data.train_size", "data.test_size"):
         size = _get(config, key)
         if size is not None and size <= 0:

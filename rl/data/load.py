@@ -25,7 +25,6 @@ from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
 from rl.data.schema import check_problem
 from rl.data.settings import columns_of, format_of
-from rollout.errors import UserError
 from rollout.types import Problem
 
 logger = logging.getLogger(__name__)
@@ -167,7 +166,7 @@ def _check(problem: Problem, record: Record, rewards: list[Reward], places: Mapp
     if rewards:
         try:
             check_judged(problem, rewards)
-        except UserError as error:
+        except ValueError as error:
             raise record.error(str(error)) from error
 
 
