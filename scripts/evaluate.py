@@ -1,20 +1,25 @@
-"""Greedy evaluation in three modes (forced think, forced direct, the model's own choice) on the test problems.
+"""Evaluation in three modes (forced think, forced direct, the model's own choice) on the test problems.
 
 python scripts/evaluate.py configs/demo.yaml --model runs/demo/model --out runs/demo/eval.json
+python scripts/evaluate.py ... --target "accuracy >= think - 0.005"    # picks the dial on one half, saves it in DIR
 """
 
 import json
 from argparse import Namespace
 from pathlib import Path
+from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 from rl.models.location import check_model_path
+from rl.statistics.dial import parse_target
 
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
     check_model_path(options.model)
+    if options.target:
+        parse_target(options.target)
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data.prompts import draw_usable
@@ -23,6 +28,7 @@ def main(options: Namespace, config: Config) -> None:
     from rl.files.run_log import write_atomically
     from rl.models.engines import open_engine
     from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.reports.choice import choice_lines, dial_lines
     from rl.reports.tables import mode_lines
 
     tokenizer = load_tokenizer(config, options.model)
@@ -31,16 +37,38 @@ def main(options: Namespace, config: Config) -> None:
     engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
     problems = draw_usable(config, "test", protocol, config.evaluation.problems)
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    set_dial(options, result)
     result["obedience"] = obedience(config, problems, engine, protocol)
     write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
-    print("\n".join(mode_lines(result)))
+    print("\n".join([*mode_lines(result), "", *choice_lines(result), *dial_lines(result["dial"])]))
     for mode, share in result["obedience"].items():
         print(f"manual tag for {mode}: obeyed by {share:.1%}")
     print(f"written: {options.out}")
 
 
+def set_dial(options: Namespace, result: dict[str, Any]) -> None:
+    """With --target a threshold is picked and saved beside the model; else that of --dial or of the model's dial.json
+    is measured. Either way it joins the result."""
+    from rl.evaluation.dial import FILE, check_threshold, load_dial, pick_threshold
+    from rl.files.run_log import write_atomically
+    from rl.statistics.dial import point, with_intervals
+
+    rows, dial = result["problems"], result["dial"]
+    if options.target:
+        dial["picked"] = pick_threshold(rows, options.target)
+        write_atomically(Path(options.model) / FILE, json.dumps(dial["picked"], indent=2) + "\n")
+        return
+    tau = check_threshold(options.dial) if options.dial not in ("", "off") else None
+    if not options.dial:
+        tau = load_dial(options.model)
+    if tau is not None:
+        dial["at"] = with_intervals(rows, [point(rows, tau)])[0]
+
+
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--model", required=True, metavar="DIR", help="a model folder, such as runs/demo/model")
+    arguments.add_argument("--dial", default="", metavar="TAU", help="think iff P(think) is at least TAU; off: never")
+    arguments.add_argument("--target", default="", metavar="TEXT", help="such as 'accuracy >= think - 0.005'")
     arguments.add_argument("--out", required=True, metavar="FILE", help="where the JSON goes")
     run(main, arguments)

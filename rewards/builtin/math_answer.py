@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rewards.math_checker.compare import Options, same
-from rewards.math_checker.extract import extract
+from rewards.math_checker.extract import extract, gold_texts
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
 from rewards.plugin import RewardError, judges_with, parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
@@ -47,19 +47,31 @@ def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEF
     """The verdict on `answer`, bare or a whole response, with its reason; it takes at most about `timeout_s`."""
     if timeout_s <= 0:
         raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
-    given, wanted = extract(answer), extract(gold, is_gold=True)
-    if given[0] and clean(given[0]) == clean(wanted[0]):
+    try:
+        return _check(answer, gold, timeout_s, options)
+    except RecursionError:
+        return Verdict(False, "too_large")
+
+
+def _check(answer: str, gold: str, timeout_s: float, options: Options) -> Verdict:
+    if answer.strip() and answer.strip() == gold.strip():
         return Verdict(True, "equal")
+    wanted = gold_texts(gold)
     try:
         gold_trees = readings(wanted)
     except MathTextError:
-        return Verdict(False, "unparsable_gold")
+        gold_trees = []
+    given = extract(answer)
     try:
-        answer_trees = readings(given)
+        if given and wanted and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
+            return Verdict(True, "equal")
+        answer_trees = readings(given) if gold_trees else []
     except TooLargeError:
-        return Verdict(False, "too_large")
+        return Verdict(False, "too_large" if gold_trees else "unparsable_gold")
     except MathTextError:
         return Verdict(False, "unparsable_answer")
+    if not gold_trees:
+        return Verdict(False, "unparsable_gold")
     try:
         return _verdict(_fast(answer_trees, gold_trees, options))
     except (Undecided, RecursionError):
@@ -70,8 +82,8 @@ def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEF
 def is_readable(gold: str) -> bool:
     """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
     try:
-        return bool(readings(extract(gold, is_gold=True)))
-    except MathTextError:
+        return bool(readings(gold_texts(gold)))
+    except (MathTextError, RecursionError):
         return False
 
 
@@ -95,11 +107,12 @@ def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
     """The verdict over all pairs of readings; an undecided pair is only passed on if no other pair is equal."""
-    leaf = fast_leaf(options)
+    budget = Budget()
+    leaf = fast_leaf(options, budget)
     undecided: Undecided | None = None
     for answer, gold in pairings(answers, golds):
         try:
-            if same(answer, gold, leaf, options):
+            if same(answer, gold, leaf, options, budget):
                 return True
         except Undecided as outcome:
             undecided = outcome

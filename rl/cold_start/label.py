@@ -17,16 +17,13 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from rewards.registry import Reward
-from rewards.score import check_broken, score_groups
-from rl.cold_start.leakage import leaks
 from rl.config.cold_start import LabelConfig
 from rl.config.schema import Config
 from rl.data import problem_to_row
+from rl.evaluation.answer import answer
 from rl.files.row_store import RowStore
-from rollout.collect import collect
+from rl.statistics.reflection import leaks
 from rollout.engines.base import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem, Rollout, RolloutGroup
@@ -48,21 +45,12 @@ def label_problems(
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(config.rollout.temperature, config.rollout.top_p, config.rollout.top_k, length)
-    answers = [reward for reward in rewards if reward.step == "answer"]
     missing = [problem for problem in problems if problem.id not in store]
-    size = max(1, settings.batch // len(plan))
-    done, labelled = len(problems) - len(missing), 0
-    with tqdm(total=len(problems), initial=done, desc="label", unit="problem", dynamic_ncols=True) as progress:
-        for start in range(0, len(missing), size):
-            batch = missing[start : start + size]
-            seed = random.Random(f"label-{config.seed}-{batch[0].id}").getrandbits(48)
-            groups = collect(batch, plan, engine, protocol, sampling, seed)
-            scored = score_groups(groups, answers, on_error=config.reward_errors.policy)
-            check_broken(scored, config.reward_errors.max_share)
-            rows = [label_row(group, settings, config.seed) for group in scored if _is_measured(group)]
-            store.append(rows)
-            labelled += len(rows)
-            progress.update(len(batch))
+    labelled = 0
+    for groups in answer(config, missing, plan, engine, protocol, rewards, sampling, rows=settings.batch, show="label"):
+        rows = [label_row(group, settings, config.seed) for group in groups if all(_halves(group))]
+        store.append(rows)
+        labelled += len(rows)
     return labelled
 
 
@@ -85,10 +73,6 @@ def _halves(group: RolloutGroup) -> tuple[list[Rollout], list[Rollout]]:
     half = len(group.rollouts) // 2
     think, direct = group.rollouts[:half], group.rollouts[half:]
     return [r for r in think if not r.broken], [r for r in direct if not r.broken]
-
-
-def _is_measured(group: RolloutGroup) -> bool:
-    return all(_halves(group))
 
 
 def majority_label(think: float, no_think: float, delta: float) -> Mode:

@@ -18,8 +18,6 @@ from collections.abc import Sequence
 from rl.config.schema import Config
 from rollout.types import Problem
 
-WAYS = ("random", "domain", "difficulty")
-
 
 def drawn(problems: Sequence[Problem], count: int | None, config: Config) -> list[Problem]:
     """`count` of the problems (None or 0: all) in their order, by `data.draw` and `data.seed` (default: the run's)."""

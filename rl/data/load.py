@@ -20,11 +20,11 @@ from rl.config.schema import Config
 from rl.data.draw import drawn
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import rows_of
-from rl.data.formats import FORMATS
+from rl.data.formats import FORMATS, adapter
 from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
 from rl.data.schema import check_problem
-from rl.data.settings import columns_of, format_of
+from rl.data.settings import check_settings, columns_of, format_of
 from rollout.types import Problem
 
 logger = logging.getLogger(__name__)
@@ -76,6 +76,7 @@ def read_problems(config: Config, split: str, *, keep_going: bool = False) -> Lo
     data = config.data
     where = data.train if split == "train" else data.test
     size = data.train_size if split == "train" else data.test_size
+    check_settings(data)
     rewards = build_rewards(config.rewards) if config.rewards else []
     rewards = [reward for reward in rewards if split == "train" or reward.step == "answer"]
     loaded = _collected(_problems(config, split), where, rewards, config, keep_going)
@@ -116,7 +117,7 @@ def _adapted(row: Record | DataError, format_name: str, columns: Mapping[str, st
         raise row
     record = row.renamed(columns)
     try:
-        return FORMATS[format_name](record), record
+        return adapter(format_name)(record), record
     except DataError as error:
         raise DataError(f"{error}{_hint(record, format_name)}") from error
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from rl.data.formats import FORMATS
+from rl.config.schema import DataConfig
+from rl.data.formats import adapter
 from rl.data.schema import FIELDS
 from rollout.errors import UserError
-
-if TYPE_CHECKING:
-    from rl.config.schema import DataConfig
 
 SPLITS = ("train", "test")
 
@@ -35,17 +33,12 @@ def check_settings(data: DataConfig) -> None:
     """Raises `UserError` for a format or a column that there is not."""
     for split in SPLITS:
         parts = getattr(data, split)
-        if not isinstance(parts, str) and not (parts and all(isinstance(part, str) for part in parts)):
+        if not parts:
             raise UserError(f"data.{split} is {parts!r}; allowed: a source, or a list of files")
-    given = data.format if isinstance(data.format, Mapping) else {"": data.format}
-    if isinstance(data.format, Mapping) and not set(given) <= set(SPLITS):
-        raise UserError(f"data.format has {', '.join(given)}; allowed: one name, or a name for each of train, test")
-    for split, name in given.items():
-        if name not in FORMATS:
-            near = get_close_matches(str(name), FORMATS, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
-            place = f"data.format.{split}" if split else "data.format"
-            raise UserError(f"{place} is {name!r}; allowed: {', '.join(FORMATS)}{hint}")
+    if isinstance(data.format, Mapping) and not set(data.format) <= set(SPLITS):
+        raise UserError(f"data.format has {', '.join(data.format)}; allowed: one name, or one for each of train, test")
+    for split in SPLITS:
+        adapter(format_of(data, split))
     if _is_split(data.columns) and not set(data.columns) <= set(SPLITS):
         raise UserError(f"data.columns has {', '.join(data.columns)}; allowed: a section for each of train, test")
     for split in SPLITS:

@@ -93,7 +93,7 @@ class RunLog:
             run = wandb.init(
                 project=self.settings.project,
                 name=self.settings.name or self.run_dir.name,
-                mode=self.settings.mode,  # type: ignore[arg-type]
+                mode=self.settings.mode,
                 dir=str(self.run_dir),
                 config=to_dict(config),
             )

@@ -41,8 +41,15 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
 
 
 def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
-    """The model of `path` (default: the configured one) in the configured dtype."""
-    source = path or config.model.path
+    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. DeepSpeed
+    places its models itself: one that it shards need not fit."""
+    model = _read_model(config, tokenizer, path or config.model.path)
+    device = None if config.trainer.deepspeed else accelerator()
+    return model if device is None else model.to(device)  # type: ignore[arg-type]
+
+
+def _read_model(config: Config, tokenizer: PreTrainedTokenizerBase, source: str) -> PreTrainedModel:
+    """The model on the CPU."""
     if is_tiny(source):
         from rl.worlds.model import model_of
 
@@ -123,9 +130,17 @@ def _embeddings(model: Any) -> list[Any]:
     return [layer for layer in (model.get_input_embeddings(), model.get_output_embeddings()) if layer is not None]
 
 
+def accelerator() -> torch.device | None:
+    """This rank's accelerator; None where there is none. Apple's has no float64, which drawing tokens needs: None."""
+    kind = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if kind is None or kind.type == "mps":
+        return None
+    return torch.device(kind.type, int(os.environ.get("LOCAL_RANK", "0")))
+
+
 def device_arguments() -> dict[str, Any]:
     """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
-    if torch.accelerator.is_available():
+    if accelerator() is not None:
         return {}
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 

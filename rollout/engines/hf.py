@@ -50,10 +50,6 @@ class _Row:
         if self.pending and self.forcing and token == self.forcing.after:
             self.pending, self.queue = False, list(self.forcing.write)
 
-    def forbidden(self, eos_ids: set[int], switch_ids: Sequence[int]) -> set[int]:
-        """While a forced row waits for its trigger it may neither end nor choose for itself."""
-        return eos_ids.union(switch_ids) if self.pending else set()
-
 
 class HFEngine:
     """Decodes with a transformers model; see the module docstring."""
@@ -186,13 +182,13 @@ class HFEngine:
         return torch.minimum(torch.searchsorted(cumulated_BV, draw_B1, right=True), last_B1).squeeze(1)
 
     def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
-        banned = [row.forbidden(self.eos_ids, self.switch_ids) for row in rows]
-        if not any(banned):
+        """While a forced row waits for its trigger it may neither end nor choose for itself."""
+        waiting = [i for i, row in enumerate(rows) if row.pending]
+        if not waiting:
             return logp_BV
-        scores_BV = logp_BV.clone()
-        for i, tokens in enumerate(banned):
-            if tokens:
-                scores_BV[i, list(tokens)] = -torch.inf
+        scores_BV, device = logp_BV.clone(), logp_BV.device
+        rows_R1 = torch.tensor(waiting, device=device).unsqueeze(1)
+        scores_BV[rows_R1, torch.tensor([*self.eos_ids, *self.switch_ids], device=device)] = -torch.inf
         return scores_BV
 
     def _completion(self, row: _Row) -> Completion:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from rl.config.read import parse_config, save_config
-from rl.evaluation.evaluate import Outcome, summarize
+from rl.evaluation.outcomes import Outcome, summarize
 from rl.files.run_log import RunLog, write_atomically
 from rl.reports.plots import PLOTS, THEMES, Inputs, render, running_mean, series
 from rl.reports.report import figure, page, text, write_report
@@ -66,8 +66,8 @@ def rollout(level, mode, *, forced=True, correct=1.0, answer="42", prompt="1 + 2
 def evaluation(levels, auto):
     outcomes = []
     for level in levels:
-        answers = {m: rollout(level, m) for m in ("think", "no_think")}
-        outcomes.append(Outcome(answers["think"].problem, {**answers, "auto": answers[auto]}))
+        answers = {m: (rollout(level, m),) for m in ("think", "no_think")}
+        outcomes.append(Outcome(answers["think"][0].problem, {**answers, "auto": answers[auto]}))
     return json.dumps(summarize(outcomes, easy=levels[:1], hard=levels[1:]))
 
 

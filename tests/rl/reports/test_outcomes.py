@@ -1,10 +1,11 @@
-"""rl/statistics/intervals.py: what auto loses and saves, with intervals over the problems."""
+"""rl/reports/outcomes.py: what auto loses and saves, with intervals over the problems."""
 
 from __future__ import annotations
 
 import pytest
 
-from rl.statistics.intervals import captured, interval, lost, outcome_lines, paired, token_share
+from rl.reports.outcomes import captured, lost, outcome_lines, paired, token_share
+from rl.statistics.intervals import bootstrap
 
 
 def row(index, direct, auto, *, think=(1.0, 40)):
@@ -31,10 +32,10 @@ def test_the_better_and_the_shorter_forced_think_of_before_and_after_is_the_meas
 
 def test_an_interval_holds_its_value_and_does_not_hang_on_chance():
     uneven = {"problems": [row(i, (1.0, 4), (1.0, i * i)) for i in range(40)]}
-    value, low, high = interval(paired(uneven, uneven), token_share)
+    value, low, high = bootstrap(paired(uneven, uneven), token_share)
     assert value == pytest.approx(513.5 / 40)
     assert 8 < low < 10 < value < 16 < high < 19
-    assert interval(paired(uneven, uneven), token_share) == (value, low, high)
+    assert bootstrap(paired(uneven, uneven), token_share) == (value, low, high)
 
 
 def test_the_lines_say_what_passes_and_what_fails():
