@@ -13,9 +13,9 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
+from rl.config.describe import keys, sections
 from rl.config.read import load_config
 from rl.config.schema import Config
-from rl.config.schema.describe import keys, sections
 from rollout.errors import UserError
 
 ENVIRONMENT = {
