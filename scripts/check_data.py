@@ -22,7 +22,7 @@ def main(options: Namespace, config: Config) -> None:
     from rewards.registry import build_rewards
     from rl.checks.data_check import check_data, write_sound
     from rl.files.run_log import write_atomically
-    from rl.models.loading import open_protocol
+    from rl.models.open import open_protocol
     from rollout.errors import UserError
 
     protocol, unchecked = None, ""

@@ -27,7 +27,8 @@ def main(options: Namespace, config: Config) -> None:
     from rl.evaluation.tags import obedience
     from rl.files.run_log import write_atomically
     from rl.models.engines import open_engine
-    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.models.loading import load_model, load_tokenizer
+    from rl.models.protocols import build_protocol
     from rl.reports.choice import choice_lines, dial_lines
     from rl.reports.tables import mode_lines
 

@@ -20,8 +20,8 @@ def main(options: Namespace, config: Config) -> None:
     from rl.cold_start.label import label_problems, summary_lines
     from rl.data.prompts import draw_usable
     from rl.files.row_store import RowStore
-    from rl.models.loading import manual_model, open_protocol
-    from rl.models.open import open_policy
+    from rl.models.loading import manual_model
+    from rl.models.open import open_policy, open_protocol
 
     model = config.label.model or manual_model(config)
     problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)

@@ -43,17 +43,24 @@ def verify(answer: str, gold: str, timeout_s: float = 2.0) -> bool:
     return check(answer, gold, timeout_s).equal
 
 
-def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEFAULTS) -> Verdict:
-    """The verdict on `answer`, bare or a whole response, with its reason; it takes at most about `timeout_s`."""
+def check(
+    answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEFAULTS, wait_s: float = 300.0
+) -> Verdict:
+    """The verdict on `answer`, bare or a whole response, with its reason.
+
+    `timeout_s` limits the symbolic comparison, from the moment a worker has it. Waiting for a free worker, where many
+    threads ask at once, is limited by `wait_s` and is a `timeout` too; a worker that starts takes its own time, once.
+    What runs in this process takes some hundredths of a second at most, on any text.
+    """
     if timeout_s <= 0:
         raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
     try:
-        return _check(answer, gold, timeout_s, options)
+        return _check(answer, gold, (timeout_s, wait_s), options)
     except RecursionError:
         return Verdict(False, "too_large")
 
 
-def _check(answer: str, gold: str, timeout_s: float, options: Options) -> Verdict:
+def _check(answer: str, gold: str, limits: tuple[float, float], options: Options) -> Verdict:
     if answer.strip() and answer.strip() == gold.strip():
         return Verdict(True, "equal")
     wanted = gold_texts(gold)
@@ -75,7 +82,7 @@ def _check(answer: str, gold: str, timeout_s: float, options: Options) -> Verdic
     try:
         return _verdict(_fast(answer_trees, gold_trees, options))
     except (Undecided, RecursionError):
-        return _symbolic(given, wanted, timeout_s, options)
+        return _symbolic(given, wanted, limits, options)
 
 
 @functools.lru_cache(maxsize=1 << 16)
@@ -121,10 +128,10 @@ def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
     return False
 
 
-def _symbolic(answer: list[str], gold: list[str], timeout_s: float, options: Options) -> Verdict:
+def _symbolic(answer: list[str], gold: list[str], limits: tuple[float, float], options: Options) -> Verdict:
     job = {"answer": answer, "gold": gold, "options": dataclasses.asdict(options)}
     try:
-        reply = _pool.call(job, timeout_s)
+        reply = _pool.call(job, *limits)
     except WorkerTimeout:
         return Verdict(False, "timeout")
     except WorkerDied:

@@ -30,7 +30,10 @@ def clean(answer: str) -> str:
     """The answer without delimiters, emphasis, labels and trailing punctuation. Raises `TooLargeError`."""
     if len(answer) > MAX_CHARS * 2:
         raise TooLargeError(f"answer has {len(answer)} characters, {MAX_CHARS} are allowed")
-    text = _unwrapped(_single_backslashes(" ".join(to_ascii(answer).split())))
+    text = to_ascii(answer)
+    if len(text) > MAX_CHARS * 2:
+        raise TooLargeError(f"answer has {len(text)} characters, {MAX_CHARS} are allowed")
+    text = _unwrapped(_single_backslashes(" ".join(text.split())))
     if text.startswith("]") or text.endswith("[") or "\\left]" in text:
         text = _FRENCH.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
     text = _LEADING_RELATION.sub("", rewritten(text, SPELLINGS))

@@ -40,8 +40,8 @@ from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.prompts import draw_usable
 from rl.files.row_store import RowStore, read_rows
-from rl.models.loading import cold_start_folder, open_protocol, rank_arguments
-from rl.models.open import open_policy
+from rl.models.loading import cold_start_folder, rank_arguments
+from rl.models.open import open_policy, open_protocol
 from rl.models.ranks import is_main, rank, world_size
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES

@@ -117,7 +117,8 @@ def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     from rewards.registry import build_rewards
     from rl.data.prompts import draw_usable
     from rl.evaluation.evaluate import evaluate
-    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.models.loading import load_model, load_tokenizer
+    from rl.models.protocols import build_protocol
     from rollout.engines.hf import HFEngine
 
     tokenizer = load_tokenizer(config, str(model))

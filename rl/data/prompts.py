@@ -86,7 +86,7 @@ def prompt_tokens(problem: Problem, protocol: DecisionProtocol, cap: int) -> int
         raise DataError(f"problem {problem.id!r}: {error}") from error
     except TemplateError as error:
         raise DataError(f"problem {problem.id!r}: the chat template refuses it ({error})") from error
-    ids = protocol.encode(text)
+    ids = protocol.prompts.ids(text)
     if len(ids) > cap:
         raise DataError(
             f"problem {problem.id!r} has a prompt of {len(ids)} tokens; allowed: rollout.max_prompt_tokens, {cap}"
@@ -102,7 +102,7 @@ def prompt_tokens(problem: Problem, protocol: DecisionProtocol, cap: int) -> int
 
 def unknown_tokens(text: str, ids: Sequence[int], protocol: DecisionProtocol) -> int:
     """How many tokens stand for text that the tokenizer has no token for: the model never sees what it says."""
-    unknown = getattr(protocol.tokenizer, "unk_token_id", None)
-    written = getattr(protocol.tokenizer, "unk_token", None)
+    unknown = getattr(protocol.chat.tokenizer, "unk_token_id", None)
+    written = getattr(protocol.chat.tokenizer, "unk_token", None)
     # Where the text itself spells that token, as templates do whose end token it is, it is meant.
     return 0 if unknown is None or (written and written in text) else ids.count(unknown)

@@ -17,6 +17,7 @@ from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
 from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
@@ -24,14 +25,8 @@ from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.run_log import RunLog
-from rl.models.loading import (
-    add_decision_tokens,
-    build_protocol,
-    device_arguments,
-    load_model,
-    load_tokenizer,
-    trained_path,
-)
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
+from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import StepEnd
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
@@ -79,9 +74,13 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
+    for line in protocol.notes:
+        show(line)
+    check_model(config, model, tokenizer, show)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
     checked = preflight(config, problems, protocol, rewards, engine, show, places)
-    return Setup(config, model, tokenizer, protocol, checked.problems, rewards, recorded)
+    problems = list(checked.problems)
+    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -228,6 +227,7 @@ def train(setup: Setup) -> Path:
     if is_main():
         remove_incomplete(checkpoints)
         save_config(config, Path(config.run_dir) / "config.json")
+        keep_run_date(config)
         trainer.run_log = RunLog(config, start)
         progress = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
         trainer.show_line = _line_writer(progress)

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 
 
 def handle(job: dict) -> dict:
@@ -14,5 +15,8 @@ def handle(job: dict) -> dict:
         return {"size": len(bytearray(job["bytes"]))}
     if job["do"] == "pid":
         return {"pid": os.getpid(), "supervisor": os.getppid()}
+    if job["do"] == "sleep":
+        time.sleep(job["s"])
+        return {"slept": job["s"]}
     os.kill(os.getpid(), signal.SIGSEGV)
     return {}

@@ -99,14 +99,61 @@ def test_an_idle_worker_killed_from_outside_is_replaced():
     single.close()
 
 
-def test_a_computation_does_not_outlive_its_supervisor():
+def test_an_idle_computing_process_killed_from_outside_is_replaced():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    computing = single.call({"do": "pid"}, 5.0)["pid"]
+    os.kill(computing, signal.SIGKILL)
+    assert gone_within(computing, 3.0)
+    assert single.call({"do": "add", "a": 1, "b": 1}, 5.0) == {"sum": 2}
+    single.close()
+
+
+def test_a_job_whose_supervisor_is_killed_begins_anew_and_the_old_computation_ends():
     single = WorkerPool("pool_handlers:handle", size=1)
     pids = single.call({"do": "pid"}, 5.0)
-    killing = threading.Timer(0.2, os.kill, (pids["supervisor"], signal.SIGKILL))
-    killing.start()
-    with pytest.raises(RuntimeError, match="worker process"):
-        single.call({"do": "power", "n": 9}, 9.0)
+    threading.Timer(0.2, os.kill, (pids["supervisor"], signal.SIGKILL)).start()
+    assert single.call({"do": "sleep", "s": 0.5}, 5.0) == {"slept": 0.5}
     assert gone_within(pids["pid"], 3.0)
+    single.close()
+
+
+def test_a_job_that_loses_two_supervisors_is_a_timeout():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    single.warm_up()
+    stop = threading.Event()
+
+    def kill_every_worker() -> None:
+        while not stop.wait(0.02):
+            for slot in list(single._all):
+                if slot.ready and slot.process.poll() is None:
+                    slot.process.kill()
+
+    killer = threading.Thread(target=kill_every_worker)
+    killer.start()
+    with pytest.raises(WorkerTimeout, match="ended from outside"):
+        single.call({"do": "sleep", "s": 3.0}, 9.0)
+    stop.set()
+    killer.join()
+    single.close()
+
+
+def test_the_start_of_a_worker_takes_nothing_from_the_limit():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    assert single.call({"do": "sleep", "s": 0.1}, LIMIT_S) == {"slept": 0.1}
+    single.close()
+
+
+def test_waiting_for_a_worker_has_its_own_limit():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    single.warm_up()
+    busy = threading.Thread(target=single.call, args=({"do": "sleep", "s": 1.0}, ROOMY_S))
+    busy.start()
+    while single._free:
+        time.sleep(0.001)
+    with pytest.raises(WorkerTimeout, match="no worker was free"):
+        single.call({"do": "add", "a": 1, "b": 1}, ROOMY_S, wait_s=0.05)
+    assert single.call({"do": "add", "a": 1, "b": 1}, LIMIT_S, wait_s=ROOMY_S) == {"sum": 2}
+    busy.join()
     single.close()
 
 

@@ -17,7 +17,7 @@ from rl.checks.reward_check import check_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
 from rl.data.prompts import usable_problems
-from rl.models.loading import open_protocol
+from rl.models.open import open_protocol
 from rollout.types import Problem
 
 WORDS = [

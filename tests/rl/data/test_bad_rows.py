@@ -18,7 +18,7 @@ from rl.data import DataError, load_problems, read_problems
 from rl.data.prompts import fit_prompts, usable_problems
 from rl.data.records import Record
 from rl.data.schema import check_problem, problem_of_row
-from rl.models.loading import open_protocol
+from rl.models.open import open_protocol
 
 GOOD = {"id": "a", "prompt": "1+1", "answer": "2"}
 MATH = [{"name": "judge"}, {"name": "math"}]
@@ -187,8 +187,10 @@ def test_a_prompt_that_the_tokenizer_has_no_tokens_for_is_a_bad_row(tmp_path):
 
 def test_an_error_of_the_template_is_a_bad_row():
     protocol = make_protocol("qwen3")
-    protocol.tokenizer.chat_template = "{{ raise_exception('no system turn') if messages|length > 1 }}a"
+    protocol.chat.tokenizer.chat_template = (
+        "{{ raise_exception('no system turn') if messages|length > 1 }}{{ messages[-1]['content'] }}"
+    )
     talk = ({"role": "system", "content": "7"}, {"role": "user", "content": "7"})
     config = parse_config({})
-    with pytest.raises(DataError, match=r"problem 'b': the chat template refuses it \(no system turn\)"):
+    with pytest.raises(DataError, match=r"problem 'b': .*no system turn"):
         fit_prompts(config, [make_problem("a", "7"), make_problem("b", "7", messages=talk)], protocol)
