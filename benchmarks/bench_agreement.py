@@ -24,8 +24,9 @@ import torch
 from common import Work, finish, parse_arguments
 from trainers import configure, our_trainer
 
+from rl.training.batch import micro_batches, step_batch
 from rollout.engines.base import Request, Sampling
-from rollout.types import MODES
+from rollout.types import MODES, Problem, Rollout
 
 # isort: split
 
@@ -40,7 +41,7 @@ def half(folder: Path, bf16: bool) -> dict[str, Any]:
     trainer = our_trainer(configure(folder, SIZE, WORK, 0, STEPS, bf16))
     trainer.train()
     requests = [Request(prompt, mode) for prompt in PROMPTS for mode in (*MODES, None)]
-    with trainer.engine.open(trainer) as engine:
+    with trainer.rounds.engine.open(trainer) as engine:
         rows = engine.generate(requests, Sampling(temperature=0.0, max_new_tokens=TOKENS), 0)
     return {
         "ids": [list(row.ids) for row in rows],
@@ -52,10 +53,13 @@ def half(folder: Path, bf16: bool) -> dict[str, Any]:
 
 def recomputed(trainer: Any, request: Request, ids: Sequence[int]) -> list[float]:
     """The log-probabilities of one row as the loss computes them."""
-    row = torch.tensor([[*request.prompt_ids, *ids]], device=trainer.accelerator.device)
+    problem = Problem("p", "1 + 1")
+    rollout = Rollout(problem, None, False, "no_switch", request.prompt_ids, tuple(ids), sampled=(1,) * len(ids))
+    batch = step_batch([rollout], [0.0], [0.0], [1.0], trainer.loss_options, pad_id=0, engine=False)
+    (batch,) = micro_batches(batch, 1, lambda lengths_B: lengths_B.tolist(), None)
     with torch.no_grad():
-        found = trainer._get_per_token_logps_and_entropies(trainer.model, row, torch.ones_like(row), len(ids))
-    return found[0][0].tolist()
+        logps_BT, _, _ = trainer._scores(trainer.model, batch.to(trainer.accelerator.device))
+    return logps_BT[0].tolist()
 
 
 def compared(name: str, here: dict[str, Any], cpu: dict[str, Any], tight: bool) -> list[dict[str, Any]]:

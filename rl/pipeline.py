@@ -30,7 +30,7 @@ from typing import Any
 from rl.config.read import to_dict
 from rl.config.schema import Config, ConfigError
 from rl.data.load import is_generated
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 
 POLICY = ("seed", "data", "model", "protocol", "rewards")
 SAMPLED = ("rollout.temperature", "rollout.top_p", "rollout.top_k", "rollout.max_new_tokens", "label")

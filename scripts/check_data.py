@@ -21,7 +21,7 @@ def main(options: Namespace, config: Config) -> None:
     """Check both splits, print the report, and with --out write what is sound."""
     from rewards.registry import build_rewards
     from rl.checks.data_check import check_data, write_sound
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
     from rl.models.open import open_protocol
     from rollout.errors import UserError
 

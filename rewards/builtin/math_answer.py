@@ -108,8 +108,11 @@ def check_problem(problem: Problem) -> None:
 @parallel
 def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
     """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
-    check_problem(rollout.problem)
-    return 1.0 if check(rollout.answer_text, rollout.problem.answer or "", timeout_s).equal else 0.0
+    problem = rollout.problem
+    verdict = None if problem.answer is None else check(rollout.answer_text, problem.answer, timeout_s)
+    if verdict is None or verdict.reason == "unparsable_gold":
+        check_problem(problem)
+    return 1.0 if verdict is not None and verdict.equal else 0.0
 
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:

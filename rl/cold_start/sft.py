@@ -16,7 +16,7 @@ from trl import SFTConfig, SFTTrainer
 
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size

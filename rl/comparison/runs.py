@@ -21,7 +21,8 @@ from typing import Any
 from rl.comparison.measures import measures
 from rl.config.read import load_config
 from rl.config.schema import Config
-from rl.files.run_log import read_metrics, write_atomically
+from rl.files.atomic import write_atomically
+from rl.files.run_log import read_metrics
 from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 

@@ -17,6 +17,8 @@ from rollout.types import MODES, Problem
 FIELDS = tuple(one.name for one in fields(Problem))
 ROLES = ("system", "user", "assistant", "tool")
 _TEXTS = ("answer", "difficulty", "domain", "source")
+# What a turn may hold besides role and content; the chat template must write it (rollout/prompts.py).
+TURN_FIELDS = ("name", "tool_calls", "tool_call_id", "reasoning_content")
 
 
 def problem_of_row(record: Record) -> Problem:
@@ -41,21 +43,34 @@ def problem_of_row(record: Record) -> Problem:
     )
 
 
-def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, str], ...], str]:
+def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, Any], ...], str]:
     """(messages, prompt) of a field with chat messages. The last one must be the user's; a conversation that is one
-    user turn is a prompt and nothing else. Raises `DataError`."""
+    plain user turn is a prompt and nothing else. Raises `DataError`, also for a row with `tools`: no prompt here
+    describes them."""
     record.field(name)
+    if record.fields.get("tools"):
+        raise record.error(
+            "the row has 'tools', which prompts do not render; allowed: rows without, or their description in the "
+            "system message"
+        )
     turns = record.objects(name)
     for index, turn in enumerate(turns):
         role, content = turn.get("role"), turn.get("content")
         if role not in ROLES:
             raise record.error(f"{name}[{index}] has the role {shown(role)}; allowed: {', '.join(ROLES)}")
+        if turn.get("tool_calls") and content in (None, ""):
+            continue
         if not isinstance(content, str) or not content.strip():
             raise record.error(f"{name}[{index}] has the content {shown(content)}; allowed: text")
     if not turns or turns[-1]["role"] != "user":
         raise record.error(f"{name!r} must end with a message of the user")
-    messages = tuple({"role": turn["role"], "content": turn["content"]} for turn in turns)
-    return (messages if len(messages) > 1 else ()), messages[-1]["content"]
+    messages = tuple(
+        {"role": turn["role"], "content": turn.get("content") or ""}
+        | {key: turn[key] for key in TURN_FIELDS if turn.get(key)}
+        for turn in turns
+    )
+    plain = len(messages) == 1 and len(messages[0]) == 2
+    return (() if plain else messages), messages[-1]["content"]
 
 
 def problem_to_row(problem: Problem) -> dict[str, Any]:

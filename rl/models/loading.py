@@ -86,10 +86,14 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
     """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added. Raises
     `ProtocolError` as `add_tokens` does."""
     missing = add_tokens(config, tokenizer)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    if missing:
-        _new_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
+    new = {int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing} | {
+        *range(rows, len(tokenizer))
+    }
+    if new:
+        _new_rows(model, sorted(new))
     return missing
 
 

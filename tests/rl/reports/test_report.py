@@ -12,7 +12,8 @@ import pytest
 
 from rl.config.read import parse_config, save_config
 from rl.evaluation.outcomes import Outcome, summarize
-from rl.files.run_log import RunLog, write_atomically
+from rl.files.atomic import write_atomically
+from rl.files.run_log import RunLog
 from rl.reports.plots import PLOTS, THEMES, Inputs, render, running_mean, series
 from rl.reports.report import figure, page, text, write_report
 from rl.reports.run_folder import ReportError, read_run, samples
