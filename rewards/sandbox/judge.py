@@ -9,6 +9,8 @@ library.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -21,12 +23,14 @@ from rewards.sandbox.limits import Limits, Result
 from rewards.sandbox.plain_asserts import Check, plain_checks
 from rewards.sandbox.pool import Pool, default_pool
 from rewards.sandbox.session import Child, Session
+from rewards.sandbox.text import same_text
 
 Tests = Sequence[Mapping[str, Any]]
 
 _MAX_CODE = 1 << 20
 _TAIL = 2000
 _LIMITS = Limits()
+_SECRET = os.urandom(32)
 _PATIENCE_S = 0.005  # for a program that was given leave to end to do so
 _REASONS = {"wall": "timeout", "cpu": "timeout", "disk": "disk", "threads": "error"}
 
@@ -145,8 +149,9 @@ def _is_value(reply: Any) -> bool:
 
 def _explain_reply(verdict: _Verdict, reply: Any, where: str) -> None:
     """Note an exception that the program reported; its words are for people only."""
-    if type(reply) is list and len(reply) == 3 and reply[0] == "e":
-        verdict.explain("memory" if reply[1] == "MemoryError" else "error", f"{where}: {reply[1]}: {reply[2]}")
+    if type(reply) is list and len(reply) == 4 and reply[0] == "e" and type(reply[1]) is type(reply[2]) is str:
+        kind, text = reply[1][:_TAIL], reply[2][:_TAIL]
+        verdict.explain("memory" if kind == "MemoryError" else "error", f"{where}: {kind}: {text}")
     elif reply is not None and not _is_value(reply):
         verdict.explain("error", f"{where}: the program wrote something else than an answer into its channel")
 
@@ -181,7 +186,8 @@ def _judge_with_checker(session: Session, code: str, chosen: Chosen, verdict: _V
         _explain_failure(verdict, program, f"loading: {loaded[1]}")
     reply: Any = loaded
     for index, test in chosen:
-        reply = session.ask(checker, test["assert"]) if program.report is None else None
+        message = [test["assert"], _seed_of(test["assert"])]
+        reply = session.ask(checker, message) if program.report is None else None
         if reply is None:
             break
         verdict.passed[index] = reply[0] is True
@@ -189,6 +195,11 @@ def _judge_with_checker(session: Session, code: str, chosen: Chosen, verdict: _V
             verdict.detail = verdict.detail or f"tests[{index}]: {reply[1]}"
     _finish(session, program, verdict, complete=reply is not None and program.report is None)
     session.end(checker)
+
+
+def _seed_of(test: str) -> str:
+    """The random seed of a test, the same for every program in this process, and out of a program's reach."""
+    return hashlib.blake2b(test.encode("utf-8", "surrogatepass"), key=_SECRET).hexdigest()
 
 
 def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
@@ -205,7 +216,7 @@ def _judge_scripts(session: Session, code: str, chosen: Chosen, verdict: _Verdic
         session.wait(child)
         printed = bytes(child.printed["stdout"]).decode("utf-8", "replace")
         orderly = not child.overflow and (child.report or {}).get("reason") == "exit"
-        verdict.passed[index] = orderly and compare.same_text(test["stdout"], printed, test.get("tolerance"))
+        verdict.passed[index] = orderly and same_text(test["stdout"], printed, test.get("tolerance"))
         if not orderly:
             verdict.note_end(child)
         elif not verdict.passed[index]:

@@ -22,7 +22,7 @@ from rewards.sandbox.worker import Worker
 
 _CHUNK = 1 << 16
 _GRACE_S = 5.0  # the worker enforces the limits; beyond this it is considered broken
-_MAX_UNREAD = 64  # frames that nobody asked for
+_MAX_UNREAD = 64  # frames
 
 
 class Child:
@@ -30,7 +30,8 @@ class Child:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.frames: deque[Any] = deque()
+        self.frames: deque[bytes] = deque()  # unread ones, undecoded
+        self.unread = 0  # their bytes
         self.printed = {"stdout": bytearray(), "stderr": bytearray()}
         self.report: dict[str, Any] | None = None
         self.overflow = False
@@ -152,7 +153,14 @@ class Session:
         """The child's next frame; None when it ended."""
         while not child.frames and (child.report is None or child.open):
             self._step()
-        return child.frames.popleft() if child.frames else None
+        if not child.frames:
+            return None
+        body = child.frames.popleft()
+        child.unread -= len(body)
+        try:
+            return wire.loads(body)
+        except wire.WireError:
+            return False  # no answer has this form
 
     def wait(self, child: Child) -> None:
         """Until the child has ended and everything it printed has arrived."""
@@ -239,12 +247,10 @@ class Session:
                 return
             if len(buffer) < 4 + length:
                 return
-            try:
-                port.child.frames.append(wire.loads(bytes(buffer[4 : 4 + length])))
-            except wire.WireError:
-                port.child.frames.append(False)  # no answer has this form
+            port.child.frames.append(bytes(buffer[4 : 4 + length]))
+            port.child.unread += length
             del buffer[: 4 + length]
-            if len(port.child.frames) > _MAX_UNREAD:
+            if len(port.child.frames) > _MAX_UNREAD or port.child.unread > self._limits.output_kb << 10:
                 self._too_much(port)
                 return
 
