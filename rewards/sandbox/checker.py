@@ -166,8 +166,10 @@ def _as_exception(known: type[BaseException], kind: str, message: str) -> Except
         return RuntimeError(f"the program raised {kind}")
     try:
         return known(message)
-    except TypeError:
-        return ProgramError(f"{kind}: {message}")
+    except TypeError:  # it wants more than a message
+        error = known.__new__(known)
+        error.args = (message,)
+        return error
 
 
 def names_wanted(text: str) -> tuple[list[str], list[str]]:
@@ -203,21 +205,21 @@ def _namespace(link: Link, text: str) -> dict[str, Any]:
     return namespace
 
 
-def check(link: Link, text: str, seed: str) -> tuple[bool, str]:
-    """Whether the test ran to its end without an exception, and if not, why."""
+def check(link: Link, text: str, seed: str) -> tuple[bool, str, bool]:
+    """Whether the test ran to its end without an exception, if not why, and whether the program is gone."""
     random.seed(seed)
     try:
         namespace = _namespace(link, text)
         collected.prepare(text)
         exec(compile(text, "test.py", "exec", dont_inherit=True), namespace)
         collected.run(text, namespace, lambda: link.decode(link.ask("entry")))
-        return True, ""
+        return True, "", False
     except BaseException as error:
-        return False, f"{type(error).__name__}: {error}"[:_MESSAGE]
+        return False, f"{type(error).__name__}: {error}"[:_MESSAGE], isinstance(error, ProgramGone)
 
 
 def serve(limit: int) -> None:
-    """Load the program through the link, then answer each test of the judge with `[passed, why]`."""
+    """Load the program through the link, then answer each test of the judge with `[passed, why, gone]`."""
     link = Link(limit)
     code = wire.receive(VERDICTS, wire.MAX_REQUEST)
     try:
@@ -231,4 +233,4 @@ def serve(limit: int) -> None:
             text, seed = wire.receive(VERDICTS, wire.MAX_REQUEST)
         except EOFError:
             return
-        wire.send(VERDICTS, wire.pack([False, broken] if broken else check(link, text, seed)))
+        wire.send(VERDICTS, wire.pack([False, broken, False] if broken else check(link, text, seed)))

@@ -17,6 +17,7 @@ from functools import lru_cache
 from types import FunctionType
 from typing import Any
 
+NO_ASSERTION = "no assertion of this test can run"
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _ENDS = (ast.Return, ast.Break, ast.Continue)
 _EXITS = ("exit", "quit", "_exit", "abort")
@@ -39,7 +40,7 @@ def run(text: str, namespace: dict[str, Any], entry: Callable[[], Any]) -> None:
     """Call what the text's names hold and the text itself did not; the first failure is raised, and so is a text that
     asserts nothing."""
     if not holds_assertion(text):
-        raise AssertionError("no assertion of this test can run")
+        raise AssertionError(NO_ASSERTION)
     tree = ast.parse(text)
     used = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
     for node in tree.body:
