@@ -9,8 +9,6 @@ Not covered: pytest's fixtures and parameters.
 from __future__ import annotations
 
 import ast
-import asyncio
-import inspect
 import sys
 from collections.abc import Callable, Iterator
 from functools import lru_cache
@@ -53,9 +51,13 @@ def run(text: str, namespace: dict[str, Any], entry: Callable[[], Any]) -> None:
 
 
 def _call(function: Callable[..., Any], entry: Callable[[], Any]) -> None:
+    import inspect  # too heavy for every program to be forked with
+
     needed = [p for p in inspect.signature(function).parameters.values() if p.default is p.empty and p.kind < 2]
     result = function(*[entry() for _ in needed])
     if inspect.iscoroutine(result):
+        import asyncio
+
         asyncio.run(result)
 
 

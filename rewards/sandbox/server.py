@@ -24,7 +24,6 @@ from typing import Any
 from rewards.sandbox import checker, clock, namespaces, program, reaper, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
-from rewards.sandbox.limits import Limits
 from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
 
 _MAX_MESSAGE, _MAX_FDS = 1 << 13, 8
@@ -35,7 +34,10 @@ _PARENT_CHECK_S = 1.0
 _MIN_WAIT_S = 0.002
 _MOST_DESCRIPTORS = 4096  # those of a server and its children lie below
 _ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
-_PROOF = Limits(cpu_s=1, wall_s=10, memory_mb=64, output_kb=64, threads=1, files=16, files_mb=1).as_dict()
+_PROOF = {
+    **{"cpu_s": 1, "wall_s": 10, "memory_mb": 64, "output_kb": 64},
+    **{"processes": 1, "threads": 1, "files": 16, "files_mb": 1},
+}
 
 
 class Plan:
