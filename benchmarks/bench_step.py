@@ -12,10 +12,11 @@ is held between steps (weights, gradients' buffers and optimizer states stay out
 from __future__ import annotations
 
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from common import DEVICE, Work, compared, finish, mixes, parse_arguments, show
+from common import DEVICE, Work, attempt, compared, finish, mixes, parse_arguments, show
 from trainers import Race, configure, our_trainer, trl_trainer
 
 # isort: split
@@ -41,8 +42,10 @@ def cases(options: Any) -> list[tuple[str, list[Work], int, int]]:
     if options.smallest:
         return [("0.1M", mixes(16, 2, 2, 38)[2:3], 0, 1)]
     if DEVICE == "cuda":
-        sizes = ("110M",) if options.quick else ("110M", "600M", "1.5B")
-        return [(size, mixes(32, 32, 80, 4000), 0, 5) for size in sizes]
+        # Both trainers of 1.5B, with their optimizers, fit 80 GB at eight rows of a thousand tokens.
+        small = ("110M", mixes(32, 32, 40, 2000)[1:], 16, 3)
+        large = [(size, mixes(32, 32, 20, 1000)[3:], 8, 3) for size in ("600M", "1.5B")]
+        return [small] if options.quick else [small, *large]
     if options.quick:
         return [("1M", mixes(32, 4, 2, 100), 0, 3), ("110M", mixes(32, 1, 1, 24)[2:3], 0, 1)]
     return [
@@ -57,14 +60,19 @@ def main() -> None:
     """Measure all cases of this device."""
     options = parse_arguments(__doc__ or "")
     rows: list[dict[str, Any]] = []
+    todo = [
+        (f"{size}, {work.name}", size, work, micro_batch, steps)
+        for size, works, micro_batch, steps in cases(options)
+        for work in works
+        if options.only in f"{size}, {work.name}"
+    ]
+    planned = [name for name, *_ in todo]
     with tempfile.TemporaryDirectory() as scratch:
-        for size, works, micro_batch, steps in cases(options):
-            for work in works:
-                if options.only not in f"{size}, {work.name}":
-                    continue
-                rows += measure(Path(scratch), size, work, micro_batch, steps)
-                show(rows[-2:])
-    finish(rows, options)
+        for name, *case in todo:
+            found = attempt(f"step s, {name}", partial(measure, Path(scratch), *case))
+            rows += found
+            show(found)
+            finish(rows, options, planned)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import ctypes
+import gc
 import json
 import os
 import platform
@@ -32,6 +33,8 @@ from transformers import PreTrainedModel, Qwen3Config, Qwen3ForCausalLM, set_see
 from rl.worlds.model import build_tokenizer  # noqa: E402
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+# A GPU works in bfloat16; BENCH_BF16=1 takes the same path on a CPU, which scripts/gpu_check.py is tested with.
+BF16 = DEVICE == "cuda" or os.environ.get("BENCH_BF16") == "1"
 # On a CPU one thread and its processor time: a busy neighbour then costs no ratio.
 clock = time.perf_counter if DEVICE == "cuda" else time.process_time
 if DEVICE == "cpu":
@@ -81,7 +84,7 @@ def mixes(rows: int, prompt: int, short: int, long: int) -> list[Work]:
 
 
 def build_model(size: str, positions: int = 16384) -> PreTrainedModel:
-    """A randomly initialised model of one of `SIZES` in float32."""
+    """A randomly initialised model of one of `SIZES` in float32, on the device."""
     layers, width, heads, vocabulary = SIZES[size]
     tokenizer = build_tokenizer()
     set_seed(0)
@@ -99,7 +102,8 @@ def build_model(size: str, positions: int = 16384) -> PreTrainedModel:
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
     )
-    return Qwen3ForCausalLM(config)
+    with torch.device(DEVICE):  # where a billion random numbers take no time
+        return Qwen3ForCausalLM(config)
 
 
 def synchronize() -> None:
@@ -165,6 +169,7 @@ def parse_arguments(doc: str, **flags: str) -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the rows, the machine and the versions here")
     parser.add_argument("--quick", action="store_true", help="fewer and smaller cases, under two minutes")
     parser.add_argument("--only", default="", help="the cases with this in their name; other rows of FILE stay")
+    parser.add_argument("--no-vllm", action="store_true", help="leave vLLM out where it is installed")
     parser.add_argument("--smallest", action="store_true", help=argparse.SUPPRESS)
     for flag, text in flags.items():
         parser.add_argument(f"--{flag}", type=Path, help=text)
@@ -181,27 +186,47 @@ def show(rows: Sequence[dict[str, Any]]) -> None:
         print(f"{row['case']:<44} {'  '.join(cells)}  {others}", flush=True)
 
 
-def finish(rows: Sequence[dict[str, Any]], options: argparse.Namespace) -> None:
-    """Write the report if asked to."""
+def attempt(case: str, measured: Callable[[], list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """The rows of one case, or one that says that the memory of the GPU did not do; it is free again afterwards."""
+    try:
+        return measured()
+    except torch.OutOfMemoryError as error:
+        reason = str(error).partition(". ")[0]
+        return [{"case": case, "ours": None, "peer": None, "ratio": None, "error": f"out of memory: {reason}"}]
+    finally:
+        gc.collect()
+        if DEVICE == "cuda":
+            torch.cuda.empty_cache()
+
+
+def finish(rows: Sequence[dict[str, Any]], options: argparse.Namespace, planned: Sequence[str] = ()) -> None:
+    """Write the report if asked to. Called after every case, it loses none when the process is killed; `planned` are
+    the cases that a whole run measures."""
     if options.json:
         if options.only and options.json.is_file():
             before = json.loads(options.json.read_text(encoding="utf-8"))["rows"]
             rows = [*(row for row in before if row["case"] not in {new["case"] for new in rows}), *rows]
         report = {"rows": list(rows), "machine": machine(), "versions": versions()}
+        report |= {"planned": list(planned)} if planned else {}
         options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        part = options.json.with_suffix(".part")
+        part.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        part.replace(options.json)
 
 
 def machine() -> dict[str, Any]:
     """Device, number type and threads of the measurement."""
+    dtype = "bfloat16" if BF16 else "float32"
     if DEVICE == "cuda":
-        return {"device": torch.cuda.get_device_name(), "dtype": "bfloat16", "system": platform.system()}
+        memory = round(torch.cuda.get_device_properties(0).total_memory / 2**30, 1)
+        name = torch.cuda.get_device_name()
+        return {"device": name, "memory_gib": memory, "dtype": dtype, "system": platform.system()}
     name = platform.processor() or platform.machine()
     info = Path("/proc/cpuinfo")
     if info.is_file():
         models = [line for line in info.read_text().splitlines() if line.startswith("model name")]
         name = models[0].partition(":")[2].strip() if models else name
-    return {"device": name, "dtype": "float32", "threads": torch.get_num_threads(), "system": platform.system()}
+    return {"device": name, "dtype": dtype, "threads": torch.get_num_threads(), "system": platform.system()}
 
 
 def versions() -> dict[str, str]:

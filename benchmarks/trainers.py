@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from common import DEVICE, PeakMemory, Work, build_model, build_tokenizer, clock, synchronize
+from common import BF16, PeakMemory, Work, build_model, build_tokenizer, clock, synchronize
 from datasets import Dataset
 from transformers import AutoModelForCausalLM, TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
@@ -64,7 +64,7 @@ def _rollout(problem: Problem, prompt: tuple[int, ...], length: int, rng: random
     )
 
 
-def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int) -> Config:
+def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int, bf16: bool = BF16) -> Config:
     """A run over the recorded rollouts of `work`; a model of this size is written to `folder` once."""
     policy, scratch = folder / size, Path(tempfile.mkdtemp(dir=folder))
     if not policy.is_dir():
@@ -82,7 +82,7 @@ def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int)
             "protocol": {"name": "kat", "judge_patience": 1},
             "rollout": {**rollout, "replay": str(scratch / "replay.jsonl"), "forced": {"minimum": 1}},
             "rewards": [{"name": f"{__file__}:one_or_zero"}, {"name": "judge"}],
-            "trainer": {**trainer, "bf16": DEVICE == "cuda"},
+            "trainer": {**trainer, "bf16": bf16},
             "wandb": {"mode": "disabled"},
         }
     )
@@ -90,9 +90,7 @@ def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int)
 
 def our_trainer(config: Config) -> Any:
     """Ours, as scripts/train.py builds it."""
-    trainer = build_trainer(set_up(config, show=lambda line: None), 1)
-    trainer.show_line = lambda line: None
-    return trainer
+    return build_trainer(set_up(config, show=lambda line: None), 1)
 
 
 def trl_trainer(config: Config, work: Work) -> Any:

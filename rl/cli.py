@@ -11,7 +11,9 @@ import os
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
+from rl.config.describe import keys, sections
 from rl.config.read import load_config
 from rl.config.schema import Config
 from rollout.errors import UserError
@@ -31,7 +33,21 @@ def parser(description: str) -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     made.add_argument("config", help="a YAML file, such as configs/demo.yaml")
     made.add_argument("overrides", nargs="*", metavar="section.key=value", help="override a value of the file")
+    made.add_argument("--keys", nargs="?", const="", action=ShowKeys, metavar="SECTION", help="list the keys and exit")
     return made
+
+
+class ShowKeys(argparse.Action):
+    """`--keys [SECTION]`: every key with its default, what is allowed and what it means."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
+        known = dict(sections(Config))
+        if values and values not in known:
+            parser.error(f"--keys is {values!r}; allowed: {', '.join(known)}")
+        shown = [row for row in keys(Config) if not values or row[0].split(".")[0] == values]
+        for name, allowed, default, meaning in shown:
+            print(f"{name} = {default!r}   [{allowed}]\n    {' '.join(meaning.split())}")
+        parser.exit()
 
 
 def names_of(text: str) -> list[str]:
@@ -78,11 +94,13 @@ def check_light(config: Config, split: str = "train") -> None:
     from rewards.registry import build_rewards
     from rewards.sandbox import configure
     from rl.algorithms.configured import configured_algorithm
+    from rl.checks.requirements import check_requirements
     from rl.data import load_problems
     from rl.models.engines import check_engine
     from rl.training.margin import MarginState
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
+    check_requirements(config)
     check_engine(config)
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)

@@ -19,9 +19,9 @@ from pathlib import Path
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, lock, stages
+from rl.reports.outcomes import outcome_lines
 from rl.reports.run_folder import EVALUATIONS
 from rl.reports.tables import before_after_lines
-from rl.statistics.intervals import outcome_lines
 
 SCRIPTS = Path(__file__).parent
 

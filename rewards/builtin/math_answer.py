@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from rewards.math_checker.compare import Options, same
-from rewards.math_checker.extract import extract
+from rewards.math_checker.extract import extract, gold_texts
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
 from rewards.plugin import parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
@@ -42,34 +42,53 @@ def verify(answer: str, gold: str, timeout_s: float = 2.0) -> bool:
     return check(answer, gold, timeout_s).equal
 
 
-def check(answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEFAULTS) -> Verdict:
-    """The verdict on `answer`, bare or a whole response, with its reason; it takes at most about `timeout_s`."""
+def check(
+    answer: str, gold: str, timeout_s: float = 2.0, options: Options = DEFAULTS, wait_s: float = 300.0
+) -> Verdict:
+    """The verdict on `answer`, bare or a whole response, with its reason.
+
+    `timeout_s` limits the symbolic comparison, from the moment a worker has it. Waiting for a free worker, where many
+    threads ask at once, is limited by `wait_s` and is a `timeout` too; a worker that starts takes its own time, once.
+    What runs in this process takes some hundredths of a second at most, on any text.
+    """
     if timeout_s <= 0:
         raise ValueError(f"timeout_s is {timeout_s}; it must be above 0")
-    given, wanted = extract(answer), extract(gold, is_gold=True)
-    if given[0] and clean(given[0]) == clean(wanted[0]):
+    try:
+        return _check(answer, gold, (timeout_s, wait_s), options)
+    except RecursionError:
+        return Verdict(False, "too_large")
+
+
+def _check(answer: str, gold: str, limits: tuple[float, float], options: Options) -> Verdict:
+    if answer.strip() and answer.strip() == gold.strip():
         return Verdict(True, "equal")
+    wanted = gold_texts(gold)
     try:
         gold_trees = readings(wanted)
     except MathTextError:
-        return Verdict(False, "unparsable_gold")
+        gold_trees = []
+    given = extract(answer)
     try:
-        answer_trees = readings(given)
+        if given and wanted and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
+            return Verdict(True, "equal")
+        answer_trees = readings(given) if gold_trees else []
     except TooLargeError:
-        return Verdict(False, "too_large")
+        return Verdict(False, "too_large" if gold_trees else "unparsable_gold")
     except MathTextError:
         return Verdict(False, "unparsable_answer")
+    if not gold_trees:
+        return Verdict(False, "unparsable_gold")
     try:
         return _verdict(_fast(answer_trees, gold_trees, options))
     except (Undecided, RecursionError):
-        return _symbolic(given, wanted, timeout_s, options)
+        return _symbolic(given, wanted, limits, options)
 
 
 def is_readable(gold: str) -> bool:
     """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
     try:
-        return bool(readings(extract(gold, is_gold=True)))
-    except MathTextError:
+        return bool(readings(gold_texts(gold)))
+    except (MathTextError, RecursionError):
         return False
 
 
@@ -80,7 +99,7 @@ def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
     if problem.answer is None:
         raise ValueError(f"problem {problem.id!r} has no answer; the math reward needs one")
     verdict = check(rollout.answer_text, problem.answer, timeout_s)
-    if verdict.reason == "unparsable_gold" or not is_readable(problem.answer):
+    if verdict.reason == "unparsable_gold":
         raise ValueError(
             f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
         )
@@ -89,11 +108,12 @@ def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
     """The verdict over all pairs of readings; an undecided pair is only passed on if no other pair is equal."""
-    leaf = fast_leaf(options)
+    budget = Budget()
+    leaf = fast_leaf(options, budget)
     undecided: Undecided | None = None
     for answer, gold in pairings(answers, golds):
         try:
-            if same(answer, gold, leaf, options):
+            if same(answer, gold, leaf, options, budget):
                 return True
         except Undecided as outcome:
             undecided = outcome
@@ -102,10 +122,10 @@ def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
     return False
 
 
-def _symbolic(answer: list[str], gold: list[str], timeout_s: float, options: Options) -> Verdict:
+def _symbolic(answer: list[str], gold: list[str], limits: tuple[float, float], options: Options) -> Verdict:
     job = {"answer": answer, "gold": gold, "options": dataclasses.asdict(options)}
     try:
-        reply = _pool.call(job, timeout_s)
+        reply = _pool.call(job, *limits)
     except WorkerTimeout:
         return Verdict(False, "timeout")
     except WorkerDied:

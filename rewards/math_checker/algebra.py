@@ -24,6 +24,7 @@ from rewards.math_checker.poly import (
     Undecided,
     add,
     constant,
+    frozen,
     monomial_root,
     multiply,
     rational,
@@ -46,6 +47,7 @@ def normal_form(node: Node, budget: Budget) -> Ratio:
     if kind == "num":
         return constant(node[1])
     if kind == "sym":
+        budget.pay(len(node[1]) // 8)
         return {((("x " + node[1]), Fraction(1)),): Fraction(1)}, UNIT
     if kind == "const" and node[1] in ("pi", "e", "i"):
         return {((node[1], Fraction(1)),): Fraction(1)}, UNIT
@@ -76,9 +78,8 @@ def zero(value: Ratio) -> bool:
     return False
 
 
-def equal(a: Node, b: Node) -> bool:
+def equal(a: Node, b: Node, budget: Budget) -> bool:
     """Whether two expressions are the same function. Raises `Undecided` if this method cannot tell."""
-    budget = Budget()
     left, right = normal_form(a, budget), normal_form(b, budget)
     return zero(subtract(left, right, budget))
 
@@ -90,7 +91,7 @@ def power(base: Ratio, exponent: Ratio, budget: Budget) -> Ratio:
         known = rational(base)
         if known == 1:
             return constant(Fraction(1))
-        return general_power(base, exponent, budget) or _opaque("pow", (base, exponent))
+        return general_power(base, exponent, budget) or _opaque("pow", (base, exponent), budget)
     if exact.denominator == 1:
         return _whole_power(base, exact.numerator, budget)
     if len(base[0]) == 1 and len(base[1]) == 1 and ONE in base[1]:
@@ -100,14 +101,12 @@ def power(base: Ratio, exponent: Ratio, budget: Budget) -> Ratio:
             return root
     if not base[0] and exact > 0:
         return {}, UNIT
-    return _opaque("pow", (base, exponent))
+    return _opaque("pow", (base, exponent), budget)
 
 
-def _opaque(name: str, arguments: tuple[Ratio, ...]) -> Ratio:
-    parts = [repr((sorted(top.items()), sorted(bottom.items()))) for top, bottom in arguments]
-    if sum(map(len, parts)) > 2000:
-        raise Undecided("argument too long")
-    return {((f"opaque {name} {parts}", Fraction(1)),): Fraction(1)}, UNIT
+def _opaque(name: str, arguments: tuple[Ratio, ...], budget: Budget) -> Ratio:
+    atom = budget.atom(name, tuple(frozen(argument, budget) for argument in arguments))
+    return {((atom, Fraction(1)),): Fraction(1)}, UNIT
 
 
 def _function(node: Node, budget: Budget) -> Ratio:
@@ -132,16 +131,16 @@ def _function(node: Node, budget: Budget) -> Ratio:
     if name in ("ln", "log", "lg"):
         return _logarithm(name, arguments, budget)
     if any(value is None for value in exact):
-        return _opaque(name, arguments)
+        return _opaque(name, arguments, budget)
     return _of_rationals(name, [value for value in exact if value is not None], arguments, budget)
 
 
 def _logarithm(name: str, arguments: tuple[Ratio, ...], budget: Budget) -> Ratio:
-    top = logarithm(arguments[0], budget) or _opaque("ln", arguments[:1])
+    top = logarithm(arguments[0], budget) or _opaque("ln", arguments[:1], budget)
     if name == "ln" or (name == "log" and len(arguments) == 1):
         return top
     base = arguments[1] if len(arguments) > 1 else constant(Fraction(10))
-    bottom = logarithm(base, budget) or _opaque("ln", (base,))
+    bottom = logarithm(base, budget) or _opaque("ln", (base,), budget)
     if not bottom[0]:
         raise Undecided("logarithm to the base 1")
     return multiply(top, tidy(bottom[1], bottom[0], budget), budget)
@@ -171,7 +170,7 @@ def _of_rationals(name: str, values: list[Fraction], arguments: tuple[Ratio, ...
             raise Undecided("binomial too large")
         budget.pay(int(values[1]) + 1)
         return constant(Fraction(math.comb(first.numerator, values[1].numerator)))
-    return _opaque(name, arguments)
+    return _opaque(name, arguments, budget)
 
 
 def _whole_power(base: Ratio, exponent: int, budget: Budget) -> Ratio:
@@ -184,8 +183,27 @@ def _whole_power(base: Ratio, exponent: int, budget: Budget) -> Ratio:
         if ONE in base[1]:
             return term_power(monomial, coefficient / base[1][ONE], exponent, budget)
     if exponent > _MAX_POWER:
-        raise Undecided("power too large")
+        return _power_of_sum(base, exponent, budget)
     result: Ratio = (UNIT, UNIT)
     for _ in range(exponent):
         result = multiply(result, base, budget)
+    return result
+
+
+def _power_of_sum(base: Ratio, exponent: int, budget: Budget) -> Ratio:
+    """A high power of a sum, whose first coefficient is taken out: `(a - x)^{6000}` is `(x - a)^{6000}`."""
+    result: Ratio = (UNIT, UNIT)
+    for poly, sign in zip(base, (1, -1), strict=True):
+        first = poly[min(poly)]
+        scaled = {monomial: coefficient / first for monomial, coefficient in poly.items()}
+        budget.pay(4 * len(poly))
+        if scaled == UNIT:
+            part: Ratio = (UNIT, UNIT)
+        else:
+            part = (
+                {((budget.atom("sum", frozen((scaled, UNIT), budget)), Fraction(sign * exponent)),): Fraction(1)},
+                UNIT,
+            )
+        outside, _ = term_power(ONE, first**sign, exponent, budget)
+        result = multiply(result, multiply(part, (outside, UNIT), budget), budget)
     return result

@@ -9,20 +9,28 @@ from __future__ import annotations
 from fractions import Fraction
 
 from rewards.math_checker.brackets import BracketParser
-from rewards.math_checker.cursor import END, MINUS_ONE, Node
-from rewards.math_checker.lexer import MathTextError, tokenize
+from rewards.math_checker.cursor import END, MAX_DEPTH, MINUS_ONE, Node
+from rewards.math_checker.lexer import MathTextError, TooLargeError, tokenize
 from rewards.math_checker.tables import ENGLISH, FUNCTIONS, SHORT_UNITS
 
 _CONSTANTS = {"pi": "pi", "infty": "inf", "varnothing": "empty"}
 _SETS = {"R": "R", "Z": "Z", "N": "N", "Q": "Q", "C": "C"}
 _BIG = {"sum": "sum", "prod": "prod", "int": "int", "lim": "lim"}
 _INVERSE = {"sin": "arcsin", "cos": "arccos", "tan": "arctan", "cot": "arccot", "sec": "arcsec", "csc": "arccsc"}
-_ALIASES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "arsinh": "arcsinh", "arcosh": "arccosh"}
+_INVERSE |= {name: "arc" + name for name in ("sinh", "cosh", "tanh", "coth", "sech", "csch")}
+_ALIASES = {
+    "asin": "arcsin", "acos": "arccos", "atan": "arctan", "asec": "arcsec", "acsc": "arccsc", "acot": "arccot",
+    "arsinh": "arcsinh", "arcosh": "arccosh", "artanh": "arctanh", "asinh": "arcsinh", "acosh": "arccosh",
+    "atanh": "arctanh",
+}  # fmt: skip
+_VECTORS = {"uniti": "unit i", "unitj": "unit j", "unitk": "unit k"}
+_OF_SEVERAL = frozenset({"max", "min", "gcd", "lcm"})
 _ACCENTS = frozenset({"bar", "vec", "hat", "overrightarrow", "tilde"})
 _FIGURES = frozenset({"angle", "triangle", "partial", "nabla"})
 _PREFIX_COMMANDS = (
     FUNCTIONS
-    | {"frac", "binom", "lbar", "lfloor", "lceil", "langle", "ldots", "arcsinh", "arccosh", "cis"}
+    | {"frac", "binom", "lbar", "lfloor", "lceil", "langle", "ldots", "cis"}
+    | _VECTORS.keys()
     | _ACCENTS
     | _FIGURES
     | _CONSTANTS.keys()
@@ -50,7 +58,7 @@ class AtomParser(BracketParser):
         elif kind == "text" and _number_text(value):
             node = self.number(value)
         elif kind == "begin":
-            node = self.matrix(value)
+            node = self.environment(value)
         elif kind == "mathbb" and value in _SETS:
             node = ("const", _SETS[value])
         else:
@@ -104,7 +112,11 @@ class AtomParser(BracketParser):
         return True
 
     def postfix(self, node: Node) -> Node:
+        count = 0
         while not self.at_end():
+            count += 1
+            if count > MAX_DEPTH:
+                raise TooLargeError(f"more than {MAX_DEPTH} signs after one value")
             kind, value, _ = self.peek()
             if kind == "op" and value == "!":
                 double = self.peek(1)[:2] == ("op", "!")
@@ -133,6 +145,8 @@ class AtomParser(BracketParser):
     def command(self, name: str) -> Node:
         if name in _CONSTANTS:
             return ("const", _CONSTANTS[name])
+        if name in _VECTORS:
+            return ("sym", _VECTORS[name])
         if name == "frac":
             top, bottom = self.short_argument(), self.short_argument()
             return ("mul", (top, ("pow", bottom, MINUS_ONE)))
@@ -191,7 +205,12 @@ class AtomParser(BracketParser):
             name, exponent = _INVERSE.get(name, name), None
         if name == "cbrt":
             return ("fn", "oddroot", (self.atom(), ("num", Fraction(3), None)))
-        node: Node = ("fn", name, self.arguments() + base)
+        arguments = self.arguments()
+        if name in _OF_SEVERAL:
+            arguments = arguments[0][3] if len(arguments) == 1 and arguments[0][0] == "seq" else arguments
+            if len(arguments) < 2:
+                raise MathTextError(f"{name} of one value")
+        node: Node = ("fn", name, arguments + base)
         return node if exponent is None else ("pow", node, exponent)
 
     def arguments(self) -> tuple[Node, ...]:

@@ -1,4 +1,4 @@
-"""Brackets, matrices and big operators of the answer parser: everything that reads up to a closing mark.
+"""Brackets and big operators of the answer parser: everything that reads up to a closing mark.
 
 `rewards.math_checker.atoms` builds on this class; `rewards.math_checker.parse` documents the nodes.
 """
@@ -8,13 +8,12 @@ from __future__ import annotations
 from abc import abstractmethod
 from fractions import Fraction
 
-from rewards.math_checker.cursor import Cursor, Node
+from rewards.math_checker.cursor import Node
+from rewards.math_checker.environments import EnvironmentParser
 from rewards.math_checker.lexer import MathTextError
 
-_MATRICES = frozenset({"matrix", "pmatrix", "bmatrix", "Bmatrix", "smallmatrix", "array", "vmatrix", "Vmatrix"})
 
-
-class BracketParser(Cursor):
+class BracketParser(EnvironmentParser):
     """What stands between two marks."""
 
     @abstractmethod
@@ -61,6 +60,8 @@ class BracketParser(Cursor):
         closer = self.next()[1]
         if closer not in closers:
             raise MathTextError(f"bracket {opener!r} is closed by {closer or 'nothing'!r}")
+        if opener in "([" and inner[0] == "list" and all(_is_statement(item) for item in inner[1]):
+            return inner
         if inner[0] != "list" and opener != "{":
             if {"(": ")", "[": "]"}[opener] != closer and closer != "rangle":
                 raise MathTextError(f"bracket {opener!r} is closed by {closer!r} around one value")
@@ -73,44 +74,6 @@ class BracketParser(Cursor):
         inner = self.sum()
         self.expect(close)
         return ("fn", function, (inner,))
-
-    def matrix(self, name: str) -> Node:
-        """`\\begin{pmatrix} a & b \\\\ c & d \\end{pmatrix}` and relatives."""
-        if name == "cases":
-            return self.cases()
-        if name.rstrip("*") not in _MATRICES:
-            raise MathTextError(f"environment {name!r} is not known in an answer")
-        if name == "array" and self.peek()[1] == "{":
-            while not self.at_end() and self.next()[1] != "}":
-                continue
-        rows: list[list[Node]] = [[]]
-        while self.peek()[0] != "end" or self.at_end():
-            if self.at_end():
-                raise MathTextError(f"environment {name!r} is never closed")
-            value = self.peek()[1]
-            if value in ("&", "\\\\", "hline"):
-                self.position += 1
-                if value == "\\\\":
-                    rows.append([])
-                continue
-            rows[-1].append(self.sum())
-        self.position += 1
-        rows = [row for row in rows if row]
-        if not rows or len({len(row) for row in rows}) != 1:
-            raise MathTextError("a matrix has rows of unequal length")
-        node: Node = ("matrix", tuple(tuple(row) for row in rows))
-        return ("fn", "det", (node,)) if name.lower() == "vmatrix" else node
-
-    def cases(self) -> Node:
-        """A system of equations in a brace, as the list of its rows."""
-        rows = [self.comma_list()]
-        while self.peek()[1] in ("\\\\", "&"):
-            self.position += 1
-            if self.peek()[0] != "end":
-                rows.append(self.comma_list())
-        if self.next()[:2] != ("end", "cases"):
-            raise MathTextError("environment 'cases' is no list of statements")
-        return rows[0] if len(rows) == 1 else ("list", tuple(rows))
 
     def big_operator(self, name: str) -> Node:
         """`\\sum_{k=1}^{n} …`, `\\prod`, `\\int_a^b … dx`, `\\lim_{x \\to a} …`."""
@@ -151,3 +114,8 @@ def _is_any_real(head: Node) -> bool:
     if head[0] == "rel" and head[1] == ("in",):
         return bool(head[2][1] == ("const", "R"))
     return head[0] == "sym" or (head[0] == "seq" and all(item[0] == "sym" for item in head[3]))
+
+
+def _is_statement(node: Node) -> bool:
+    """Whether a bracket's item is an equation or inequality, or several: `(x=1 and y=2) or (x=2 and y=1)`."""
+    return node[0] == "rel" or (node[0] == "list" and all(_is_statement(item) for item in node[1]))

@@ -29,7 +29,9 @@ _FUNCTIONS: dict[str, Callable[..., Any]] = {
     "sin": sympy.sin, "cos": sympy.cos, "tan": sympy.tan, "cot": sympy.cot, "sec": sympy.sec, "csc": sympy.csc,
     "sinh": sympy.sinh, "cosh": sympy.cosh, "tanh": sympy.tanh, "coth": sympy.coth, "arcsin": sympy.asin,
     "arccos": sympy.acos, "arctan": sympy.atan, "arccot": sympy.acot, "arcsec": sympy.asec, "arccsc": sympy.acsc,
-    "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "artanh": sympy.atanh, "ln": sympy.log, "abs": sympy.Abs,
+    "arcsinh": sympy.asinh, "arccosh": sympy.acosh, "arctanh": sympy.atanh, "sech": sympy.sech,
+    "csch": sympy.csch, "arcsech": sympy.asech, "arccsch": sympy.acsch, "arccoth": sympy.acoth,
+    "ln": sympy.log, "abs": sympy.Abs,
     "exp": sympy.exp, "floor": sympy.floor, "ceil": sympy.ceiling, "gcd": sympy.gcd, "lcm": sympy.lcm,
     "max": sympy.Max, "min": sympy.Min, "mod": sympy.Mod, "bmod": sympy.Mod, "pmod": sympy.Mod,
 }  # fmt: skip
@@ -41,7 +43,7 @@ def build(node: Node) -> Any:
     if kind == "num":
         return sympy.Rational(node[1].numerator, node[1].denominator)
     if kind == "sym":
-        return sympy.Symbol(node[1])
+        return sympy.Symbol(node[1], real=True)
     if kind == "const" and node[1] in _CONSTANTS:
         return _CONSTANTS[node[1]]
     if kind == "add":
@@ -93,7 +95,7 @@ def _power(base: Any, exponent: Any) -> Any:
 
 
 def _matrix_power(base: Any, exponent: Any) -> Any:
-    if exponent == sympy.Symbol("T"):
+    if exponent == sympy.Symbol("T", real=True):
         return base.T
     if not exponent.is_Integer or abs(exponent) > _MAX_POLYNOMIAL_POWER:
         raise TooLarge("power of a matrix")
@@ -129,7 +131,7 @@ def _function(name: str, arguments: list[Any]) -> Any:
 def _big(node: Node) -> Any:
     """Sums, products, integrals and limits; sympy evaluates them later, inside the wall limit."""
     _, name, variable, low, high, body = node
-    symbol = sympy.Symbol(variable)
+    symbol = sympy.Symbol(variable, real=True)
     expression = build(body)
     if name == "lim":
         return sympy.limit(expression, symbol, build(low))

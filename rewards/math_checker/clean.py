@@ -7,10 +7,11 @@ the parser would misread, such as `0.\dot{3}`, `7^{\text{th}}`, `6.02 x 10^{23}`
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 
-from rewards.math_checker.lexer import MAX_CHARS, to_ascii
+from rewards.math_checker.lexer import MAX_CHARS, TooLargeError, to_ascii
+from rewards.math_checker.rewrites import REWRITES, SPELLINGS, rewritten
 
+_MAX_LAYERS = 20
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 _FRENCH = re.compile(r"(?:\\left)?([\[\]])([^\[\]()\\,]*,(?:[^\[\]()\\]|\\(?!right))*)(?:\\right)?([\[\]])")
 _QUOTED = re.compile(r"\\(?:text|mbox|textbf|mathbf|textrm)\s*\{([^{}]*[0-9][^{}]*)\}")
@@ -23,56 +24,22 @@ _LABEL = re.compile(
 _TEXT_MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' ,.\-]*")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
-_WORD_IN = r"\{?\s*\\(?:text|mathrm)\s*\{\s*([A-Za-z ]+?)\s*\}\s*\}?"
-_Rewrite = tuple[str, re.Pattern[str], str | Callable[[re.Match[str]], str]]
-# A sign that must be in the text, the pattern, and what it becomes.
-_REWRITES: tuple[_Rewrite, ...] = (
-    # k \in \mathbb{Z}, where k is an integer: what names the range of a letter is no part of the value
-    ("mathbb", re.compile(r"(?:[,;.]|\\[,; ]|\\q?quad|\\(?:text|mbox) ?\{[^{}]{0,20}\}| ){0,6}\( ?[a-z](?:_\w)? ?"
-                          r"\\in ?\\mathbb ?\{? ?[ZN] ?\}?(?:_\+|\^\+)? ?\)$"), ""),
-    ("integer", re.compile(r",? ?(?:\\text ?\{)?,? ?(?:(?:where|for|with|and) )?\}? ?\$?[a-z]\$? ?(?:\\text ?\{ ?)?is"
-                           r" (?:an|any) integer ?\}?$|,? ?(?:\\text ?\{)?,? ?for (?:any|all|some|every) "
-                           r"integers? ?\}? ?\$?[a-z]?\$?$"), ""),
-    (r"\dot", re.compile(r"\.([0-9]*)\\dot\s*\{?\s*([0-9])\s*\}?(?:([0-9]*)\\dot\s*\{?\s*([0-9])\s*\}?)?"),
-     lambda m: rf".{m[1]}\overline{{{m[2]}{m[3] or ''}{m[4] or ''}}}"),
-    (r"\frac", re.compile(rf"\\[dt]?frac\s*{_WORD_IN}\s*{_WORD_IN}(?!\s*[\^{{])"),
-     lambda m: rf"\text{{{m[1]}/{m[2]}}}"),
-    (r"\circ", re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\s*\}?$"),
-     lambda m: rf"\text{{degree {'Celsius' if m[1] == 'C' else 'Fahrenheit'}}}"),
-    ("mod", re.compile(r"\( ?mod ([0-9]+) ?\)"), r"\\pmod{\1}"),
-    ("negative", re.compile(r"^negative (?=[0-9\\$])"), "-"),
-    ("-", re.compile(r"^- ?(\\?\$)(?=[0-9])"), r"\1-"),
-    ("x", re.compile(r"(?<=[0-9]) ?[xX] ?(?=10(?:\^|\*\*))"), r"\\times "),
-    ("th", re.compile(r"^([0-9]+) ?(?:\^ ?\{?)? ?(?:\\(?:text|mathrm|textsuperscript) ?\{)? ?th ?\}?\}?$"), r"\1"),
-    ("st", re.compile(r"^([0-9]*1)st$"), r"\1"),
-    ("nd", re.compile(r"^([0-9]*2)nd$"), r"\1"),
-    ("rd", re.compile(r"^([0-9]*3)rd$"), r"\1"),
-    # P(X = 1) = 1/2: what an event's probability is called is no part of the value
-    ("P", re.compile(r"^(?:P|\\Pr|\\(?:text|mathrm|mathbb|operatorname) ?\{Pr?\}) ?(?:\\left)?\([^()]*[=<>|\\][^()]*"
-                     r"\) ?= ?(?=\S)"), ""),
-    ("sq", re.compile(r"(?<![A-Za-z\\])sq\.? ?(?=(?:[ckm]?m|in|ft|yd|mi)\b|unit|met|feet|inch)"), "square "),
-    (r"\overline", re.compile(r"(?<![0-9])\.(?=\\overline)"), "0."),
-    (r"\overline", re.compile(r"(\.[0-9]*)\\overline ?([0-9])"), r"\1\\overline{\2}"),
-    (r"\text", re.compile(r"^\\text ?\{([\u4e00-\u9fff]+)\}$"), r"\1"),
-    ("", re.compile(r"(?<=[0-9}%]) ?([\u4e00-\u9fff]{1,4})$"), r"\\text{\1}"),
-    ("", re.compile(r"^(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.? ?([0-9][0-9.,]*)$"), r"\2\\text{ \1}"),
-    ("", re.compile(r"^([0-9][0-9.,]*) ?(USD|EUR|GBP|INR|Rs|CNY|RMB|JPY)\.?$"), r"\1\\text{ \2}"),
-    ("<", re.compile(r"^<([^<>=,]*,[^<>=]*)>$"), r"\\langle \1\\rangle "),
-)  # fmt: skip
 
 
 def clean(answer: str) -> str:
-    """The answer without delimiters, emphasis, labels and trailing punctuation."""
-    text = _unwrapped(_single_backslashes(" ".join(to_ascii(answer[: MAX_CHARS * 2]).split())))
+    """The answer without delimiters, emphasis, labels and trailing punctuation. Raises `TooLargeError`."""
+    if len(answer) > MAX_CHARS * 2:
+        raise TooLargeError(f"answer has {len(answer)} characters, {MAX_CHARS} are allowed")
+    text = to_ascii(answer)
+    if len(text) > MAX_CHARS * 2:
+        raise TooLargeError(f"answer has {len(text)} characters, {MAX_CHARS} are allowed")
+    text = _unwrapped(_single_backslashes(" ".join(text.split())))
     if text.startswith("]") or text.endswith("[") or "\\left]" in text:
         text = _FRENCH.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
-    text = _LEADING_RELATION.sub("", text)
+    text = _LEADING_RELATION.sub("", rewritten(text, SPELLINGS))
     label = _LABEL.match(text)
     text = text[label.end() :].strip() if label and label.end() < len(text) else text
-    for sign, pattern, becomes in _REWRITES:
-        if sign in text:
-            text = pattern.sub(becomes, text)
-    return text
+    return rewritten(text, REWRITES)
 
 
 def plain_words(text: str) -> str:
@@ -95,7 +62,9 @@ def _single_backslashes(text: str) -> str:
 
 def _unwrapped(text: str) -> str:
     previous, bare = None, True
-    while text != previous:
+    for _ in range(_MAX_LAYERS):
+        if text == previous:
+            break
         previous = text
         text = _strip_punctuation(text)
         for left, right in _WRAPPERS:
@@ -119,8 +88,10 @@ def _unwrapped(text: str) -> str:
 
 def _strip_punctuation(text: str) -> str:
     text = text.strip().removesuffix("\\\\")
-    while text and text[-1] in ".,;" and not text.endswith(("...", "\\,", "\\;")):
-        text = text[:-1].rstrip()
+    kept = text.rstrip(".,; ")
+    dropped = text[len(kept) :]
+    if "..." not in dropped and not (dropped[:1] == "." and kept.endswith("\\right")):
+        text = kept + dropped[:1] if kept.endswith("\\") else kept
     for space in ("\\,", "\\;", "\\!", "\\ ", "\\"):
         text = text.removesuffix(space) if not text.endswith("\\" + space) else text
     return text.strip()

@@ -18,6 +18,7 @@ MAX_DEPTH = 40
 MINUS_ONE: Node = ("num", Fraction(-1), None)
 END: Token = ("end", "", False)
 _MAX_EXPONENT_DIGITS = 4
+_MAX_DIGITS = 20_000
 _APPLIED = frozenset("fgh")
 
 
@@ -31,6 +32,11 @@ class Cursor(ABC):
         self.bars = 0
         self.integrals = 0
         self.bound: set[str] = set()
+        self.digits = 0
+
+    @abstractmethod
+    def answer(self) -> Node:
+        """Read everything up to the end; an outer level of the parser defines it."""
 
     @abstractmethod
     def comma_list(self) -> Node:
@@ -68,6 +74,10 @@ class Cursor(ABC):
 
     def number(self, text: str) -> Node:
         """A numeral with a repeating part (`0.\\overline{3}`) or a base (`204_5`) if one is attached."""
+        mantissa, _, exponent = text.lower().partition("e")
+        self.digits += len(mantissa) + (abs(int(exponent)) if 0 < len(exponent) < 8 else 0)
+        if self.digits > _MAX_DIGITS:
+            raise TooLargeError(f"the numbers have more than {_MAX_DIGITS} digits together")
         if self.peek()[:2] == ("cmd", "bar") and text.count(".") <= 1 and self.peek(1)[1] == "{":
             return self.repeating(text)
         if self.peek()[:2] == ("op", ".") and self.peek(1)[:2] in (("cmd", "bar"), ("op", "(")) and text.isdigit():
@@ -107,12 +117,32 @@ class Cursor(ABC):
         while self.peek()[:2] == ("op", "'"):
             self.position += 1
             primes += "'"
-        if name in _APPLIED and self.peek()[:2] == ("op", "("):
+        if name in _APPLIED:
+            primes += self.inverse_or_order()
+        if self.peek()[:2] == ("op", "(") and (name in _APPLIED or self.defined_here()):
             self.position += 1
             arguments = self.comma_list()
             self.expect(")")
             return ("fn", "call " + name + primes, arguments[1] if arguments[0] == "list" else (arguments,))
         return ("sym", name + primes)
+
+    def inverse_or_order(self) -> str:
+        """Skips the `^{-1}` or `^{(4)}` of `f^{-1}(x)`, where brackets follow, and returns it for the name."""
+        for inside in (["-", "1"], ["(", "#", ")"]):
+            span = self.tokens[self.position : self.position + len(inside) + 4]
+            values = ["#" if token[0] == "num" and "#" in inside else token[1] for token in span]
+            if values == ["^", "{", *inside, "}", "("]:
+                self.position += len(inside) + 3
+                return "^" + "".join(token[1] for token in span[2:-2])
+        return ""
+
+    def defined_here(self) -> bool:
+        """Whether `P(x) =` comes next: letters or numbers in brackets, and what they are worth."""
+        ahead = self.position + 1
+        while ahead < len(self.tokens) and (self.tokens[ahead][0] in ("num", "sym") or self.tokens[ahead][1] == ","):
+            ahead += 1
+        end = [token[1] for token in self.tokens[ahead : ahead + 2]]
+        return ahead > self.position + 1 and end == [")", "="]
 
     def subscript(self) -> str:
         """The subscript after a letter, flattened into its name."""
@@ -145,9 +175,10 @@ def parse_number(text: str) -> Node:
 
 def _in_base(digits: str, base: Node) -> Node:
     """`204_5`; the base is a whole number from 2 to 36 and the digits must exist in it."""
-    if base[0] != "num" or base[1].denominator != 1 or not 2 <= base[1] <= 36 or not digits.isdigit():
+    whole, _, tail = digits.partition(".")
+    if base[0] != "num" or base[1].denominator != 1 or not 2 <= base[1] <= 36 or not (whole + tail).isdigit():
         raise MathTextError(f"{digits!r} has no such subscript")
     try:
-        return ("num", Fraction(int(digits, int(base[1]))), None)
+        return ("num", Fraction(int(whole + tail, int(base[1])), base[1].numerator ** len(tail)), None)
     except ValueError as error:
         raise MathTextError(f"{digits!r} is no number in base {base[1]}") from error

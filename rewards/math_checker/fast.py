@@ -11,7 +11,7 @@ from typing import Any
 from rewards.math_checker.algebra import equal, normal_form
 from rewards.math_checker.canonical import contains
 from rewards.math_checker.compare import Leaf, Options
-from rewards.math_checker.numeric import real_value, surely_different
+from rewards.math_checker.numeric import letters, real_value, surely_different
 from rewards.math_checker.poly import Budget, Poly, Ratio, Undecided, multiply, rational, subtract
 
 Node = tuple[Any, ...]
@@ -20,8 +20,8 @@ _DOUBLE_STEP = Fraction(2, 2**52)
 _EXPRESSIONS = frozenset({"num", "sym", "const", "add", "mul", "pow", "fn", "big"})
 
 
-def fast_leaf(options: Options) -> Leaf:
-    """The leaf comparison under these options."""
+def fast_leaf(options: Options, budget: Budget) -> Leaf:
+    """The leaf comparison under these options, paid from `budget`."""
 
     def leaf(answer: Node, gold: Node) -> bool:
         if answer == gold:
@@ -29,12 +29,14 @@ def fast_leaf(options: Options) -> Leaf:
         if answer[0] == "num" and gold[0] == "num":
             return same_number(answer, gold, options)
         if answer[0] == gold[0] == "rel":
-            return _same_equation(answer, gold)
+            return _same_equation(answer, gold, budget)
+        if answer[0] == "anti":
+            raise Undecided("antiderivatives")
         if answer[0] not in _EXPRESSIONS or gold[0] not in _EXPRESSIONS:
             if contains((answer, gold), ("matrix",)):
                 raise Undecided("matrix arithmetic")
             return False
-        return _same_expression(answer, gold, options)
+        return _same_expression(answer, gold, options, budget)
 
     return leaf
 
@@ -47,39 +49,45 @@ def same_number(answer: Node, gold: Node, options: Options) -> bool:
     if options.rel_tol:
         return bool(abs(x - y) <= Fraction(options.rel_tol) * max(abs(x), abs(y)))
     return any(
-        is_double(short, options) and not is_double(exact, options) and _rounds(short, exact[1])
+        _significant(short) > _significant(exact) and _is_double_of(short, exact[1], options)
         for short, exact in ((answer, gold), (gold, answer))
     )
 
 
-def _rounds(short: Node, exact: Fraction | float) -> bool:
-    """Whether a decimal is `exact` up to one unit in its last place and two in the last place of a double."""
+def _significant(node: Node) -> int:
+    """The number of significant digits of a decimal; 0 for what has none, is zero, or has hundreds."""
+    if node[0] != "num" or not node[2] or node[2] >= 400 or abs(node[1]) >= 10**400:
+        return 0
+    digits = int(abs(node[1]) * 10 ** node[2])
+    return len(str(digits)) if digits else 0
+
+
+def _is_double_of(short: Node, exact: Fraction | float, options: Options) -> bool:
+    """Whether a decimal is a printed double of `exact`.
+
+    With `float_digits` digits it is `exact` up to one unit in its last place and two steps of a double; with one digit
+    less it is what a program prints for that double, no more and no less.
+    """
+    digits = _significant(short)
+    if not options.float_digits or digits < options.float_digits - 1 or not 1e-300 < float(abs(short[1])) < 1e300:
+        return False
+    if digits < options.float_digits:
+        return Fraction(repr(float(exact))) == short[1]
     return bool(abs(short[1] - Fraction(exact)) <= Fraction(1, 10 ** short[2]) + abs(short[1]) * _DOUBLE_STEP)
 
 
-def is_double(node: Node, options: Options) -> bool:
-    """Whether a decimal has as many digits as a printed double: it then stands for a rounded value."""
-    if node[0] != "num" or not node[2] or not options.float_digits or node[1] == 0:
-        return False
-    digits = len(str(abs(node[1].numerator) * 10 ** node[2] // node[1].denominator)) if node[2] < 400 else 0
-    return digits >= options.float_digits
-
-
-def _same_expression(answer: Node, gold: Node, options: Options) -> bool:
+def _same_expression(answer: Node, gold: Node, options: Options, budget: Budget) -> bool:
     if _infinite(answer) or _infinite(gold):
         return False
     if options.rel_tol and (verdict := _within(answer, gold, options.rel_tol)) is not None:
         return verdict
     for short, exact in ((answer, gold), (gold, answer)):
-        if is_double(short, options) and not is_double(exact, options):
-            value = real_value(exact)
-            return value is not None and _rounds(short, value)
-    if surely_different(answer, gold):
+        if exact[0] != "num" and options.float_digits and _significant(short) >= options.float_digits - 1:
+            value = None if letters(exact) else real_value(exact)
+            return value is not None and _is_double_of(short, value, options)
+    if surely_different(answer, gold, budget):
         return False
-    try:
-        return equal(answer, gold)
-    except RecursionError as error:
-        raise Undecided("too deep") from error
+    return equal(answer, gold, budget)
 
 
 def _infinite(node: Node) -> bool:
@@ -91,11 +99,10 @@ def _within(answer: Node, gold: Node, rel_tol: float) -> bool | None:
     return None if x is None or y is None else abs(x - y) <= rel_tol * max(abs(x), abs(y))
 
 
-def _same_equation(answer: Node, gold: Node) -> bool:
+def _same_equation(answer: Node, gold: Node, budget: Budget) -> bool:
     """Relations with the same difference of sides up to a constant factor, positive where they are inequalities."""
     if len(answer[1]) != 1 or len(gold[1]) != 1:
-        return _same_chain(answer, gold)
-    budget = Budget()
+        return _same_chain(answer, gold, budget)
     left, right = _difference(answer, budget), _difference(gold, budget)
     flip = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
     operators = answer[1][0], gold[1][0]
@@ -108,7 +115,7 @@ def _same_equation(answer: Node, gold: Node) -> bool:
     return symmetric or (factor > 0) == (operators[0] == operators[1])
 
 
-def _same_chain(answer: Node, gold: Node) -> bool:
+def _same_chain(answer: Node, gold: Node, budget: Budget) -> bool:
     """`a < b < c` against itself, or read from the other end."""
     flip = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
     for operators, operands in (
@@ -116,7 +123,7 @@ def _same_chain(answer: Node, gold: Node) -> bool:
         (tuple(flip.get(op, op) for op in reversed(gold[1])), tuple(reversed(gold[2]))),
     ):
         if answer[1] == operators and len(answer[2]) == len(operands):
-            return all(a == b or equal(a, b) for a, b in zip(answer[2], operands, strict=True))
+            return all(a == b or equal(a, b, budget) for a, b in zip(answer[2], operands, strict=True))
     return False
 
 

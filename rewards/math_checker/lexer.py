@@ -40,7 +40,7 @@ class TooLargeError(MathTextError):
 _UNICODE_RE = re.compile("|".join(re.escape(k) for k in sorted(UNICODE, key=len, reverse=True)))
 _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ", "0123456789+-ni")
 _SUBSCRIPTS = str.maketrans("₀₁₂₃₄₅₆₇₈₉", "0123456789")
-_SMALL_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]+)[⁄/∕]([₀₁₂₃₄₅₆₇₈₉]+)")
+_SMALL_FRACTION = re.compile("([⁰¹²³⁴⁵⁶⁷⁸⁹]{1,12})[⁄/∕]([₀₁₂₃₄₅₆₇₈₉]{1,12})")
 _SUPERSCRIPT_RE = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿⁱ]+")
 _SUBSCRIPT_RE = re.compile("[₀₁₂₃₄₅₆₇₈₉]+")
 _JOINED_GROUP = re.compile(r"(?<=[0-9]) ?(?:\{ ?, ?\}|,\\!|\\!,|\\,|\\ |\\;|~)\s*(?=[0-9]{3}(?![0-9]))")
@@ -56,6 +56,7 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 _ESCAPED_OPS = {"{": "\\{", "}": "\\}", "%": "%", "$": "$", "\\": "\\\\", "|": "||", "&": "&", "#": "#", "_": "_"}
+_BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
 _BRACED = re.compile(r"\s*\{")
 _BARE_LETTER = re.compile(r"\s*([A-Z])")
 _ROMAN = frozenset({"mathrm", "mathbf", "mathit", "rm", "operatorname"})
@@ -87,18 +88,14 @@ def join_digit_groups(text: str, commas: bool) -> str:
 
 def matching_brace(text: str, start: int) -> int:
     """The index of the `}` that closes the `{` at `start`, or -1."""
-    depth, position = 0, start
-    while position < len(text):
-        char = text[position]
-        if char == "\\":
-            position += 1
-        elif char == "{":
+    depth = 0
+    for match in _BRACE.finditer(text, start):
+        if match.group() == "{":
             depth += 1
-        elif char == "}":
+        elif match.group() == "}":
             depth -= 1
             if not depth:
-                return position
-        position += 1
+                return match.start()
     return -1
 
 

@@ -1,180 +1,152 @@
 """Floating-point values of expression trees with error bounds: enough to prove two answers different, never equal.
 
 Method: running error analysis on complex doubles (Higham, Accuracy and Stability of Numerical Algorithms, ch. 3), at
-fixed generic points for the symbols. `Undecided` is raised where a bound is lost: overflow, a branch cut, a step of
-floor, or a function that is not here.
+points for the symbols. `Undecided` is raised where a bound is lost: overflow, a branch cut, a step of floor, or a
+function that is not in `rewards.math_checker.functions`; its subclass `NotRealError` where a real evaluation would
+leave the real numbers, on the way or at the end.
 """
 
 from __future__ import annotations
 
-import cmath
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Mapping
 from typing import Any
 
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.functions import EPS, NotRealError, Value, apply, multiply, power
+from rewards.math_checker.poly import Budget, Undecided
 
 Node = tuple[Any, ...]
-Value = tuple[complex, float]
+Places = Mapping[str, float]
 
-_EPS = 2.0**-50
 _MARGIN = 1e-9
+_MAX_STEPS = 60
 _CONSTANTS = {"pi": math.pi, "e": math.e, "i": 1j}
+_LOST = (OverflowError, ZeroDivisionError, ValueError, Undecided, RecursionError)
+IMAGINARY: Node = ("const", "i")
+# Where a function is first looked at: near one, far out, and on the other side of zero.
+_QUICK_PLACES = ((0.6, 1.3, 1), (3.0, 9.0, 1), (0.6, 7.0, -1), (0.05, 0.9, 1))
 
 
-def surely_different(a: Node, b: Node) -> bool:
-    """Whether the two expressions differ at a generic positive point by more than all rounding. Never wrongly true.
+def surely_different(a: Node, b: Node, budget: Budget) -> bool:
+    """Whether two expressions differ by more than all rounding at one of a few points. Never wrongly true.
 
-    Where one of two functions is not real at the point, they may still agree wherever both are.
+    Functions of letters are compared where both are real all the way, constants and what contains i as complex
+    numbers.
     """
+    names = letters(a) | letters(b)
+    cost = 3 * (size(a) + size(b))
+    if names and not (contains_node(a, IMAGINARY) or contains_node(b, IMAGINARY)):
+        for start, width, sign in _QUICK_PLACES:
+            budget.pay(cost)
+            if differ_at(a, b, {name: sign * (start + width * _spread(name)) for name in names}):
+                return True
+        return False
+    budget.pay(cost)
+    places = {name: 0.6 + 1.3 * _spread(name) for name in names}
     try:
-        (x, x_error), (y, y_error) = evaluate(a), evaluate(b)
-    except (OverflowError, ZeroDivisionError, ValueError, Undecided, RecursionError):
+        return _apart(evaluate(a, places), evaluate(b, places))
+    except _LOST:
         return False
-    if (x.imag != 0) != (y.imag != 0) and _has_odd_root((a, b)):
-        return False
-    gap = abs(x - y)
-    return math.isfinite(gap) and gap > 4 * (x_error + y_error) + _MARGIN * max(abs(x), abs(y))
 
 
-def _has_odd_root(tree: object) -> bool:
-    return isinstance(tree, tuple) and (tree[:2] == ("fn", "oddroot") or any(_has_odd_root(child) for child in tree))
+def differ_at(a: Node, b: Node, places: Places) -> bool | None:
+    """Whether two real functions differ at a point; None where one of them is not real or not known there."""
+    try:
+        x, y = evaluate(a, places, real=True), evaluate(b, places, real=True)
+    except _LOST:
+        return None
+    if not (math.isfinite(x[1]) and math.isfinite(y[1])) or max(x[1], y[1]) > 1e-3 * (1 + abs(x[0]) + abs(y[0])):
+        return None
+    return _apart(x, y)
 
 
-def real_value(node: Node) -> float | None:
+def _apart(x: Value, y: Value) -> bool:
+    gap = abs(x[0] - y[0])
+    return math.isfinite(gap) and gap > 4 * (x[1] + y[1]) + _MARGIN * max(abs(x[0]), abs(y[0]))
+
+
+def _spread(name: str) -> float:
+    """A generic number in [0, 1) for a letter, the same in every process."""
+    return (zlib.crc32(name.encode()) % 99_991) / 99_991
+
+
+def real_value(node: Node, places: Places | None = None) -> float | None:
     """The value as a float if it is a real number with a small error bound, else None."""
     try:
-        value, error = evaluate(node)
-    except (OverflowError, ZeroDivisionError, ValueError, Undecided):
+        value, error = evaluate(node, places or {})
+    except (*_LOST, KeyError):
         return None
     if not math.isfinite(error) or abs(value.imag) > error or error > _MARGIN * max(1.0, abs(value)):
         return None
     return value.real
 
 
-def evaluate(node: Node, places: dict[str, float] | None = None) -> Value:
-    """The value of a tree and a bound of its absolute error."""
+def letters(tree: Any) -> frozenset[str]:
+    """The names of the free symbols of a tree."""
+    if not isinstance(tree, tuple) or not tree:
+        return frozenset()
+    if tree[0] == "sym":
+        return frozenset((tree[1],))
+    found: frozenset[str] = frozenset().union(*map(letters, tree))
+    return found - {tree[2]} if tree[0] == "big" else found
+
+
+def size(tree: Any) -> int:
+    """How many nodes a tree has."""
+    return 1 + sum(map(size, tree)) if isinstance(tree, tuple) else 0
+
+
+def contains_node(tree: Any, node: Node) -> bool:
+    """Whether `node` is somewhere in the tree."""
+    return isinstance(tree, tuple) and (tree == node or any(contains_node(child, node) for child in tree))
+
+
+def evaluate(node: Node, places: Places, real: bool = False) -> Value:
+    """The value of a tree and a bound of its absolute error; `real` refuses to leave the real numbers on the way."""
     kind = node[0]
     if kind == "num":
         value = float(node[1])
-        return complex(value), abs(value) * _EPS
+        return complex(value), abs(value) * EPS
     if kind == "sym":
-        return complex(places[node[1]] if places else _point(node[1])), 0.0
+        return complex(places[node[1]]), 0.0
     if kind == "const" and node[1] in _CONSTANTS:
-        return complex(_CONSTANTS[node[1]]), _EPS
+        return complex(_CONSTANTS[node[1]]), EPS
     if kind == "add":
-        parts = [evaluate(item, places) for item in node[1]]
-        size = sum(abs(value) for value, _ in parts)
-        return sum(value for value, _ in parts), sum(error for _, error in parts) + size * _EPS * len(parts)
+        parts = [evaluate(item, places, real) for item in node[1]]
+        total = sum(abs(value) for value, _ in parts)
+        return sum(value for value, _ in parts), sum(error for _, error in parts) + total * EPS * len(parts)
     if kind == "mul":
         result: Value = (1 + 0j, 0.0)
         for item in node[1]:
-            result = _multiply(result, evaluate(item, places))
+            result = multiply(result, evaluate(item, places, real))
         return result
     if kind == "pow":
-        return _power(evaluate(node[1], places), evaluate(node[2], places))
+        return power(evaluate(node[1], places, real), _exponent(node[2], places, real), real)
     if kind == "fn":
-        return _apply(node[1], [evaluate(argument, places) for argument in node[2]])
+        return apply(node[1], [evaluate(argument, places, real) for argument in node[2]], real)
+    if kind == "big" and node[1] in ("sum", "prod") and node[3] and node[4]:
+        return _repeated(node, places, real)
     raise Undecided(kind)
 
 
-def _point(name: str) -> float:
-    """A generic place in (0.6, 1.9) for a symbol, the same in every process."""
-    return 0.6 + 1.3 * (zlib.crc32(name.encode()) % 99_991) / 99_991
+def _exponent(node: Node, places: Places, real: bool) -> Value:
+    value, error = evaluate(node, places, real)
+    whole = node[0] == "num" and node[1].denominator == 1
+    return value, 0.0 if whole and abs(value) < 2**50 else error
 
 
-def _multiply(a: Value, b: Value) -> Value:
-    value = a[0] * b[0]
-    return value, abs(a[0]) * b[1] + abs(b[0]) * a[1] + a[1] * b[1] + 3 * abs(value) * _EPS
-
-
-def _relative(value: Value) -> float:
-    if abs(value[0]) <= 4 * value[1]:
-        raise Undecided("may be zero")
-    return value[1] / abs(value[0])
-
-
-def _power(base: Value, exponent: Value) -> Value:
-    if base[0] == 0 and base[1] == 0:
-        if exponent[0].real > 4 * exponent[1]:
-            return 0j, 0.0
-        raise Undecided("power of zero")
-    relative = _relative(base)
-    whole = exponent[0].imag == 0 and exponent[0].real == round(exponent[0].real)
-    if not whole and base[0].real < 0 and abs(base[0].imag) <= 4 * base[1] and base[0].imag != 0:
-        raise Undecided("branch cut")
-    value = _from_above(base[0]) ** exponent[0]
-    slack = abs(exponent[0]) * relative + (abs(cmath.log(base[0])) + 1) * (exponent[1] + abs(exponent[0]) * _EPS)
-    if slack > 1e-3:
-        raise Undecided("bound lost")
-    return value, abs(value) * (2 * slack + 8 * _EPS)
-
-
-def _log(x: complex) -> complex:
-    return cmath.log(_from_above(x))
-
-
-def _from_above(x: complex) -> complex:
-    """A real number with the imaginary part +0.0: on the branch cut, -0.0 would choose the other side."""
-    return complex(x.real, 0.0) if x.imag == 0 else x
-
-
-_SMOOTH: dict[str, tuple[Callable[[complex], complex], Callable[[complex], complex]]] = {
-    "sin": (cmath.sin, cmath.cos),
-    "cos": (cmath.cos, cmath.sin),
-    "tan": (cmath.tan, lambda x: 1 / cmath.cos(x) ** 2),
-    "exp": (cmath.exp, cmath.exp),
-    "sinh": (cmath.sinh, cmath.cosh),
-    "cosh": (cmath.cosh, cmath.sinh),
-    "tanh": (cmath.tanh, lambda x: 1 / cmath.cosh(x) ** 2),
-    "arctan": (cmath.atan, lambda x: 1 / (1 + x * x)),
-    "degree": (lambda x: x * math.pi / 180, lambda x: math.pi / 180),
-    "percent": (lambda x: x / 100, lambda x: 0.01),
-}
-_RECIPROCALS = {"sec": "cos", "csc": "sin", "cot": "tan"}
-
-
-def _apply(name: str, arguments: list[Value]) -> Value:
-    if name in _RECIPROCALS:
-        return _power(_apply(_RECIPROCALS[name], arguments), (-1 + 0j, 0.0))
-    x, error = arguments[0]
-    if name in _SMOOTH and len(arguments) == 1:
-        function, slope = _SMOOTH[name]
-        if error > 1e-4 or abs(x) > 1e6:
-            raise Undecided("bound lost")
-        value = function(x)
-        return value, 2 * abs(slope(x)) * error + error * error + 16 * _EPS * (abs(value) + abs(slope(x) * x))
-    if name in ("ln", "log", "lg"):
-        return _logarithm(name, arguments)
-    if name == "abs":
-        return complex(abs(x)), error + abs(x) * _EPS
-    if name == "oddroot":
-        negative = x.imag == 0 and x.real < 0
-        root = _power((-x if negative else x, error), _power(arguments[1], (-1 + 0j, 0.0)))
-        return (-root[0] if negative else root[0]), root[1]
-    if name in ("factorial", "binom"):
-        return _counting(name, arguments)
-    raise Undecided(name)
-
-
-def _logarithm(name: str, arguments: list[Value]) -> Value:
-    x, error = arguments[0]
-    relative = _relative((x, error))
-    if x.real < 0 and abs(x.imag) <= 4 * error and x.imag != 0:
-        raise Undecided("branch cut")
-    value: Value = (_log(x), 2 * relative + 8 * _EPS * (1 + abs(_log(x))))
-    if len(arguments) == 1 and name != "lg":
-        return value
-    base = arguments[1] if len(arguments) > 1 else (10 + 0j, 0.0)
-    return _multiply(value, _power(_logarithm("ln", [base]), (-1 + 0j, 0.0)))
-
-
-def _counting(name: str, arguments: list[Value]) -> Value:
-    numbers = [round(value.real) for value, _ in arguments]
-    if any(value != number or number < 0 for (value, _), number in zip(arguments, numbers, strict=True)):
-        raise Undecided("not whole")
-    if numbers[0] > 150:
-        raise Undecided("too large")
-    result = float(math.factorial(numbers[0]) if name == "factorial" else math.comb(*numbers))
-    return complex(result), result * _EPS * 4
+def _repeated(node: Node, places: Places, real: bool) -> Value:
+    """A sum or product over a few whole numbers."""
+    low, high = evaluate(node[3], places, real)[0], evaluate(node[4], places, real)[0]
+    start, end = round(low.real), round(high.real)
+    if low != start or high != end or not start <= end < start + _MAX_STEPS:
+        raise NotRealError("no whole number of terms")
+    result: Value = (0j, 0.0) if node[1] == "sum" else (1 + 0j, 0.0)
+    for index in range(start, end + 1):
+        x, error = evaluate(node[5], {**places, node[2]: float(index)}, real)
+        if node[1] == "sum":
+            result = result[0] + x, result[1] + error + abs(result[0] + x) * EPS
+        else:
+            result = multiply(result, (x, error))
+    return result

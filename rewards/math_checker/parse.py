@@ -5,9 +5,9 @@ Nodes: `("num", Fraction, decimals | None)`, `("sym", name)`, `("const", "pi" | 
 `("big", "sum" | "prod" | "int" | "lim", variable, low, high, body)`, `("seq", open, close, items)`, `("list", items)`,
 `("list", items, "and")` where that word joins them, `("rel", operators, operands)`, `("setop", name, a, b)`,
 `("setof", element, condition)`,
-`("matrix", rows)`, `("unit", value, unit text)`.
+`("matrix", rows)`, `("unit", value, unit text)`, `("cases", ((value, condition), …))`.
 The parser builds; it never computes, so no text makes it slow. Bounds: nesting, digits and tokens. Left out: logic,
-geometry statements, piecewise functions: those raise `MathTextError` and are then compared as text by the caller.
+geometry statements: those raise `MathTextError` and are then compared as text by the caller.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Any
 
 from rewards.math_checker.atoms import AtomParser
 from rewards.math_checker.lexer import MathTextError, TooLargeError, join_digit_groups, to_ascii, tokenize
-from rewards.math_checker.units import known
+from rewards.math_checker.tables import MULTIPLIERS
+from rewards.math_checker.units import is_unit, known
 
 Node = tuple[Any, ...]
 
@@ -27,8 +28,8 @@ RELATIONS = {
     "sim": "~", "propto": "propto", "parallel": "parallel", "perp": "perp", "cong": "cong",
 }  # fmt: skip
 _SET_OPERATORS = {"cup": "cup", "cap": "cap", "setminus": "minus"}
-_MULTIPLIERS = {"dozen": 12, "hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9}
 _MAX_ITEMS = 400
+_MAX_SETS = 60
 
 
 class Parser(AtomParser):
@@ -82,9 +83,11 @@ class Parser(AtomParser):
         """A set expression with the unit that may stand before (`$`) or after it."""
         currency = self.currency_prefix()
         node = self.set_expression()
-        while self.peek()[0] in ("word", "text") and self.peek()[1].lower() in _MULTIPLIERS:
-            node = ("mul", (node, ("num", Fraction(_MULTIPLIERS[self.next()[1].lower()]), None)))
+        while self.peek()[0] in ("word", "text") and self.peek()[1].lower() in MULTIPLIERS:
+            node = ("mul", (node, ("num", Fraction(MULTIPLIERS[self.next()[1].lower()]), None)))
         unit = self.unit_suffix()
+        if unit and not is_unit(unit):
+            raise MathTextError(f"{unit[:40]!r} is no unit")
         if unit and node[0] in ("sym", "const") and not known(unit):
             raise MathTextError(f"{unit[:40]!r} is no unit of a variable")
         if currency or unit:
@@ -106,18 +109,26 @@ class Parser(AtomParser):
             wordy = kind in ("word", "text") and not _connective(value)
             if not parts and (kind, value) == ("op", "$"):
                 wordy, value = True, "dollar"
-            linked = bool(parts) and ((kind == "op" and value in "/^-.{}()*") or kind in ("sym", "num"))
-            if linked and value in ")}" and sum(p in "({" for p in parts) <= sum(p in ")}" for p in parts):
-                break
-            if not (wordy or linked):
+            if not (wordy or (parts and self.links_units(kind, value, parts))):
                 break
             parts.append(value)
             self.position += 1
         return " ".join(parts)
 
+    def links_units(self, kind: str, value: str, parts: list[str]) -> bool:
+        """Whether a token goes on with a unit: `/`, `^2`, `m` after another unit; a number only as an exponent."""
+        if kind == "num":
+            return parts[-1] in ("^", "{") or (parts[-1] == "-" and "^" in parts[-3:])
+        if value in (")", "}"):
+            return sum(p in "({" for p in parts) > sum(p in ")}" for p in parts)
+        return (kind == "op" and value in "/^-.{(*") or (kind == "sym" and known(value))
+
     def set_expression(self) -> Node:
-        node = self.sum()
+        node, count = self.sum(), 0
         while not self.at_end() and self.peek()[0] == "cmd" and self.peek()[1] in _SET_OPERATORS:
+            count += 1
+            if count > _MAX_SETS:
+                raise TooLargeError(f"more than {_MAX_SETS} sets are joined")
             operator = _SET_OPERATORS[self.next()[1]]
             node = ("setop", operator, node, self.sum())
         return node

@@ -14,9 +14,12 @@ Poly = dict[Monomial, Fraction]
 Ratio = tuple[Poly, Poly]
 
 MAX_BITS = 40_000
+CALLER_UNITS = 40_000
+WORKER_UNITS = 400_000
 ONE: Monomial = ()
 UNIT: Poly = {ONE: Fraction(1)}
 _MAX_TERMS = 120
+_MAX_EXPONENT_BITS = 512
 _PRIME_LIMIT = 2_000
 
 
@@ -25,29 +28,50 @@ class Undecided(Exception):  # noqa: N818 (an outcome, not an error)
 
 
 class Budget:
-    """What one comparison may spend here: about 10 ms of work on an ordinary core."""
+    """What the comparisons of one verdict may spend together; a unit is about a microsecond on an ordinary core.
 
-    def __init__(self, units: int = 30_000) -> None:
+    It also names the opaque atoms: the same function of the same normal forms has the same short name.
+    """
+
+    def __init__(self, units: int = CALLER_UNITS) -> None:
         self.units = units
+        self.names: dict[object, str] = {}
 
     def pay(self, units: int) -> None:
+        """Takes `units`; raises `Undecided` when they are spent."""
         self.units -= units
         if self.units < 0:
             raise Undecided("budget spent")
+
+    def atom(self, kind: str, key: object) -> str:
+        """The name of the opaque atom `kind` of `key`."""
+        return self.names.setdefault((kind, key), f"opaque {kind} {len(self.names)}")
+
+
+def frozen(value: Ratio, budget: Budget) -> object:
+    """A normal form as a key that can be hashed."""
+    budget.pay(4 * sum(1 + len(monomial) for poly in value for monomial in poly))
+    return tuple(tuple(sorted(poly.items())) for poly in value)
 
 
 def _bits(value: Fraction) -> int:
     return value.numerator.bit_length() + value.denominator.bit_length()
 
 
+def _cost(bits: int) -> int:
+    """Of one operation on rationals of so many bits: a greatest common divisor is quadratic in them."""
+    return 3 + bits // 200 + bits * bits // 500_000
+
+
 def sum_of(a: Poly, b: Poly, budget: Budget) -> Poly:
+    budget.pay(1 + (len(a) + len(b)) // 4)
     result = dict(a)
     for monomial, coefficient in b.items():
         known = result.get(monomial)
         if known is None:
             result[monomial] = coefficient
             continue
-        budget.pay(1 + (_bits(known) + _bits(coefficient)) // 200)
+        budget.pay(_cost(_bits(known) + _bits(coefficient)))
         total = known + coefficient
         if total:
             result[monomial] = total
@@ -69,7 +93,7 @@ def times(a: Poly, b: Poly, budget: Budget) -> Poly:
     for left, x in a.items():
         for right, y in b.items():
             bits = _bits(x) + _bits(y)
-            budget.pay(2 + bits // 200)
+            budget.pay(_cost(bits) + 4 * (len(left) + len(right)))
             if bits > MAX_BITS * 2:
                 raise Undecided("number too large")
             monomial, factor = join(left, right) if left and right else (left or right, 1)
@@ -108,14 +132,21 @@ def tidy(top: Poly, bottom: Poly, budget: Budget) -> Ratio:
     return times(top, {inverse: Fraction(factor) / coefficient}, budget), UNIT
 
 
+def small_exponent(exponent: Fraction) -> Fraction:
+    """The exponent; `Undecided` where its own digits would make the arithmetic of monomials slow."""
+    if _bits(exponent) > _MAX_EXPONENT_BITS:
+        raise Undecided("exponent has too many digits")
+    return exponent
+
+
 def term_power(monomial: Monomial, coefficient: Fraction, exponent: int, budget: Budget) -> Ratio:
     bits = 0 if abs(coefficient) == 1 else _bits(coefficient) * exponent
     roots = [(int(a[1:]), e) for a, e in monomial if a[0] == "p" and a[1].isdigit()]
     bits += sum(math.ceil(abs(e) * exponent) * prime.bit_length() for prime, e in roots)
     if bits > MAX_BITS:
         raise Undecided("power too large")
-    budget.pay(1 + bits // 100)
-    raised, factor = join(tuple((atom, power * exponent) for atom, power in monomial), ())
+    budget.pay(1 + bits // 20 + 4 * len(monomial) + sum(_cost(_bits(power)) for _, power in monomial))
+    raised, factor = join(tuple((atom, small_exponent(power * exponent)) for atom, power in monomial), ())
     return {raised: coefficient**exponent * factor}, UNIT
 
 
@@ -151,6 +182,7 @@ def monomial_root(monomial: Monomial, coefficient: Fraction, exponent: Fraction,
     primes = factor_rational(abs(coefficient), budget)
     if primes is None or abs(exponent) * max((abs(e) for e in primes.values()), default=0) > 500:
         return None
+    small_exponent(exponent)
     atoms = {f"p{prime}": power * exponent for prime, power in primes.items()}
     if imaginary:
         atoms["i"] = Fraction(exponent.numerator % 4)

@@ -8,13 +8,16 @@ text; the rest raises `MathTextError`.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from typing import Any
 
 from rewards.math_checker.clean import clean, plain_words, without_markup
 from rewards.math_checker.lexer import COMMA_GROUP, MAX_CHARS, MathTextError, TooLargeError
+from rewards.math_checker.meanings import meanings
 from rewards.math_checker.parse import parse
 from rewards.math_checker.relations import has_symbol
-from rewards.math_checker.special import special_readings
+from rewards.math_checker.special import counting_signs, special_readings
+from rewards.math_checker.tables import NO_UNIT
 
 Node = tuple[Any, ...]
 
@@ -26,6 +29,13 @@ _CHOICE = re.compile(
 _JOINED = re.compile(r"(?:\\text\s*\{\s*)?(?:and\b|or\b|&)")
 _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
+_CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,6})\s*\}?")
+_EXTREMES = frozenset({"max", "min", "maximum", "minimum", "mean", "base"})
+_CAPITAL_WORDS = frozenset({"DNE", "YES", "NO", "TRUE", "FALSE", "NONE", "EMPTY", "ODD", "EVEN"})
+_LABELLED = re.compile(
+    r"(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z ]{2,30}?)\s*(?:\bis\b|[:=])?\s*\}?\s*[:=]?\s*(-?[0-9\\.][^,;]*)"
+)
+_ALONE = ("clock", "letters")
 _PLAIN_TEXT = re.compile(r"[\w\s.,;:'\"()&/!?$%+*=^{}-]*")
 _SOFT_UNIT = re.compile(
     r"(.*(?:[0-9}]|\\pi))(\s*)((?:m|g|s|h|L|J|N|W|V|km|cm|kg|ft|mi)(?:\s*/\s*(?:s|h|m|L|min|hr))?(?:\^\{?[23]\}?)?)"
@@ -94,16 +104,20 @@ def _read(answer: str) -> list[Node]:
             continue
         if tree not in trees:
             trees.append(tree)
+    capitals = _CAPITALS.fullmatch(text)
+    if capitals and capitals.group(1) not in _CAPITAL_WORDS:
+        trees.insert(0, ("letters", capitals.group(1)))
     trees.extend(special_readings(text))
+    trees.extend(_labelled(text))
     trees.extend(_soft_unit(text, trees))
     return trees or [_as_text(text)]
 
 
 def pairings(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
-    """The pairs of readings to compare. Two texts that can both be times of day are compared as such only."""
-    clocks = any(node[0] == "clock" for node in answers) and any(node[0] == "clock" for node in golds)
-    pairs = [(a, g) for a in answers for g in golds if {a[0], g[0]} == {"clock"} or not clocks]
-    return [(_harden(a), _harden(g)) for a, g in pairs if clocks or _fit(a, g)]
+    """The pairs of trees to compare. Two texts that can both be times of day, or runs of capitals, are only that."""
+    only = next((kind for kind in _ALONE if all(any(n[0] == kind for n in nodes) for nodes in (answers, golds))), "")
+    pairs = [(a, g) for a in answers for g in golds if not only or a[0] == g[0] == only]
+    return [pair for a, g in pairs if only or _fit(a, g) for pair in meanings(_harden(a), _harden(g))]
 
 
 def _fit(answer: Node, gold: Node) -> bool:
@@ -111,6 +125,8 @@ def _fit(answer: Node, gold: Node) -> bool:
     has one, and in an answer such as `5 m` also where the gold answer is a bare number."""
     if "clock" in (answer[0], gold[0]):
         return False
+    if "in base" in (answer[0], gold[0]):
+        return gold[0] == "in base" and answer[0] == "num"
     if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
         return "/" in gold[2] and _is_constant(answer)
     return answer[0] != "soft" or gold[0] in ("unit", "soft") or (answer[3] and _is_constant(gold))
@@ -121,6 +137,8 @@ def _is_constant(node: Node) -> bool:
 
 
 def _harden(node: Node) -> Node:
+    if node[0] == "in base":
+        return ("num", Fraction(node[1]), None)
     return ("unit", *node[1:3]) if node[0] == "soft" else node
 
 
@@ -152,10 +170,26 @@ def _choice(text: str) -> Node | None:
 
 def _variants(text: str) -> list[tuple[str, bool]]:
     """The texts to parse, each with whether `1,000` is one number; the second is the less natural one."""
+    counted = counting_signs(text)
+    if counted != text:
+        return [(text, True), (counted, True)]
     if not COMMA_GROUP.search(text):
         return [(text, True)]
     in_brackets = any(bracket in text for bracket in ("(", "[", "\\{")) and not re.search(r",\s", text)
     return [(text, not in_brackets), (text, in_brackets)]
+
+
+def _labelled(text: str) -> list[Node]:
+    """`\\text{max }1, \\text{ min }3`: values with words for names."""
+    parts = [_LABELLED.fullmatch(part.strip()) for part in re.split(r"[,;]", text)] if len(text) < 200 else []
+    words = {word for m in parts if m for word in m[1].lower().split()}
+    if len(parts) < 2 or not all(parts) or words & (NO_UNIT - _EXTREMES):
+        return []
+    try:
+        pairs = tuple((("sym", f"word {m[1].lower()}"), parse(m[2], True)) for m in parts if m)
+    except MathTextError:
+        return []
+    return [("list", tuple(("rel", ("=",), pair) for pair in pairs))]
 
 
 def _soft_unit(text: str, trees: list[Node]) -> list[Node]:

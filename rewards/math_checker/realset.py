@@ -11,7 +11,7 @@ from fractions import Fraction
 from typing import Any
 
 from rewards.math_checker.numeric import real_value
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.poly import Budget, Undecided
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]
@@ -37,30 +37,32 @@ def is_region_like(node: Node) -> bool:
     return is_region(node) or node[0] == "seq"
 
 
-def same_region(a: Node, b: Node, leaf: Leaf) -> bool:
+def same_region(a: Node, b: Node, leaf: Leaf, budget: Budget) -> bool:
     """Whether two nodes are the same subset of the line; False if either is none, or is in several variables."""
     left, right = _region(a), _region(b)
     if left is None or right is None:
         return bool(left is right and a[0] == b[0] == "rel" and leaf(a, b))
     if left.variable and right.variable and left.variable != right.variable:
         return False
-    line = _Line(leaf, [*left.ends, *right.ends])
+    count = len(left.ends) + len(right.ends)
+    budget.pay(20 * count + 2 * count * count)
+    line = Line(leaf, [*left.ends, *right.ends])
     cells = range(2 * len(line.ends) + 1)
     return all(left.has(cell, line) == right.has(cell, line) for cell in cells)
 
 
-class _NotARegionError(Exception):
-    pass
+class NotARegionError(Exception):
+    """The node is no subset of the real line."""
 
 
-def _region(node: Node) -> _Region | None:
+def _region(node: Node) -> Region | None:
     try:
-        return _Region.of(node)
-    except _NotARegionError:
+        return Region.of(node)
+    except NotARegionError:
         return None
 
 
-class _Line:
+class Line:
     """Distinct end points in order: end `k` is cell `2k + 1`, the gaps are the even cells."""
 
     def __init__(self, leaf: Leaf, ends: list[Node]) -> None:
@@ -94,66 +96,66 @@ def _value(node: Node) -> float:
     return value
 
 
-class _Region:
+class Region:
     """A set as a test on cells, with the finite end points it needs and the variable it was written in."""
 
-    def __init__(self, has: Callable[[int, _Line], bool], ends: list[Node], variable: str = "") -> None:
+    def __init__(self, has: Callable[[int, Line], bool], ends: list[Node], variable: str = "") -> None:
         self.has = has
         self.ends = ends
         self.variable = variable
 
     @staticmethod
-    def of(node: Node) -> _Region:
+    def of(node: Node) -> Region:
         kind = node[0]
         if kind == "const" and node[1] in ("R", "empty"):
             whole = node[1] == "R"
-            return _Region(lambda cell, line: whole, [])
+            return Region(lambda cell, line: whole, [])
         if kind == "seq":
             return _points(node[3]) if node[1] == "{" else _interval(node)
         if kind == "setop":
-            left, right = _Region.of(node[2]), _Region.of(node[3])
+            left, right = Region.of(node[2]), Region.of(node[3])
             return _combine(node[1], left, right)
         if kind == "rel":
             return _relation(node)
         if kind == "list" and any(item[0] == "rel" for item in node[1]):
-            parts = [_Region.of(item) for item in node[1]]
+            parts = [Region.of(item) for item in node[1]]
             name = "cap" if len(node) > 2 and node[2] == "and" else "cup"
             result = parts[0]
             for part in parts[1:]:
                 if part.variable != result.variable:
-                    raise _NotARegionError
+                    raise NotARegionError
                 result = _combine(name, result, part)
             return result
-        raise _NotARegionError
+        raise NotARegionError
 
 
-def _combine(name: str, left: _Region, right: _Region) -> _Region:
-    def has(cell: int, line: _Line) -> bool:
+def _combine(name: str, left: Region, right: Region) -> Region:
+    def has(cell: int, line: Line) -> bool:
         if name == "cup":
             return left.has(cell, line) or right.has(cell, line)
         inside = right.has(cell, line)
         return left.has(cell, line) and (inside if name == "cap" else not inside)
 
-    return _Region(has, left.ends + right.ends, left.variable or right.variable)
+    return Region(has, left.ends + right.ends, left.variable or right.variable)
 
 
-def _points(items: tuple[Node, ...]) -> _Region:
-    return _Region(lambda cell, line: any(line.cell(item) == cell for item in items), list(items))
+def _points(items: tuple[Node, ...]) -> Region:
+    return Region(lambda cell, line: any(line.cell(item) == cell for item in items), list(items))
 
 
-def _interval(node: Node) -> _Region:
+def _interval(node: Node) -> Region:
     if len(node[3]) != 2:
-        raise _NotARegionError
+        raise NotARegionError
     low, high = node[3]
     return _between(low, node[1] == "[", high, node[2] == "]")
 
 
-def _between(low: Node, low_closed: bool, high: Node, high_closed: bool) -> _Region:
-    def has(cell: int, line: _Line) -> bool:
+def _between(low: Node, low_closed: bool, high: Node, high_closed: bool) -> Region:
+    def has(cell: int, line: Line) -> bool:
         start, end = line.cell(low), line.cell(high)
         return (start < cell or (low_closed and start == cell)) and (cell < end or (high_closed and cell == end))
 
-    return _Region(has, [end for end in (low, high) if not _infinite(end)])
+    return Region(has, [end for end in (low, high) if not _infinite(end)])
 
 
 _MINUS_ONE: Node = ("num", Fraction(-1), None)
@@ -161,34 +163,34 @@ _INFINITY: Node = ("const", "inf")
 _MINUS_INFINITY: Node = ("mul", (("num", Fraction(-1), None), _INFINITY))
 
 
-def _relation(node: Node) -> _Region:
+def _relation(node: Node) -> Region:
     """`x in S`, `x < 3`, `1 <= x < 3`, `3 - 2x > 0`; the variable must be the same throughout."""
     if node[1] == ("in",):
-        members = _Region.of(node[2][1])
+        members = Region.of(node[2][1])
         members.variable = repr(node[2][0][1:]) if node[2][0][0] == "sym" else ""
         return members
-    region: _Region | None = None
+    region: Region | None = None
     for operator, left, right in zip(node[1], node[2][:-1], node[2][1:], strict=True):
         part = _half_line(operator, left, right)
         if region is not None and part.variable != region.variable:
-            raise _NotARegionError
+            raise NotARegionError
         region = part if region is None else _combine("cap", region, part)
     if region is None:
-        raise _NotARegionError
+        raise NotARegionError
     return region
 
 
-def _half_line(operator: str, left: Node, right: Node) -> _Region:
+def _half_line(operator: str, left: Node, right: Node) -> Region:
     if operator not in _FLIP:
-        raise _NotARegionError
+        raise NotARegionError
     if _has_symbol(left) and not _has_symbol(right):
         return _bounded(operator, left, right)
     if _has_symbol(right) and not _has_symbol(left):
         return _bounded(_FLIP[operator], right, left)
-    raise _NotARegionError
+    raise NotARegionError
 
 
-def _bounded(operator: str, left: Node, end: Node) -> _Region:
+def _bounded(operator: str, left: Node, end: Node) -> Region:
     """`x < 3`, `-x < 3`, `|x| < 3` and `f(x) < 3`; any other left side is still to be solved."""
     if left[0] == "sym" or (left[0] == "fn" and left[1].startswith("call ")):
         return _ray(operator, repr(left[1:]), end)
@@ -200,7 +202,7 @@ def _bounded(operator: str, left: Node, end: Node) -> _Region:
             return _combine("cap", _ray(operator, variable, end), _ray(_FLIP[operator], variable, _negated(end)))
         if operator in (">", ">="):
             return _combine("cup", _ray(operator, variable, end), _ray(_FLIP[operator], variable, _negated(end)))
-    raise _NotARegionError
+    raise NotARegionError
 
 
 def _negated(end: Node) -> Node:
@@ -209,7 +211,7 @@ def _negated(end: Node) -> Node:
     return end[1][1] if end[0] == "mul" and end[1][0] == _MINUS_ONE and len(end[1]) == 2 else ("mul", (_MINUS_ONE, end))
 
 
-def _ray(operator: str, variable: str, end: Node) -> _Region:
+def _ray(operator: str, variable: str, end: Node) -> Region:
     if operator in ("<", "<="):
         region = _between(_MINUS_INFINITY, False, end, operator == "<=")
     elif operator in (">", ">="):

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rewards.math_checker.numeric import letters
 from rewards.math_checker.realset import is_region
+from rewards.math_checker.tables import GREEK
 
+_COMPLEX = (("sym", "z"), ("sym", "w"))
 Node = tuple[Any, ...]
 Match = Callable[[Node, Node], bool]
 
@@ -43,7 +46,7 @@ def same_relation(answer: Node, gold: Node, match: Match, leaf: Match, assignmen
 def assigned(node: Node, loose: bool = False) -> tuple[Node, Node] | None:
     """The name and the value of `x = value`, `f(x) = value`, `(x, y) = value`, `AB = value` or `x in value`.
 
-    `loose` takes any expression in letters as the name of a number: `a + b = 12`.
+    `loose` takes an expression in several letters as the name of a number: `a + b = 12`.
     """
     if node[0] != "rel" or len(node[1]) != 1 or node[1][0] not in ("=", "in", "=="):
         return None
@@ -52,11 +55,13 @@ def assigned(node: Node, loose: bool = False) -> tuple[Node, Node] | None:
         return (left, right) if left[0] == "sym" and right[0] == "fn" and right[1] in ("pmod", "mod") else None
     if is_name(left) and not _mentions(right, left):
         return left, right
+    if node[1][0] == "=" and is_label(left) and _is_derivative(left):
+        return left, right
     if node[1][0] == "in":
         return None
     if is_name(right) and not _mentions(left, right):
         return right, left
-    if (_is_label(left) or (loose and _is_letters(left))) and not has_symbol(right):
+    if (is_label(left) or (loose and _is_combination(left))) and not has_symbol(right):
         return left, right
     return None
 
@@ -69,28 +74,58 @@ def is_name(node: Node) -> bool:
 
 
 def has_symbol(node: Any) -> bool:
-    """Whether a letter is anywhere in the tree."""
-    return isinstance(node, tuple) and ((node and node[0] == "sym") or any(has_symbol(child) for child in node))
+    """Whether a free letter is anywhere in the tree."""
+    return bool(letters(node))
 
 
-def _is_label(node: Node) -> bool:
-    """What names a number in geometry: `AB`, `|AB|`, `AB / CD`, `m \\angle A`, `\\sin A`."""
+def is_label(node: Node) -> bool:
+    """What names a number in geometry and calculus: `AB`, `|AB|`, `AB / CD`, `m \\angle A`, `\\sin A`, an integral."""
+    if node[0] == "big":
+        return True
     if node[0] == "mul":
         below = [part[1] for part in node[1] if part[0] == "pow" and part[2][:2] == ("num", -1)]
         above = [part for part in node[1] if part[0] != "pow"]
         if below:
-            return len(above) + len(below) == len(node[1]) and all(is_name(p) or _is_label(p) for p in above + below)
-        return all(part[0] == "sym" and (part[1][:1].isupper() or part[1] == "m" or " " in part[1]) for part in above)
-    return node[0] == "fn" and len(node[2]) == 1 and (is_name(node[2][0]) or _is_label(node[2][0]))
+            if len(above) == len(below) == 1 and _is_differential(above[0]) and _is_differential(below[0]):
+                return True
+            return len(above) + len(below) == len(node[1]) and all(is_name(p) or is_label(p) for p in above + below)
+        return bool(above) and all(_is_measured(part) or part == ("sym", "m") for part in node[1])
+    if node[0] == "fn" and len(node[2]) == 1:
+        inner = node[2][0]
+        if node[1].startswith("call ") or node[1] == "det":
+            return is_name(inner) or is_label(inner)
+        return _is_measured(inner) or is_label(inner) or (node[1] == "abs" and inner in _COMPLEX)
+    return False
 
 
-def _is_letters(node: Node) -> bool:
-    """Sums, products and powers of letters, without a number except in exponents."""
-    if node[0] in ("add", "mul"):
-        return all(_is_letters(item) or item[:2] == ("num", -1) for item in node[1]) and has_symbol(node)
-    if node[0] == "pow":
-        return _is_letters(node[1]) and node[2][0] == "num"
-    return is_name(node) or _is_label(node)
+def _is_measured(node: Node) -> bool:
+    """A capital, a Greek letter, or a figure: what has a length or an angle, and is no unknown."""
+    return node[0] == "sym" and (node[1][:1].isupper() or " " in node[1] or node[1].partition("_")[0] in GREEK)
+
+
+def _is_derivative(node: Node) -> bool:
+    return node[0] == "mul" and any(_is_differential(part) for part in node[1])
+
+
+def _is_differential(node: Node) -> bool:
+    """`dy`, `d`, or `\\partial f`."""
+    first = node[1][0] if node[0] == "mul" else node
+    return first == ("sym", "d") or (first[0] == "sym" and first[1].startswith("partial"))
+
+
+def _is_combination(node: Node) -> bool:
+    """An expression in several letters without a number of its own: `a + b`, `100m + n`, `\\gcd(a, b)`, `xy`.
+
+    `2x + y = 1`, with a factor, is the equation of a line.
+    """
+    names = letters(node)
+    if len(names) < 2 or node[0] not in ("add", "mul", "fn", "pow"):
+        return False
+    items = node[1] if node[0] == "add" else ()
+    if any(item[0] == "num" for item in items):
+        return False
+    scaled = any(item[0] == "mul" and any(f[0] == "num" and f[1] != -1 for f in item[1]) for item in items)
+    return not (scaled and names & {"x", "y", "z"})
 
 
 def _mentions(tree: Any, name: Node) -> bool:

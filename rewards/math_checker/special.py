@@ -7,8 +7,10 @@ numbers in words of languages other than English.
 
 from __future__ import annotations
 
+import itertools
 import re
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 from rewards.math_checker.units import resolve
@@ -29,7 +31,22 @@ _IN_BASE = re.compile(
 _NAMED_BASE = re.compile(r"([0-9A-F]+) \(?(?:in )?base[ -]([0-9]{1,2}|[a-z]{3,8})\)?")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3])(?::([0-5][0-9]))?(?::([0-5][0-9]))?(?:\s*([ap])\.?\s*m\b\.?)?", re.IGNORECASE)
 _MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}|\\[,; ]|~")
-_TWO_UNITS = re.compile(r"([0-9./]+)\s*([A-Za-z]+),?\s*(?:and\s+)?([0-9./]+)\s*([A-Za-z]+)")
+_QUANTITY = re.compile(r"([0-9./]+)\s*([A-Za-z]+)(?:,?\s*(?:and\b\s*)?(?=[0-9])|$)")
+_ARC = re.compile(
+    r"([0-9]+)\s*(?:\^\s*\{?\s*\\circ\s*\}?|degrees?,?)\s*([0-9]+(?:\.[0-9]+)?)\s*(?:'|minutes?,?)"
+    r"(?:\s*([0-9]+(?:\.[0-9]+)?)\s*(?:''|seconds?)?)?"
+)
+_HAS_SIGN = re.compile(r"[CPA][ }]*[_^({0-9 ]")
+_NUMBER_OR_LETTER = r"\s*\{?\s*([0-9]{1,6}|[a-z])\s*\}?"
+_SIGN = r"\s*(?:\\(?:mathrm|text|mathbf|mathsf)\s*\{\s*)?([CPA])\s*\}?\s*"
+# {}_{10}C_3 and ^{10}C_3; C_{10}^3; C^3_{10}; C(10, 3); 10C3
+_COUNTING = (
+    (re.compile(rf"(?<![\w)}}])(?:\{{\s*\}}\s*)?[_^]{_NUMBER_OR_LETTER}{_SIGN}_{_NUMBER_OR_LETTER}"), (1, 2, 3)),
+    (re.compile(rf"(?<![A-Za-z]){_SIGN}_{_NUMBER_OR_LETTER}\s*\^{_NUMBER_OR_LETTER}"), (2, 1, 3)),
+    (re.compile(rf"(?<![A-Za-z]){_SIGN}\^{_NUMBER_OR_LETTER}\s*_{_NUMBER_OR_LETTER}"), (3, 1, 2)),
+    (re.compile(rf"(?<![A-Za-z]){_SIGN}\(\s*([0-9]{{1,6}}|[a-z])\s*,\s*([0-9]{{1,6}}|[a-z])\s*\)"), (2, 1, 3)),
+    (re.compile(r"(?<![\w.])([0-9]{1,6})\s*([CP])\s*([0-9]{1,6})(?![\w.])"), (1, 2, 3)),
+)
 _RATIONAL = re.compile(r"[0-9]+(?:\.[0-9]+)?(?:/[1-9][0-9]*)?")
 _WORDS = """
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
@@ -47,8 +64,30 @@ def special_readings(text: str) -> list[Node]:
     if len(text) > _MAX_CHARS:
         return []
     plain = " ".join(_MARKUP.sub(lambda m: f" {m[1] or ''} ", text).split())
-    found = [_numeral(text), _going_on(text), _based(text, plain), _clock(plain), _two_units(plain), _in_words(plain)]
+    found = [_numeral(text), _going_on(text), _based(text, plain), _clock(plain), _several_units(plain)]
+    found += [_in_words(plain), _arc(plain), _digits(text)]
     return [node for node in found if node is not None]
+
+
+def counting_signs(text: str) -> str:
+    """The text with `{}_{10}C_3`, `C(10, 3)` and relatives as binomials, and `P(5, 2)` as quotients of factorials."""
+    if len(text) > _MAX_CHARS or not _HAS_SIGN.search(text):
+        return text
+    for pattern, places in _COUNTING:
+        text = pattern.sub(partial(_spelled_out, places), text)
+    return text
+
+
+def _spelled_out(places: tuple[int, int, int], match: re.Match[str]) -> str:
+    return _counted(*(match[place] for place in places))
+
+
+def _counted(many: str, sign: str, few: str) -> str:
+    if sign == "C":
+        return rf"\binom{{{many}}}{{{few}}}"
+    if many.isdigit() and few.isdigit():
+        return rf"\frac{{{many}!}}{{{int(many) - int(few)}!}}" if int(few) <= int(many) else "0"
+    return rf"\frac{{{many}!}}{{({many}-{few})!}}"
 
 
 def _number(value: Fraction | int, decimals: int | None = None) -> Node:
@@ -98,6 +137,12 @@ def _based(text: str, plain: str) -> Node | None:
         return None
 
 
+def _digits(text: str) -> Node | None:
+    """The digits of `1011_2`, which an answer may give without the base."""
+    match = _IN_BASE.fullmatch(text)
+    return ("in base", int(match[1])) if match and match[1].isdigit() and len(match[1]) < 400 else None
+
+
 def _clock(text: str) -> Node | None:
     """A time of day; `3:15` may also be a ratio, which the parser reads."""
     match = _CLOCK.fullmatch(text)
@@ -107,15 +152,28 @@ def _clock(text: str) -> Node | None:
     return ("clock", seconds, match[4].lower() if match[4] else "")
 
 
-def _two_units(text: str) -> Node | None:
-    """`1 hour 30 minutes`, in the second unit."""
-    match = _TWO_UNITS.fullmatch(text)
-    if match is None or not (_RATIONAL.fullmatch(match[1]) and _RATIONAL.fullmatch(match[3])):
+def _several_units(text: str) -> Node | None:
+    """`1 hour 30 minutes`, `5 ft 3 in`: in the last unit."""
+    parts = list(_QUANTITY.finditer(text))
+    if len(parts) < 2 or "".join(part.group() for part in parts) != text:
         return None
-    (first, larger), (second, smaller) = resolve(match[2]), resolve(match[4])
-    if first != second or larger <= smaller:
+    if not all(_RATIONAL.fullmatch(part[1]) for part in parts):
         return None
-    return ("unit", _number(_fraction(match[1]) * larger / smaller + _fraction(match[3])), match[4])
+    units = [resolve(part[2]) for part in parts]
+    falling = all(larger[1] > smaller[1] for larger, smaller in itertools.pairwise(units))
+    if len({dimension for dimension, _ in units}) > 1 or not falling:
+        return None
+    total = sum((_fraction(p[1]) * scale for p, (_, scale) in zip(parts, units, strict=True)), Fraction(0))
+    return ("unit", _number(total / units[-1][1]), parts[-1][2])
+
+
+def _arc(plain: str) -> Node | None:
+    """`30^\\circ 15' 20''`."""
+    match = _ARC.fullmatch(plain)
+    if match is None:
+        return None
+    value = Fraction(match[1]) + Fraction(match[2]) / 60 + Fraction(match[3] or 0) / 3600
+    return ("fn", "degree", (_number(value),))
 
 
 def _fraction(text: str) -> Fraction:

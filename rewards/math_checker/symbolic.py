@@ -1,13 +1,14 @@
 """The symbolic check, run inside a worker process: answer trees become sympy expressions, built node by node.
 
 Method: the difference of both expressions is expanded, then evaluated by sympy's evalf, whose significance arithmetic
-raises the precision until a non-zero value is certain. A constant without a significant digit up to 600 is zero; a
-function is zero when it is at several rational points; those with negative coordinates count where both sides are real.
-Left out: differential equations and everything the parser leaves out.
+raises the precision until a non-zero value is certain. A constant without a significant digit up to 600 is zero; two
+functions are the same when they agree at every point of `rewards.math_checker.points` where both are real, as doubles,
+and exactly at some of them. Left out: differential equations and everything the parser leaves out.
 """
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import Any
 
 import sympy
@@ -17,22 +18,26 @@ from rewards.math_checker.build import TooLarge, build
 from rewards.math_checker.compare import Options, same
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
-from rewards.math_checker.poly import Undecided
+from rewards.math_checker.numeric import IMAGINARY, contains_node, differ_at, letters
+from rewards.math_checker.points import places
+from rewards.math_checker.poly import WORKER_UNITS, Budget, Undecided
 from rewards.math_checker.read import pairings, readings
 
 Node = tuple[Any, ...]
 
 _POINTS = ((3, 7), (11, 13), (17, 5))
+_EXACT = 6
+_VARIABLES = ("x", "t", "u", "y", "s", "z", "theta", "r", "v", "w")
 _DIGITS = 60
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
 
 
 def handle(job: dict[str, Any]) -> dict[str, Any]:
     """The worker's entry: `{"answer", "gold", "options"}` to `{"equal"}` or `{"reason"}`."""
-    options = Options(**job["options"])
+    options, budget = Options(**job["options"]), Budget(WORKER_UNITS)
     try:
         verdicts = [
-            same(answer, gold, _leaf(options), options)
+            same(answer, gold, _leaf(options, budget), options, budget)
             for answer, gold in pairings(readings(job["answer"]), readings(job["gold"]))
         ]
     except (TooLarge, TooLargeError, MemoryError, OverflowError):
@@ -44,8 +49,8 @@ def handle(job: dict[str, Any]) -> dict[str, Any]:
     return {"equal": any(verdicts)}
 
 
-def _leaf(options: Options) -> Any:
-    quick = fast_leaf(options)
+def _leaf(options: Options, budget: Budget) -> Any:
+    quick = fast_leaf(options, budget)
 
     def leaf(answer: Node, gold: Node) -> bool:
         try:
@@ -57,6 +62,8 @@ def _leaf(options: Options) -> Any:
 
 
 def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
+    if answer[0] == gold[0] == "anti":
+        return _same_up_to_constant(answer[1], gold[1])
     if answer[0] == "rel" or gold[0] == "rel":
         return _same_relation(answer, gold)
     x, y = build(answer), build(gold)
@@ -64,11 +71,30 @@ def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
         return isinstance(x, sympy.MatrixBase) and isinstance(y, sympy.MatrixBase) and _same_matrices(x, y)
     if options.rel_tol and not (x.free_symbols or y.free_symbols):
         return bool(abs(sympy.N(x - y, 30)) <= options.rel_tol * max(abs(sympy.N(x, 30)), abs(sympy.N(y, 30))))
-    return is_zero(x - y, x, y)
+    return is_zero(x - y, x, y, (answer, gold))
+
+
+def _same_up_to_constant(answer: Node, gold: Node) -> bool:
+    """Whether two antiderivatives differ by a constant: their derivatives agree wherever both are real."""
+    name = min(letters(answer) & letters(gold), key=lambda letter: (letter not in _VARIABLES, letter))
+    slope = sympy.diff(build(answer) - build(gold), sympy.Symbol(name, real=True))
+    if slope == 0:
+        return True
+    agreed = 0
+    for place in places(answer, gold)[::7]:
+        if differ_at(answer, gold, place) is None:
+            continue
+        exact = {s: sympy.Rational(Fraction(place[s.name]).limit_denominator(10**6)) for s in slope.free_symbols}
+        value = sympy.N(slope.subs(exact), 30)
+        if value.is_number and not value.has(*_UNDEFINED):
+            if abs(value) > sympy.Float("1e-15"):
+                return False
+            agreed += 1
+    return agreed > 2
 
 
 def _same_matrices(x: Any, y: Any) -> bool:
-    return x.shape == y.shape and all(is_zero(a - b, a, b) for a, b in zip(x, y, strict=True))
+    return x.shape == y.shape and all(sympy.simplify(a - b) == 0 for a, b in zip(x, y, strict=True))
 
 
 def _same_relation(answer: Node, gold: Node) -> bool:
@@ -88,20 +114,16 @@ def _same_relation(answer: Node, gold: Node) -> bool:
     return flip.get(answer[1][0]) == gold[1][0] and bool(quotient < 0)
 
 
-def is_zero(difference: Any, x: Any, y: Any) -> bool:
-    """Whether `difference = x - y` is zero."""
+def is_zero(difference: Any, x: Any, y: Any, trees: tuple[Node, Node] | None = None) -> bool:
+    """Whether `difference = x - y` is zero; `trees` are the answer trees of x and y, where they are functions."""
     if any(side.has(sympy.nan, sympy.zoo) or side in (sympy.oo, -sympy.oo) for side in (x, y)):
         return False
     difference = _evaluated(difference)
     if difference.is_Number:
         return bool(difference == 0)
-    symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
-    if not symbols:
+    if not difference.free_symbols:
         return _vanishes(difference)
-    verdicts = [_zero_at(difference, symbols, point) for point in _POINTS]
-    if False in verdicts or verdicts.count(True) < 2:
-        return False
-    return all(_zero_where_real(x, y, symbols, point) for point in _POINTS[:2])
+    return trees is not None and _vanishes_everywhere(difference, trees)
 
 
 def _evaluated(difference: Any) -> Any:
@@ -125,36 +147,32 @@ def _vanishes(constant: Any) -> bool:
     return bool(abs(value) < sympy.Float("1e-100"))
 
 
-def _place(symbols: list[Any], point: tuple[int, int], sign: int) -> dict[Any, Any]:
-    start, step = point
-    places = [sympy.Rational(sign * (start + step * index), start + 2 + index) for index in range(len(symbols))]
-    return dict(zip(symbols, places, strict=True))
+def _vanishes_everywhere(difference: Any, trees: tuple[Node, Node]) -> bool:
+    """Whether two functions agree wherever both are real: at many points to the last digit of doubles, at some exactly.
+
+    What is real nowhere, or contains i, is compared as complex numbers at a few points.
+    """
+    agreed = []
+    if not contains_node(trees, IMAGINARY):
+        for place in places(*trees):
+            verdict = differ_at(*trees, place)
+            if verdict:
+                return False
+            if verdict is not None:
+                agreed.append(place)
+    symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
+    if agreed:
+        chosen = agreed[:: max(1, len(agreed) // _EXACT)]
+    else:
+        chosen = [{s.name: start / (start + 2 + k * step) for k, s in enumerate(symbols)} for start, step in _POINTS]
+    verdicts = [_zero_at(difference, symbols, place) for place in chosen]
+    return False not in verdicts and verdicts.count(True) >= min(2, len(chosen))
 
 
-def _zero_at(difference: Any, symbols: list[Any], point: tuple[int, int]) -> bool | None:
+def _zero_at(difference: Any, symbols: list[Any], place: dict[str, float]) -> bool | None:
     """Whether the difference vanishes at a point; None where it has no value there."""
-    value = sympy.expand(difference.subs(_place(symbols, point, 1)))
+    exact = {s: sympy.Rational(Fraction(place[s.name]).limit_denominator(10**6)) for s in symbols}
+    value = sympy.expand(difference.subs(exact))
     if value.has(*_UNDEFINED):
         return None
     return bool(value == 0) if value.is_Number else _vanishes(value)
-
-
-def _stays_real(expression: Any, place: dict[Any, Any]) -> bool:
-    """Whether no root and no logarithm inside leaves the real numbers at a point."""
-    for part in sympy.preorder_traversal(expression):
-        if isinstance(part, sympy.log) or (isinstance(part, sympy.Pow) and not part.exp.is_integer):
-            value = sympy.N(part.subs(place), 15)
-            if not (value.is_Number and value.is_real):
-                return False
-    return True
-
-
-def _zero_where_real(x: Any, y: Any, symbols: list[Any], point: tuple[int, int]) -> bool:
-    """Agreement at points with negative coordinates, where both sides are real there."""
-    place = _place(symbols, point, -1)
-    if not (_stays_real(x, place) and _stays_real(y, place)):
-        return True
-    values = [sympy.N(side.subs(place), 30) for side in (x, y)]
-    if any(value.has(*_UNDEFINED) or not value.is_Number or not value.is_real for value in values):
-        return True
-    return bool(abs(values[0] - values[1]) <= sympy.Float("1e-20") * max(1, abs(values[0])))

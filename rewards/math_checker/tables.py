@@ -9,7 +9,8 @@ def _words(text: str) -> frozenset[str]:
 
 FUNCTIONS = _words(
     "sin cos tan cot sec csc sinh cosh tanh coth arcsin arccos arctan arccot arcsec arccsc asin acos atan ln log lg "
-    "exp sqrt cbrt abs floor ceil gcd lcm max min arsinh arcosh artanh cis det"
+    "exp sqrt cbrt abs floor ceil gcd lcm max min sech csch arcsinh arccosh arctanh arcsech arccsch arccoth arsinh "
+    "arcosh artanh asinh acosh atanh asec acsc acot cis det"
 )
 GREEK = _words(
     "alpha beta gamma delta epsilon varepsilon zeta eta theta vartheta iota kappa lambda mu nu xi rho sigma tau "
@@ -21,6 +22,27 @@ ENGLISH = _words(
     "use via way who why yet thus then than that with from this"
 )
 SHORT_UNITS = _words("cm mm km in ft yd mi kg mg lb oz ml mL hr min sec kWh mph kph pct km gal deg rad Hz kHz nm")
+# Words that no unit contains: numbers, operators, comparisons, connectives, copulas, hedges, judgements.
+NO_UNIT = _words(
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
+    "seventeen eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety hundred hundreds thousand "
+    "thousands million millions billion billions trillion trillions half halves third thirds quarter quarters "
+    "fourth fourths fifth fifths sixth sixths seventh sevenths eighth eighths ninth ninths tenth tenths hundredth "
+    "hundredths thousandth thousandths dozen dozens score scores gross twice double triple mil bn plus minus over "
+    "by divided multiplied squared cubed power powers raised exponent root factorial choose mod modulo remainder "
+    "negative positive less more fewer greater bigger larger smaller least most or and to up out than but not no "
+    "nor never except excluding without then through until till from between versus vs if when where whenever "
+    "unless while either neither both other otherwise else also is are was were be isn aren equals equal means "
+    "makes gives into upto plusminus maybe possibly perhaps probably might may could can approximately about around "
+    "roughly nearly almost ish so right wrong correct incorrect true false answer guess actually rather instead "
+    "impossible below above under before after ago late early short behind ahead off against base mean since "
+    "because minimum maximum min max onwards onward increase decrease unknown undefined infinite infinity pi "
+    "squareroot something what which whichever who it this that these"
+)
+MULTIPLIERS = {
+    "dozen": 12, "dozens": 12, "score": 20, "hundred": 100, "thousand": 10**3, "million": 10**6, "millions": 10**6,
+    "billion": 10**9, "billions": 10**9, "trillion": 10**12, "trillions": 10**12, "hundreds": 100, "thousands": 10**3,
+}  # fmt: skip
 CONNECTIVES = frozenset({"and", "or"})
 NAMED = {"pi": "pi", "infty": "infty", "infinity": "infty", "inf": "infty", "oo": "infty", "Infinity": "infty"}
 TEXT_COMMANDS = _words(
@@ -29,7 +51,8 @@ TEXT_COMMANDS = _words(
 LAYOUT = _words(
     "left right big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle scriptstyle "
     "limits nolimits quad qquad thinspace medspace thickspace negthinspace hfill hline boldsymbol bm mathop middle rm "
-    "bf it enspace space nonumber"
+    "bf it enspace space nonumber underline ensuremath pmb large Large LARGE huge Huge small tiny normalsize bfseries "
+    "itshape protect strut displaylimits mathstrut centering"
 )
 SAME = {
     "dfrac": "frac", "tfrac": "frac", "cfrac": "frac", "dbinom": "binom", "tbinom": "binom", "le": "leq", "ge": "geq",
@@ -38,7 +61,9 @@ SAME = {
     "vee": "or", "degree": "circ", "emptyset": "varnothing", "to": "rightarrow", "dots": "ldots", "cdots": "ldots",
     "dotsc": "ldots", "dotsb": "ldots", "overline": "bar", "dot": "bar", "vert": "|", "mid": "|", "lvert": "lbar",
     "rvert": "rbar", "colon": ":", "backslash": "setminus", "approxeq": "approx", "simeq": "approx",
-    "implies": "Rightarrow", "bigcup": "cup", "bigcap": "cap", "varPi": "pi", "lang": "langle", "rang": "rangle",
+    "implies": "Rightarrow",
+    "Longrightarrow": "Rightarrow", "longrightarrow": "rightarrow", "iff": "Leftrightarrow",
+    "bigcup": "cup", "bigcap": "cap", "varPi": "pi", "lang": "langle", "rang": "rangle",
     "top": "T", "intercal": "T",
 }  # fmt: skip
 UNICODE = {

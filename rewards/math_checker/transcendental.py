@@ -23,6 +23,7 @@ from rewards.math_checker.poly import (
     factor_rational,
     join,
     multiply,
+    small_exponent,
     subtract,
     tidy,
     times,
@@ -44,7 +45,7 @@ _COSINES: tuple[Poly, ...] = (
     {_ROOT[2]: Fraction(-1, 4), _ROOT_6: Fraction(1, 4)},
     {},
 )
-CIRCULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh"})
+CIRCULAR = frozenset({"sin", "cos", "tan", "cot", "sec", "csc", "sinh", "cosh", "tanh", "coth", "sech", "csch"})
 
 
 def exponential(exponent: Ratio, budget: Budget) -> Ratio:
@@ -56,8 +57,8 @@ def exponential(exponent: Ratio, budget: Budget) -> Ratio:
         if monomial == _I_PI and (12 * coefficient).denominator == 1:
             factor = _root_of_unity(int(12 * coefficient), budget)
         else:
-            atom = "e" if monomial == ONE else f"opaque exp {monomial}"
-            factor = ({((atom, coefficient),): Fraction(1)}, UNIT)
+            atom = "e" if monomial == ONE else budget.atom("exp", monomial)
+            factor = ({((atom, small_exponent(coefficient)),): Fraction(1)}, UNIT)
         result = multiply(result, factor, budget)
     return result
 
@@ -116,8 +117,8 @@ def general_power(base: Ratio, exponent: Ratio, budget: Budget) -> Ratio | None:
         for atom, power in atoms.items():
             if part == ONE and abs(scale * power) > 500:
                 raise Undecided("power too large")
-            name = atom if part == ONE else f"opaque pow {atom} {part}"
-            joined, factor = join(((name, scale * power),), ())
+            name = atom if part == ONE else budget.atom("pow", (atom, part))
+            joined, factor = join(((name, small_exponent(scale * power)),), ())
             result = multiply(result, ({joined: Fraction(factor)}, UNIT), budget)
     return result
 

@@ -27,6 +27,7 @@ from typing import Any
 from rewards.workers.process import GRACE_S, receive, send
 
 _START_LIMIT_S = 300.0
+_WAIT_S = 300.0
 _BOOT = (
     "import sys, json; sys.path[:] = json.loads(sys.argv[1]); "
     "from rewards.workers.process import supervise; supervise()"
@@ -42,7 +43,7 @@ class WorkerDied(Exception):  # noqa: N818
 
 
 class _WorkerLost(RuntimeError):  # noqa: N818
-    pass
+    """The supervisor is gone; it was ended from outside."""
 
 
 class WorkerPool:
@@ -75,30 +76,41 @@ class WorkerPool:
             slot.wait_ready(time.monotonic() + _START_LIMIT_S)
             self._give(slot)
 
-    def call(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        """`handler(job)` in a worker. Raises `WorkerTimeout` or `WorkerDied`; `RuntimeError` if no worker can run.
+    def call(self, job: dict[str, Any], limit_s: float, wait_s: float = _WAIT_S) -> dict[str, Any]:
+        """`handler(job)` in a worker. Raises `WorkerTimeout` or `WorkerDied`; `RuntimeError` if no worker can start.
 
-        The wait for a starting worker counts towards the limit, but never takes more than half of it from the job.
-        A worker that was ended from outside since its last job is replaced once.
+        `limit_s` is for the computation, from the moment a worker has the job; `wait_s` is for getting a free worker,
+        and a starting one besides has its own long limit. A worker that is ended from outside is replaced once, and
+        the job begins anew; a second time it counts as `WorkerTimeout`.
         """
-        with self._gate:
-            try:
-                reply = self._attempt(job, limit_s)
-            except _WorkerLost:
-                reply = self._attempt(job, limit_s)
+        gate = self._gate
+        if not gate.acquire(timeout=wait_s):
+            raise WorkerTimeout(f"no worker was free within {wait_s} s")
+        try:
+            reply = self._attempts(job, limit_s)
+        finally:
+            gate.release()
         if "timeout" in reply:
             raise WorkerTimeout(f"no result within {limit_s} s")
         if "died" in reply:
             raise WorkerDied("the computation ended its process")
         return dict(reply["result"])
 
+    def _attempts(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
+        try:
+            return self._attempt(job, limit_s)
+        except _WorkerLost:
+            pass
+        try:
+            return self._attempt(job, limit_s)
+        except _WorkerLost as error:
+            raise WorkerTimeout("two workers in a row were ended from outside") from error
+
     def _attempt(self, job: dict[str, Any], limit_s: float) -> dict[str, Any]:
-        begin = time.monotonic()
         slot = self._take()
         try:
-            slot.wait_ready(begin + _START_LIMIT_S)
-            budget = max(limit_s - (time.monotonic() - begin), limit_s / 2)
-            reply = slot.exchange(job, budget)
+            slot.wait_ready(time.monotonic() + _START_LIMIT_S)
+            reply = slot.exchange(job, limit_s)
         except BaseException:
             self._drop(slot)
             raise
@@ -151,7 +163,8 @@ class _Slot:
         assert self.process.stdout is not None
         self.to_worker, self.from_worker = self.process.stdin.fileno(), self.process.stdout.fileno()
         self.ready = False
-        send(self.to_worker, {"handler": handler, "memory": memory_bytes})
+        with contextlib.suppress(BrokenPipeError):  # ended already; the wait for it to be ready says so
+            send(self.to_worker, {"handler": handler, "memory": memory_bytes})
 
     def wait_ready(self, deadline: float) -> None:
         if not self.ready:
@@ -162,7 +175,7 @@ class _Slot:
         try:
             send(self.to_worker, {"deadline": time.monotonic() + limit_s, "limit": limit_s, "job": job})
         except BrokenPipeError as error:
-            raise _WorkerLost("worker process is gone; it was ended from outside") from error
+            raise _WorkerLost("worker process is gone") from error
         deadline = time.monotonic() + limit_s + GRACE_S
         return self._receive(deadline, "did not answer")
 
@@ -170,10 +183,18 @@ class _Slot:
         message = receive(self.from_worker, deadline)
         if message is None and self.ready and time.monotonic() >= deadline:
             raise WorkerTimeout("no result, and no sign of the supervisor; the machine may be overloaded")
+        if message is None and (self.ready or self.ended_from_outside()):
+            raise _WorkerLost(f"worker process {failure}: it was ended from outside")
         if message is None or "failed" in message:
             detail = (message or {}).get("failed", "its pipe closed or the wait ran out")
             raise RuntimeError(f"worker process {failure}: {detail}")
         return message
+
+    def ended_from_outside(self) -> bool:
+        """Whether a signal ended the supervisor."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self.process.wait(timeout=1) < 0
+        return False
 
     def stop(self) -> None:
         self.abandon()

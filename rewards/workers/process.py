@@ -141,6 +141,8 @@ class _Child:
 
     def run(self, job: dict[str, Any], deadline: float) -> dict[str, Any]:
         """The reply to a job. Without a result the child must be replaced, which is left for after the reply."""
+        if self.ended():
+            self._fork()
         overdue = deadline - time.monotonic() + GRACE_S
         with contextlib.suppress(BrokenPipeError):
             send(self.jobs, {"job": job, "overdue": overdue})
@@ -148,6 +150,14 @@ class _Child:
         if result is not None:
             return {"result": result}
         return {"timeout": True} if time.monotonic() >= deadline else {"died": True}
+
+    def ended(self) -> bool:
+        """Whether the idle child was ended from outside; its pipes are then closed."""
+        if not os.waitpid(self.pid, os.WNOHANG)[0]:
+            return False
+        os.close(self.jobs)
+        os.close(self.results)
+        return True
 
     def replace(self) -> None:
         self.kill()

@@ -17,18 +17,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rewards.registry import Reward, build_rewards
-from rewards.score import score_groups
 from rl.config.cold_start import GateConfig
 from rl.config.schema import Config
 from rl.data import load_problems
+from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.models.loading import GATE, cold_start_folder
 from rl.models.open import open_policy
-from rollout.collect import collect
-from rollout.engines.base import Engine, Sampling
+from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
-from rollout.types import MODES, Problem, RolloutGroup
+from rollout.types import MODES, Problem
 
 PLAN = (*MODES, None)
 REMEDIES = {
@@ -67,13 +66,8 @@ def measure(
     rewards: Sequence[Reward],
 ) -> Probe:
     """The probe of a policy on these problems, `evaluation.batch` rows at once."""
-    sampling = Sampling(temperature=0.0, max_new_tokens=config.rollout.max_new_tokens)
-    answers = [reward for reward in rewards if reward.step == "answer"]
-    groups: list[RolloutGroup] = []
-    size = max(1, config.evaluation.batch // len(PLAN))
-    for start in range(0, len(problems), size):
-        found = collect(problems[start : start + size], PLAN, engine, protocol, sampling, config.seed)
-        groups += score_groups(found, answers)
+    batches = answer(config, problems, PLAN, engine, protocol, rewards)
+    groups = [group for batch in batches for group in batch]
     forced = {mode: [group.rollouts[index] for group in groups] for index, mode in enumerate(MODES)}
     free = [group.rollouts[-1] for group in groups]
     return Probe(

@@ -17,16 +17,13 @@ import random
 from collections.abc import Sequence
 from typing import Any
 
-from tqdm import tqdm
-
 from rewards.registry import Reward
-from rewards.score import score_groups
-from rl.cold_start.leakage import leaks
 from rl.config.cold_start import LabelConfig
 from rl.config.schema import Config
 from rl.data import problem_to_row
+from rl.evaluation.answer import answer
 from rl.files.row_store import RowStore
-from rollout.collect import collect
+from rl.statistics.reflection import leaks
 from rollout.engines.base import Engine, Sampling
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Mode, Problem, Rollout, RolloutGroup
@@ -47,17 +44,9 @@ def label_problems(
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(config.rollout.temperature, config.rollout.top_p, config.rollout.top_k, length)
-    answers = [reward for reward in rewards if reward.step == "answer"]
     missing = [problem for problem in problems if problem.id not in store]
-    size = max(1, settings.batch // len(plan))
-    done = len(problems) - len(missing)
-    with tqdm(total=len(problems), initial=done, desc="label", unit="problem", dynamic_ncols=True) as progress:
-        for start in range(0, len(missing), size):
-            batch = missing[start : start + size]
-            seed = random.Random(f"label-{config.seed}-{batch[0].id}").getrandbits(48)
-            groups = collect(batch, plan, engine, protocol, sampling, seed)
-            store.append([label_row(group, settings, config.seed) for group in score_groups(groups, answers)])
-            progress.update(len(batch))
+    for groups in answer(config, missing, plan, engine, protocol, rewards, sampling, rows=settings.batch, show="label"):
+        store.append([label_row(group, settings, config.seed) for group in groups])
     return len(missing)
 
 

@@ -16,8 +16,9 @@ from trl import SFTConfig, SFTTrainer
 
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
-from rl.files.run_log import write_atomically
-from rl.models.loading import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
+from rl.files.atomic import write_atomically
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
@@ -73,7 +74,11 @@ def fine_tune(
         added = add_decision_tokens(config, tokenizer, model)
         if is_main():
             print(f"{title}: added tokens {', '.join(added) or 'none'}")
-    dataset = Dataset.from_list(list(rows(build_protocol(config, tokenizer))))
+    protocol = build_protocol(config, tokenizer)
+    if is_main():
+        keep_run_date(config)
+        print("".join(f"{title}: {line}\n" for line in protocol.notes), end="")
+    dataset = Dataset.from_list(list(rows(protocol)))
     trainer = SFTTrainer(
         model=model,
         args=sft_config(config, folder / "checkpoints", steps),

@@ -1,6 +1,6 @@
 """The statistics of a comparison of algorithms. Pure.
 
-Evaluations (dicts of `rl.evaluation.evaluate.summarize`) and curves go in, numbers come out.
+Evaluations (dicts of `rl.evaluation.outcomes.summarize`) and curves go in, numbers come out.
 
     U        = accuracy − 0.2 · tokens / T          T: forced-think tokens of the cold start, the same for all
     regret   = U(oracle router) − U(auto)           both on the trained model: what its routing costs, not its answers
@@ -11,29 +11,21 @@ Evaluations (dicts of `rl.evaluation.evaluate.summarize`) and curves go in, numb
                more accurate than its direct answers; without levels the oracle router decides, which also takes the
                lucky guesses of a level that needs thinking
 
-An interval is mean ± t · s / √n with Student's t at 95 % and n − 1 degrees of freedom; a single run has none.
+Intervals are over the runs, one a seed (`rl/statistics/intervals.py`).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
-PRICE = 0.2
+from rl.statistics.choice import utility
+from rl.statistics.intervals import mean_interval
+
 REACHED = 0.95
 DEAD, NEEDED, LOST, WORTH = 0.02, 0.10, 0.10, 0.05
 Result = Mapping[str, Any]
-
-
-def utility(accuracy: float, tokens: float, always_think: float) -> float:
-    """U of the module docstring.
-
-    >>> round(utility(0.9, 10.0, 20.0), 6)
-    0.8
-    """
-    return accuracy - PRICE * tokens / always_think
 
 
 def oracle_utility(result: Result, always_think: float) -> float:
@@ -107,34 +99,6 @@ def measures(before: Result, after: Result, probe: Result, records: Sequence[Map
     }
 
 
-@dataclass(frozen=True)
-class Interval:
-    """Mean and half width over `n` values; the half width is None for one value."""
-
-    mean: float
-    half: float | None
-    n: int
-
-
-def interval(values: Sequence[float]) -> Interval:
-    """The 95 % interval of the mean."""
-    n, mean = len(values), sum(values) / len(values)
-    if n == 1:
-        return Interval(mean, None, 1)
-    spread = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1))
-    return Interval(mean, student_t(n - 1) * spread / math.sqrt(n), n)
-
-
-def student_t(degrees: int) -> float:
-    """The 97.5 % quantile of Student's t: where 1 − I(d/(d + t²); d/2, ½)/2 is 0.975 (Abramowitz and Stegun 26.7.1)."""
-    from mpmath import betainc, findroot
-
-    def excess(t: Any) -> Any:
-        return betainc(degrees / 2, 0.5, 0, degrees / (degrees + t * t), regularized=True) - 0.05
-
-    return float(findroot(excess, (1.5, 15.0), solver="anderson"))
-
-
 NUMBERS = ("accuracy", "tokens", "think_easy", "think_hard", "utility", "regret")
 
 
@@ -144,8 +108,8 @@ def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     row: dict[str, Any] = {"n": len(cells), "collapsed": sum(bool(cell["collapsed"]) for cell in cells)}
     for name in NUMBERS:
         values = [cell[name] for cell in cells if cell[name] is not None]
-        row[name] = interval(values) if values else None
-    row["reach"] = interval([cell["spent"] if cell["reach"] is None else cell["reach"] for cell in cells])
+        row[name] = mean_interval(values) if values else None
+    row["reach"] = mean_interval([cell["spent"] if cell["reach"] is None else cell["reach"] for cell in cells])
     row["reached"] = sum(cell["reach"] is not None for cell in cells)
     return row
 

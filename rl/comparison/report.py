@@ -13,8 +13,9 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl.comparison.measures import Interval, overall, summary
-from rl.files.run_log import write_atomically
+from rl.comparison.measures import overall, summary
+from rl.files.atomic import write_atomically
+from rl.statistics.intervals import Interval
 
 Cells = Sequence[Mapping[str, Any]]
 Rows = dict[str, dict[str, dict[str, Any]]]

@@ -1,66 +1,119 @@
-"""Configuration of the stages before RL: labels, selection, the two gears, the gate."""
+"""The stages before RL: labels, selection, fine-tuning in one or two gears, the gate."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+from pydantic.dataclasses import dataclass
+
+from rl.config.types import SETTINGS, AtLeastZero, Count, Positive, Rate, Share, number
+from rl.config.update import Beta, Schedule
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=SETTINGS)
 class LabelConfig:
-    """Necessity labels (rl/cold_start/label.py) of the first `problems` training problems (0: all). `samples` answers
-    of each mode by `model` (default: the manual gear's where there is one, else `model.path`), decoded `batch` rows at
-    once; `delta` is how much better thinking must be; `random_share` of the problems get a random label. A direct
-    answer above `direct_tokens` tokens (0: no limit), or one with a reflective word, is reasoning in disguise and never
-    kept as an example."""
+    """Necessity labels (rl/cold_start/label.py): how often the model solves a problem in each mode."""
 
-    problems: int = 0
-    samples: int = 8
+    problems: Count = 0
+    """The first so many training problems; 0: all."""
+    samples: Positive = 8
+    """Answers of each mode."""
     model: str = ""
-    delta: float = 0.05
-    random_share: float = 0.02
-    batch: int = 256
-    max_new_tokens: int = 0
-    direct_tokens: int = 0
+    """Who answers; default: the manual gear's model where there is one, else `model.path`."""
+    delta: Share = 0.05
+    """How much better thinking must be."""
+    random_share: Share = 0.02
+    """The share of problems that get a random label."""
+    batch: Positive = 256
+    """Rows decoded at once."""
+    max_new_tokens: Count = 0
+    """The most tokens of an answer; 0: `rollout.max_new_tokens`."""
+    direct_tokens: Count = 0
+    """A direct answer above so many tokens is reasoning in disguise and never kept as an example; 0: no limit."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=SETTINGS)
 class SelectConfig:
-    """Selection by complexity (rl/cold_start/selection.py): a normal density around `mu` with spread `sigma`, at least
-    `floor`."""
+    """Selection by complexity (rl/cold_start/selection.py): a normal density, at least `floor`."""
 
-    mu: float = 0.45
-    sigma: float = 0.25
-    floor: float = 0.1
+    mu: Share = 0.45
+    """The complexity that is kept most."""
+    sigma: Annotated[float, BeforeValidator(number), Field(ge=0.01, le=100)] = 0.25
+    """The spread around it."""
+    floor: Share = 0.1
+    """The least probability of keeping a problem."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=SETTINGS)
 class GearsConfig:
-    """Two gears instead of one fine-tuning (rl/cold_start/gears.py): `manual_steps` on prompts that state the mode by
-    `protocol.tags`, then `automatic_steps` on the model's own best answers to prompts that do not. Both 0: no gears; 0
-    manual steps: the model knows both modes already. `think_share` of the first gear's rows are in think mode: the mean
-    is over tokens, and with equal shares short direct answers have a small part of it. `keep`: best, one answer a
-    problem, or each_mode, one of each mode. `labels` are labelled (and selected) problems to take those answers from;
-    without it the gear samples its own. `manual_share` of the second gear's rows state the mode, so that a tag keeps
-    winning. `automatic_learning_rate`: the second gear's (0: `cold_start.learning_rate`); it starts with an optimizer
-    that has seen nothing."""
+    """Two gears instead of one fine-tuning (rl/cold_start/gears.py): first on prompts that state the mode by
+    `protocol.tags`, then on the model's own best answers to prompts that do not. Both steps 0: no gears; 0 manual
+    steps: the model knows both modes already."""
 
-    manual_steps: int = 0
-    automatic_steps: int = 0
-    keep: str = "each_mode"
+    manual_steps: Count = 0
+    """Steps of the first gear."""
+    automatic_steps: Count = 0
+    """Steps of the second gear."""
+    keep: Literal["best", "each_mode"] = "each_mode"
+    """Answers of a problem in the second gear: the best one, or one of each mode."""
     labels: str = ""
-    think_share: float = 0.5
-    manual_share: float = 0.25
-    automatic_learning_rate: float = 0.0
+    """Labelled (and selected) problems to take the answers from; without it the gear samples its own."""
+    think_share: Annotated[float, BeforeValidator(number), Field(ge=0.05, le=0.95)] = 0.5
+    """The share of the first gear's rows in think mode; the mean is over tokens, so short direct answers count for
+    little with equal shares."""
+    manual_share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.9)] = 0.25
+    """The share of the second gear's rows that state the mode, so that a tag keeps winning."""
+    automatic_learning_rate: Annotated[float, BeforeValidator(number), Field(ge=0, le=10)] = 0.0
+    """The second gear's learning rate; 0: `cold_start.learning_rate`."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=SETTINGS)
 class GateConfig:
-    """What RL needs of the policy (rl/cold_start/gate.py), measured on `problems` training problems (0: no gate): a
-    mean switch probability of each mode within limits, accuracy of each forced mode at or above a floor, and with
-    `protocol.tags` the share of tagged prompts answered in the stated mode."""
+    """What RL needs of the policy (rl/cold_start/gate.py), measured before it starts."""
 
-    problems: int = 64
-    min_switch_probability: float = 0.05
-    max_switch_probability: float = 0.95
-    min_accuracy: dict[str, float] = field(default_factory=lambda: {"think": 0.05, "no_think": 0.02})
-    min_obedience: float = 0.8
+    problems: Count = 64
+    """Training problems to measure on; 0: no gate."""
+    min_switch_probability: Share = 0.05
+    """The least mean probability of either mode."""
+    max_switch_probability: Share = 0.95
+    """The largest mean probability of either mode."""
+    min_accuracy: dict[str, Share] = field(default_factory=lambda: {"think": 0.05, "no_think": 0.02})
+    """The least accuracy of each forced mode."""
+    min_obedience: Share = 0.8
+    """With `protocol.tags`: the least share of tagged prompts that are answered in the stated mode."""
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class ColdStartConfig:
+    """Supervised fine-tuning on both modes before RL."""
+
+    problems: Positive = 1000
+    """Problems to fine-tune on."""
+    shares: dict[str, AtLeastZero] = field(default_factory=dict)
+    """Difficulty shares of its problems in an embedded world; default: `data.shares`."""
+    steps: Positive = 300
+    """Optimizer steps."""
+    batch: Positive = 16
+    """Rows a step."""
+    micro_batch: Count = 0
+    """Rows that go through the model at once; 0: all."""
+    learning_rate: Rate = 1e-4
+    """Peak learning rate of AdamW."""
+    schedule: Schedule = "cosine"
+    """How the rate changes."""
+    warmup_steps: Count = 20
+    """Steps over which the rate rises from 0."""
+    weight_decay: AtLeastZero = 0.0
+    """AdamW's weight decay."""
+    adam_beta2: Beta = 0.999
+    """AdamW's decay of squared gradients."""
+    max_length: Positive = 1024
+    """The most tokens of a row."""
+    save_every: Count = 0
+    """A checkpoint every so many steps; 0: none."""
+    labels: str = ""
+    """A labelled file whose shortest correct answers replace worked solutions."""
+    gears: GearsConfig = field(default_factory=GearsConfig)
+    gate: GateConfig = field(default_factory=GateConfig)

@@ -21,28 +21,6 @@ from rl.data import load_problems
 from rollout.types import Problem
 
 
-def check_stages(config: Config) -> None:
-    """Raises `ConfigError` where stages cannot be run as written."""
-    iterations, total = config.trainer.iterations, sum(stage.steps for stage in config.stages)
-    for index, stage in enumerate(config.stages):
-        place = f"stages[{index}]"
-        if stage.steps <= 0 or stage.steps % iterations:
-            raise ConfigError(
-                f"{place}.steps is {stage.steps}; allowed: above 0, a multiple of trainer.iterations ({iterations})"
-            )
-        if stage.max_new_tokens is not None and stage.max_new_tokens <= 0:
-            raise ConfigError(f"{place}.max_new_tokens is {stage.max_new_tokens}; allowed: above 0")
-        if stage.forced_share is not None and not 0 <= stage.forced_share <= 1:
-            raise ConfigError(f"{place}.forced_share is {stage.forced_share}; allowed: 0 to 1")
-        if stage.weights and stage.shares:
-            raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
-        for key, mix in (("weights", stage.weights), ("shares", stage.shares)):
-            if mix and (min(mix.values()) < 0 or sum(mix.values()) <= 0):
-                raise ConfigError(f"{place}.{key} is {mix}; allowed: numbers of 0 or more, not all 0")
-    if config.stages and total != config.trainer.steps:
-        raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
-
-
 def stage_index(config: Config, step: int) -> int:
     """The stage of an optimizer step, counted from 0; the last one from its start on."""
     index = 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from difflib import get_close_matches
 
 from rl.data.chat_sets import omnithought, trl, verl
 from rl.data.code_sets import humaneval, mbpp
 from rl.data.math_sets import gsm8k, math
-from rl.data.records import Record
+from rl.data.records import DataError, Record
 from rl.data.schema import problem_of_row
 from rollout.types import Problem
 
@@ -21,3 +22,12 @@ FORMATS: dict[str, Callable[[Record], Problem]] = {
     "verl": verl,
     "trl": trl,
 }
+
+
+def adapter(name: str) -> Callable[[Record], Problem]:
+    """The adapter of this name. Raises `DataError`."""
+    if name not in FORMATS:
+        near = get_close_matches(name, FORMATS, 1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        raise DataError(f"data.format is {name!r}; allowed: {', '.join(FORMATS)}{hint}")
+    return FORMATS[name]

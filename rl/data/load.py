@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from rl.config.schema import Config
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import rows_of
-from rl.data.formats import FORMATS
+from rl.data.formats import adapter
 from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
 from rl.data.schema import unique_ids, with_sound_tests
@@ -63,7 +63,7 @@ def read_problems(config: Config, split: str) -> Loaded:
 
 
 def _adapted(rows: Iterable[Record | DataError], where: str, config: Config) -> Loaded:
-    data, adapt = config.data, FORMATS[config.data.format]
+    data, adapt = config.data, adapter(config.data.format)
     problems: list[Problem] = []
     bad: list[str] = []
     for row in rows:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rewards.registry import Reward
-from rewards.score import score_groups
 from rl.config.schema import Config
+from rl.evaluation.answer import answer
 from rl.statistics.targets import mean_switch_probability
-from rollout.collect import collect
-from rollout.engines.base import Engine, Sampling
+from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem
 
@@ -36,14 +35,8 @@ class Probe:
     def measure(self, engine: Engine) -> dict[str, float]:
         """Accuracy, mean response tokens and think rate as metrics, and the mean probability of thinking on the levels
         that the configuration calls easy and hard."""
-        length = self.config.evaluation.max_new_tokens or self.config.rollout.max_new_tokens
-        sampling = Sampling(temperature=0.0, max_new_tokens=length)
-        rollouts = []
-        size = self.config.evaluation.batch
-        for start in range(0, len(self.problems), size):
-            batch = self.problems[start : start + size]
-            groups = collect(batch, (None,), engine, self.protocol, sampling, self.config.seed)
-            rollouts += [r for group in score_groups(groups, self.rewards) for r in group.rollouts]
+        batches = answer(self.config, self.problems, (None,), engine, self.protocol, self.rewards)
+        rollouts = [group.rollouts[0] for groups in batches for group in groups]
         count = len(rollouts)
         metrics = {
             "probe/accuracy": sum(r.scores["correct"] for r in rollouts) / count,

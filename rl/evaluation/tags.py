@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rl.config.schema import Config
-from rollout.collect import collect
-from rollout.engines.base import Engine, Sampling
+from rl.evaluation.answer import answer
+from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem
 
@@ -15,14 +15,9 @@ def obedience(
     config: Config, problems: Sequence[Problem], engine: Engine, protocol: DecisionProtocol
 ) -> dict[str, float]:
     """Of each mode the share of prompts with its tag that the policy, choosing freely and greedily, answers in it;
-    empty without tags. `evaluation.batch` rows are decoded at once."""
-    sampling = Sampling(temperature=0.0, max_new_tokens=config.rollout.max_new_tokens)
-    size, shares = config.evaluation.batch, {}
+    empty without tags."""
+    shares: dict[str, float] = {}
     for mode in MODES if protocol.tags and problems else ():
-        obeyed = 0
-        for start in range(0, len(problems), size):
-            batch = problems[start : start + size]
-            groups = collect(batch, (None,), engine, protocol, sampling, config.seed, manual=mode)
-            obeyed += sum(group.rollouts[0].mode == mode for group in groups)
-        shares[str(mode)] = obeyed / len(problems)
+        batches = answer(config, problems, (None,), engine, protocol, manual=mode)
+        shares[mode] = sum(group.rollouts[0].mode == mode for groups in batches for group in groups) / len(problems)
     return shares

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import torch
-
 from rl.config.schema import Config
-from rl.models.loading import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rl.models.loading import add_decision_tokens, load_model, load_tokenizer
+from rl.models.protocols import build_protocol
 from rollout.engines.base import Engine
 from rollout.engines.hf import HFEngine
 from rollout.protocol import DecisionProtocol
@@ -17,7 +16,5 @@ def open_policy(config: Config, path: str = "") -> tuple[Engine, DecisionProtoco
     model = load_model(config, tokenizer, path)
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
-    if torch.accelerator.is_available():
-        model.to(torch.accelerator.current_accelerator())  # type: ignore[arg-type]
     protocol = build_protocol(config, tokenizer)
     return HFEngine(model, protocol, tokenizer.pad_token_id), protocol

@@ -5,7 +5,7 @@
                of the easy and at least 90 % of the hard problems, and captures at least 90 % of the oracle's saving;
                neither mode has changed where auto uses it: "within 2 points" holds in both directions
 
-Pure: two dicts in the layout of `rl.evaluation.evaluate.summarize` in, a list of verdicts out. A number that was not
+Pure: two dicts in the layout of `rl.evaluation.outcomes.summarize` in, a list of verdicts out. A number that was not
 measured fails its goal. Says nothing about seeds or controls: those are runs of their own.
 """
 
@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rl.reports.tables import MODE_LABELS, LevelRow, level_rows, number, printable, saving_captured
+from rl.reports.tables import LevelRow, level_rows, number, printable, saving_captured
+from rl.statistics.names import MODE_LABELS
 
 Goal = tuple[str, bool, str]
 Result = Mapping[str, Any]

@@ -19,7 +19,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
-from rl.reports.tables import MODE_LABELS, ROUTERS, level_order, number, printable
+from rl.reports.tables import number, printable
+from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
 
 DPI = 160
 # In inches, close to a phone's width: the 10 pt letters stay readable when the picture shrinks to the screen.

@@ -18,7 +18,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.reports.plots import PLOTS, THEMES, Inputs, Plot, render
 from rl.reports.run_folder import Run, read_run
 from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, printable, rows, show

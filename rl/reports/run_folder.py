@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rl.reports.plots import Inputs
-from rl.reports.tables import level_order, number, rows
+from rl.reports.tables import number, rows
+from rl.statistics.names import level_order
 from rollout.errors import UserError
 from rollout.types import Rollout, rollout_from_json
 

@@ -10,13 +10,12 @@ with auto and oracle after RL. T is the shorter of the two, so that a policy who
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-MODE_LABELS = {"think": "forced think", "no_think": "forced direct", "auto": "auto"}
-ROUTERS = ("oracle", "random", "length")
+from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
+
 DASH = "–"
 Pair = tuple[float | None, float | None]
 
@@ -77,12 +76,6 @@ def number(table: Any, *path: str) -> float | None:
         return None
     # Neither nan, nor inf, nor an integer too long for a float is a measurement.
     return float(table) if abs(table) < 1e300 else None
-
-
-def level_order(level: str) -> list[tuple[int, int, str]]:
-    """Sort key that puts difficulty 2 before difficulty 10."""
-    parts = re.split(r"([0-9]{1,9})", level)
-    return [(0, int(part), "") if part.isdecimal() and part.isascii() else (1, 0, part) for part in parts if part]
 
 
 def rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:

@@ -25,21 +25,15 @@ Not covered: a collapse that the judge target itself calls for; a remedy for lea
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from rl.config.schema import GuardConfig
+from rl.statistics.reflection import WORDS, reads_like_reasoning
 from rl.statistics.targets import judge_target, mean_switch_probability
 from rollout.types import MODES, RolloutGroup
 
-WORDS = ("wait", "hmm", "let me", "let us", "let's", "first,", "step by step", "double-check", "actually", "therefore")
-# "Step 2", "2) …" at the start of a line, and chains such as "= 5 + 3 =".
-STEPS = re.compile(
-    r"^\s*(?:step\s*\d|\d{1,2}[.)]\s)|=\s*-?[\d.]+\s*[-+*/×÷][^=\n]{0,40}=", re.IGNORECASE | re.MULTILINE
-)
-LONGEST_TEXT = 4000
 LOUDEST = 10.0
 
 
@@ -74,17 +68,6 @@ def signals(groups: Sequence[RolloutGroup], settings: GuardConfig) -> Signals:
         sum(len(r.completion_ids) for r in direct) / len(direct) if direct else None,
         leaking / len(direct) if direct else None,
     )
-
-
-def reads_like_reasoning(text: str, words: Sequence[str] = WORDS) -> bool:
-    """Whether a text has a reflective word or is written step by step.
-
-    >>> reads_like_reasoning("Wait, 3 + 4 is 7"), reads_like_reasoning("7")
-    (True, False)
-    """
-    text = text[:LONGEST_TEXT]
-    pattern = r"(?<!\w)(?:" + "|".join(re.escape(word) for word in words) + r")(?!\w)"
-    return bool(re.search(pattern, text, re.IGNORECASE) or STEPS.search(text))
 
 
 def _loudness(groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:

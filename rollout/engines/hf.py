@@ -18,7 +18,7 @@ from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.engines.kv_cache import GrowingCache, close_gaps
 from rollout.engines.packed_linear import packed_linears
-from rollout.protocol import DecisionProtocol, Forcing, switch_share
+from rollout.protocol import DecisionProtocol, Forcing
 from rollout.types import MODES
 
 
@@ -33,6 +33,7 @@ class _Row:
         self.switch_logprobs: list[list[float]] = []
         self.queue: list[int] = list(forcing.write) if forcing and forcing.after is None else []
         self.pending = forcing is not None and forcing.after is not None
+        self.draws_other = forcing is not None and bool(forcing.banned)
 
     def forced_token(self) -> int | None:
         """The next token to write, or None if the policy chooses it."""
@@ -50,18 +51,17 @@ class _Row:
         if self.pending and self.forcing and token == self.forcing.after:
             self.pending, self.queue = False, list(self.forcing.write)
 
-    def forbidden(self, eos_ids: set[int], switch_ids: Sequence[int]) -> set[int]:
-        """While a forced row waits for its trigger it may neither end nor choose for itself."""
-        return eos_ids.union(switch_ids) if self.pending else set()
-
 
 class HFEngine:
     """Decodes with a transformers model; see the module docstring."""
 
     def __init__(self, model: PreTrainedModel, protocol: DecisionProtocol, pad_id: int) -> None:
         self.model, self.protocol, self.pad_id = model, protocol, pad_id
-        self.eos_ids = {protocol.eos_id}
-        self.switch_ids = [protocol.switch_ids[mode] for mode in MODES]
+        self.eos_ids = set(protocol.end_ids)
+        self.switch_ids = list(protocol.watch_ids)
+        # A mixture of experts would compute the balance of its router at every token, and cannot with a cache.
+        routed = hasattr(model.config.get_text_config(), "output_router_logits")
+        self.options = {"output_router_logits": False} if routed else {}
 
     @torch.no_grad()
     def generate(
@@ -115,13 +115,14 @@ class HFEngine:
                 position_ids=position_B1,
                 past_key_values=cache,
                 use_cache=True,
+                **self.options,
             ).logits[:, -1]
             position_B1 = position_B1 + 1
 
     def _ends(self, row: _Row, sampling: Sampling) -> bool:
         """Whether the last token ended the row, or its limit did. A row that has decided gets the limit of its mode."""
         token = row.ids[-1]
-        if sampling.max_new_tokens_by_mode and not row.decided and token in self.switch_ids:
+        if sampling.max_new_tokens_by_mode and not row.decided and (self.protocol.other or token in self.switch_ids):
             found = self.protocol.find_switch(row.ids)
             if found:
                 row.decided, row.limit = True, sampling.limit(found[1], found[0])
@@ -145,6 +146,7 @@ class HFEngine:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **self.options,
         )
         index: Any = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
         cache.reorder_cache(index)
@@ -163,10 +165,10 @@ class HFEngine:
         if any(token is not None for token in forced):
             forced_B = torch.tensor([-1 if token is None else token for token in forced], device=tokens_B.device)
             tokens_B = torch.where(forced_B < 0, tokens_B, forced_B)
-        switches_B2 = torch.tensor([self.switch_ids], device=tokens_B.device).expand(len(rows), -1)
-        found_B3 = logp_BV.gather(1, torch.cat([tokens_B.unsqueeze(1), switches_B2], dim=1))
+        switches_BS = torch.tensor([self.switch_ids], device=tokens_B.device).expand(len(rows), -1)
+        found_BN = logp_BV.gather(1, torch.cat([tokens_B.unsqueeze(1), switches_BS], dim=1))
         # float64 holds every token id exactly.
-        found = torch.cat([tokens_B.unsqueeze(1).double(), found_B3.double()], dim=1).tolist()
+        found = torch.cat([tokens_B.unsqueeze(1).double(), found_BN.double()], dim=1).tolist()
         for row, (token, logprob, *pair), written in zip(rows, found, forced, strict=True):
             row.push(int(token), logprob, pair, written is not None)
         return tokens_B
@@ -186,18 +188,19 @@ class HFEngine:
         return torch.minimum(torch.searchsorted(cumulated_BV, draw_B1, right=True), last_B1).squeeze(1)
 
     def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
-        banned = [row.forbidden(self.eos_ids, self.switch_ids) for row in rows]
-        if not any(banned):
+        """While a forced row waits for its trigger it may neither end nor choose for itself; a row that is forced into
+        "any other token" draws its first one from the others."""
+        waiting = [i for i, row in enumerate(rows) if row.pending or (row.draws_other and not row.ids)]
+        if not waiting:
             return logp_BV
-        scores_BV = logp_BV.clone()
-        for i, tokens in enumerate(banned):
-            if tokens:
-                scores_BV[i, list(tokens)] = -torch.inf
+        scores_BV, device = logp_BV.clone(), logp_BV.device
+        rows_R1 = torch.tensor(waiting, device=device).unsqueeze(1)
+        scores_BV[rows_R1, torch.tensor([*self.eos_ids, *self.switch_ids], device=device)] = -torch.inf
         return scores_BV
 
     def _completion(self, row: _Row) -> Completion:
         found = self.protocol.find_switch(row.ids)
-        probs = switch_share(torch.tensor(row.switch_logprobs[found[0]]).exp().tolist()) if found else {}
+        probs = self.protocol.switch_probs(row.switch_logprobs[found[0]]) if found else {}
         return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
 
 

@@ -59,6 +59,7 @@ def measured(row: dict) -> list[float]:
     return [row["ours"], row["peer"], row["ratio"]]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ROWS)
 def test_a_benchmark_writes_its_rows_the_machine_and_the_versions(name, results):
     report = json.loads((results / f"{name}.json").read_text())
@@ -68,5 +69,6 @@ def test_a_benchmark_writes_its_rows_the_machine_and_the_versions(name, results)
     assert report["versions"]["trl"] == metadata.version("trl")
 
 
+@pytest.mark.slow
 def test_the_growth_is_drawn(results):
     assert (results / "scaling.png").read_bytes().startswith(b"\x89PNG")

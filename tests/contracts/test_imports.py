@@ -11,6 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 ORDER = ("rollout", "rewards", "rl", "scripts")
 FILES = sorted(path for room in ORDER for path in (ROOT / room).rglob("*.py"))
+# Rooms of one row may import each other; of other rows only those above.
+FLOORS = (
+    {"config"},
+    {"files", "statistics"},
+    {"data", "worlds", "models"},
+    {"algorithms", "curriculum", "evaluation"},
+    {"checks", "training", "cold_start"},
+    {"serving", "distillation", "planning"},
+    {"reports", "comparison"},
+    {"pipeline", "cli"},
+)
 LIBRARIES = {"math", "torch", "trl", "vllm", "wandb", "transformers", "datasets", "numpy", "json"}
 
 
@@ -43,6 +54,20 @@ def test_imports_point_from_scripts_to_rl_to_rewards_to_rollout(path):
         assert top != "tests"
 
 
+@pytest.mark.parametrize("path", sorted((ROOT / "rl").glob("*/**/*.py")), ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_rooms_of_rl_import_from_their_own_floor_and_those_below(path):
+    floor = {room: index for index, rooms in enumerate(FLOORS) for room in rooms}
+    here = floor[path.relative_to(ROOT).parts[1]]
+    others = [name.split(".")[1] for name in imported(path) if name.startswith("rl.")]
+    assert [room for room in others if floor[room] > here] == []
+
+
+def test_the_readme_has_one_line_for_every_room():
+    lines = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()
+    rooms = [path.parent for top in ORDER[:3] for path in (ROOT / top).glob("*/__init__.py")]
+    assert [room.name for room in rooms if sum(line.startswith(f"  {room.name}/") for line in lines) != 1] == []
+
+
 def test_scripts_do_not_import_each_other():
     for path in (ROOT / "scripts").glob("*.py"):
         assert not [name for name in imported(path) if name.partition(".")[0] == "scripts"]
@@ -65,7 +90,7 @@ def test_only_engines_trainers_and_model_files_import_torch():
     light |= {
         "rl/config/schema.py",
         "rl/data/load.py",
-        "rl/training/advantages.py",
+        "rl/training/masks.py",
         "rl/curriculum/history.py",
         "rl/training/metrics.py",
         "rl/files/run_log.py",
@@ -101,7 +126,7 @@ def test_the_three_packages_come_from_this_tree_wherever_python_starts(tmp_path)
     [
         "rl.config.schema, rl.config.read, rl.data, rewards.registry",
         "rl.cli",
-        "rl.algorithms, rl.training.advantages",
+        "rl.algorithms, rl.training.masks",
         "rollout.collect, rl.training.metrics",
     ],
 )

@@ -69,6 +69,7 @@ def assert_same_update(config: Path, one: Path, two: Path) -> None:
         torch.testing.assert_close(a[name], b[name], rtol=0, atol=2e-5)
 
 
+@pytest.mark.medium
 def test_two_ranks_give_the_update_and_the_metrics_of_one(config, one_rank):
     two = launch(config, "two", 2)
     assert_same_update(config, one_rank, two)
@@ -79,6 +80,7 @@ def test_two_ranks_give_the_update_and_the_metrics_of_one(config, one_rank):
         assert one_record["grad_norm"] == pytest.approx(two_record["grad_norm"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_balanced_by_length_two_ranks_give_the_update_of_two_unbalanced_ones(config):
     """Thoughts of 9 to 66 tokens beside direct answers of 5, the longest all on the second rank."""
     folder = config.parent / "unequal"
@@ -105,6 +107,7 @@ def test_balanced_by_length_two_ranks_give_the_update_of_two_unbalanced_ones(con
         assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["zero2", "zero3"])
 def test_deepspeed_gives_the_update_of_one_rank(config, one_rank, stage):
     two = launch(config, stage, 2, f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json")

@@ -111,12 +111,12 @@ def environment(**extra: str) -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", **extra}
 
 
-def script(name: str, *arguments: str, timeout: float = 240) -> subprocess.CompletedProcess[str]:
-    """Run one of our scripts, in a process of its own that is forked from one with the libraries loaded: loading them
-    takes longer than most runs here."""
-    with tempfile.TemporaryDirectory() as folder:
-        files = [Path(folder) / stream for stream in ("stdout", "stderr")]
-        process = LOADED.Process(target=_as_main, args=(ROOT / "scripts" / name, arguments, files))
+def script(name: str, *arguments: str, timeout: float = 240, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run one of our scripts in `folder`, in a process of its own that is forked from one with the libraries loaded:
+    loading them takes longer than most runs here."""
+    with tempfile.TemporaryDirectory() as place:
+        files = [Path(place) / stream for stream in ("stdout", "stderr")]
+        process = LOADED.Process(target=_as_main, args=(ROOT / "scripts" / name, arguments, files, folder))
         process.start()
         process.join(timeout)
         if process.is_alive():
@@ -125,13 +125,13 @@ def script(name: str, *arguments: str, timeout: float = 240) -> subprocess.Compl
         return subprocess.CompletedProcess([name, *arguments], process.exitcode or 0, *(f.read_text() for f in files))
 
 
-def _as_main(path: Path, arguments: Sequence[str], streams: Sequence[Path]) -> None:
+def _as_main(path: Path, arguments: Sequence[str], streams: Sequence[Path], folder: Path) -> None:
     """The script as `python path arguments` runs it, what it prints in files."""
     import torch
 
     for descriptor, file in enumerate(streams, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
-    os.chdir(ROOT)
+    os.chdir(folder)
     os.environ.update(environment())
     torch.set_num_threads(1)
     sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)

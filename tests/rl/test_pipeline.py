@@ -154,6 +154,7 @@ def lines_of(path: Path) -> list[str]:
     return path.read_text().splitlines() if path.is_file() else []
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_in_labelling_and_in_rl_a_run_goes_on_with_the_rows_it_had(tmp_path):
     save_policy(tmp_path / "policy")

@@ -167,6 +167,7 @@ def is_slice(part, whole):
     return any(whole[i : i + len(part)] == part for i in range(len(whole) - len(part) + 1))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_any_id_sequence_is_classified_and_its_spans_lie_in_it(name):
     protocol = PROTOCOLS[name]

@@ -28,6 +28,7 @@ SLOW = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", SLOW)
 def test_a_program_is_stopped_at_the_wall_limit_when(name, answer):
     result = answer(SLOW[name], wall_s=0.3)
@@ -46,6 +47,7 @@ BUSY = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", BUSY)
 def test_a_program_is_stopped_at_the_cpu_limit_when(name, answer):
     result = answer(BUSY[name], cpu_s=0.3, wall_s=20.0)
@@ -88,6 +90,7 @@ OUTPUT = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", OUTPUT)
 def test_output_is_bounded_for(name, answer):
     result = answer(OUTPUT[name], output_kb=256, cpu_s=2.0)
@@ -115,6 +118,7 @@ ODD = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", ODD)
 def test_the_judge_survives(name, answer):
     result = answer(ODD[name], expected="never", cpu_s=1.0)
@@ -136,6 +140,7 @@ FORKING = {
 }
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", FORKING)
 def test_where_processes_are_allowed_nothing_is_left_of(name, answer, pool):
     with pool.worker() as worker:
@@ -256,6 +261,7 @@ def test_changes_to_the_interpreter_do_not_reach_the_next_program(pool):
     assert run_tests(victim, [{"call": "f", "args": [0], "expected": [1, True]}], pool=pool).passed == [True]
 
 
+@pytest.mark.medium
 def test_the_cpu_limit_decides_even_when_the_machine_is_busy(pool):
     code = "def f(x):\n    total = 0\n    for i in range(3_000_000): total += i\n    return total"
     tests = [{"call": "f", "args": [0], "expected": 4499998500000}]

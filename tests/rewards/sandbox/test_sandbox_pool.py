@@ -69,6 +69,7 @@ PARENT = textwrap.dedent("""
 """)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_when_the_parent_is_killed_nothing_is_left(how, shared_pool):
     process = subprocess.Popen(
@@ -87,6 +88,7 @@ def test_when_the_parent_is_killed_nothing_is_left(how, shared_pool):
     assert scratch == "" or not os.path.exists(scratch)
 
 
+@pytest.mark.medium
 def test_when_the_parent_ends_normally_nothing_is_left():
     code = PARENT.split("code =")[0]
     out = subprocess.run([sys.executable, "-c", code, "2"], stdout=subprocess.PIPE, text=True, check=True).stdout

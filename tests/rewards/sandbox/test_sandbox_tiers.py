@@ -49,6 +49,7 @@ def test_without_namespaces_and_landlock_programs_are_refused_with_the_reasons()
     assert text.endswith("allow_weak=True runs programs anyway")
 
 
+@pytest.mark.medium
 def test_without_seccomp_programs_are_refused_and_run_weakly_on_request():
     assert "tier 1: OSError: OSError: [Errno 22] seccomp" in outcome("seccomp", errno.EINVAL)
     assert outcome("seccomp", errno.EINVAL, weak=True) == "3 [True]"

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from pool_handlers import handle
 
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
 from rewards.workers.process import compute, send
@@ -20,23 +21,9 @@ ROOMY_S = 10.0
 ATTEMPTS = 6
 
 
-def handle(job: dict) -> dict:
-    """The handler that the workers of these tests import."""
-    if job["do"] == "add":
-        return {"sum": job["a"] + job["b"]}
-    if job["do"] == "power":
-        return {"digits": len(str(9**9 ** job["n"]))}
-    if job["do"] == "memory":
-        return {"size": len(bytearray(job["bytes"]))}
-    if job["do"] == "pid":
-        return {"pid": os.getpid(), "supervisor": os.getppid()}
-    os.kill(os.getpid(), signal.SIGSEGV)
-    return {}
-
-
 @pytest.fixture(scope="module")
 def pool():
-    pool = WorkerPool("test_pool:handle", size=2, memory_bytes=512 << 20)
+    pool = WorkerPool("pool_handlers:handle", size=2, memory_bytes=512 << 20)
     pool.warm_up()
     yield pool
     pool.close()
@@ -78,7 +65,7 @@ def test_a_power_that_holds_the_interpreter_lock_is_killed_at_the_limit(pool):
 
 def test_the_job_after_a_kill_does_not_wait_for_a_new_interpreter(pool):
     begin = time.monotonic()
-    fresh = WorkerPool("test_pool:handle", size=1)
+    fresh = WorkerPool("pool_handlers:handle", size=1)
     fresh.warm_up()
     start = time.monotonic() - begin
     fresh.close()
@@ -98,13 +85,13 @@ def test_a_crash_of_the_worker_is_reported_and_the_next_job_runs(pool):
 
 
 def test_a_handler_that_does_not_exist_is_an_error_that_names_it():
-    pool = WorkerPool("test_pool:no_such_handler", size=1)
+    pool = WorkerPool("pool_handlers:no_such_handler", size=1)
     with pytest.raises(RuntimeError, match="no_such_handler"):
         pool.call({}, LIMIT_S)
 
 
 def test_an_idle_worker_killed_from_outside_is_replaced():
-    single = WorkerPool("test_pool:handle", size=1)
+    single = WorkerPool("pool_handlers:handle", size=1)
     supervisor = single.call({"do": "pid"}, 5.0)["supervisor"]
     os.kill(supervisor, signal.SIGKILL)
     assert gone_within(supervisor, 3.0)
@@ -112,14 +99,61 @@ def test_an_idle_worker_killed_from_outside_is_replaced():
     single.close()
 
 
-def test_a_computation_does_not_outlive_its_supervisor():
-    single = WorkerPool("test_pool:handle", size=1)
+def test_an_idle_computing_process_killed_from_outside_is_replaced():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    computing = single.call({"do": "pid"}, 5.0)["pid"]
+    os.kill(computing, signal.SIGKILL)
+    assert gone_within(computing, 3.0)
+    assert single.call({"do": "add", "a": 1, "b": 1}, 5.0) == {"sum": 2}
+    single.close()
+
+
+def test_a_job_whose_supervisor_is_killed_begins_anew_and_the_old_computation_ends():
+    single = WorkerPool("pool_handlers:handle", size=1)
     pids = single.call({"do": "pid"}, 5.0)
-    killing = threading.Timer(0.2, os.kill, (pids["supervisor"], signal.SIGKILL))
-    killing.start()
-    with pytest.raises(RuntimeError, match="worker process"):
-        single.call({"do": "power", "n": 9}, 9.0)
+    threading.Timer(0.2, os.kill, (pids["supervisor"], signal.SIGKILL)).start()
+    assert single.call({"do": "sleep", "s": 0.5}, 5.0) == {"slept": 0.5}
     assert gone_within(pids["pid"], 3.0)
+    single.close()
+
+
+def test_a_job_that_loses_two_supervisors_is_a_timeout():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    single.warm_up()
+    stop = threading.Event()
+
+    def kill_every_worker() -> None:
+        while not stop.wait(0.02):
+            for slot in list(single._all):
+                if slot.ready and slot.process.poll() is None:
+                    slot.process.kill()
+
+    killer = threading.Thread(target=kill_every_worker)
+    killer.start()
+    with pytest.raises(WorkerTimeout, match="ended from outside"):
+        single.call({"do": "sleep", "s": 3.0}, 9.0)
+    stop.set()
+    killer.join()
+    single.close()
+
+
+def test_the_start_of_a_worker_takes_nothing_from_the_limit():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    assert single.call({"do": "sleep", "s": 0.1}, LIMIT_S) == {"slept": 0.1}
+    single.close()
+
+
+def test_waiting_for_a_worker_has_its_own_limit():
+    single = WorkerPool("pool_handlers:handle", size=1)
+    single.warm_up()
+    busy = threading.Thread(target=single.call, args=({"do": "sleep", "s": 1.0}, ROOMY_S))
+    busy.start()
+    while single._free:
+        time.sleep(0.001)
+    with pytest.raises(WorkerTimeout, match="no worker was free"):
+        single.call({"do": "add", "a": 1, "b": 1}, ROOMY_S, wait_s=0.05)
+    assert single.call({"do": "add", "a": 1, "b": 1}, LIMIT_S, wait_s=ROOMY_S) == {"sum": 2}
+    busy.join()
     single.close()
 
 
@@ -168,9 +202,9 @@ def test_a_forked_caller_gets_workers_of_its_own(pool):
 
 CALLER = f"""
 import subprocess, sys
-sys.path[:0] = {[ROOT, str(Path(__file__).parent)]!r}
+sys.path[:0] = {[ROOT, str(Path(ROOT) / "tests" / "helpers")]!r}
 from rewards.workers.pool import WorkerPool
-pool = WorkerPool("test_pool:handle", size=1)
+pool = WorkerPool("pool_handlers:handle", size=1)
 pids = pool.call({{"do": "pid"}}, 30.0)
 other = subprocess.Popen(["sleep", "20"], pass_fds=[pool._all[0].to_worker] if sys.argv[1] == "held" else [])
 print(pids["pid"], pids["supervisor"], other.pid, flush=True)

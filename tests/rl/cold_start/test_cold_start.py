@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 import torch
 from small_runs import ROOT, environment, save_policy, script, settings, write_config
 from transformers import AutoModelForCausalLM
@@ -55,6 +56,7 @@ def kill_when(config: Path, run_dir: Path, reached) -> None:
     process.wait()
 
 
+@pytest.mark.slow
 def test_a_cold_start_killed_in_each_stage_ends_as_an_unbroken_one_and_keeps_its_rows(tmp_path):
     raw = raw_config(tmp_path, gears=GEARS)
     config, broken = write_config(tmp_path / "config.json", raw), tmp_path / "broken"
@@ -80,6 +82,7 @@ def test_a_cold_start_killed_in_each_stage_ends_as_an_unbroken_one_and_keeps_its
         torch.testing.assert_close(whole[name], resumed[name], rtol=0, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_two_ranks_train_what_one_trains_and_share_the_sampling(tmp_path):
     raw = raw_config(tmp_path, gears={**GEARS, "manual_steps": 20}, save_every=3)
     config = write_config(tmp_path / "config.json", raw)

@@ -8,11 +8,11 @@ from small_runs import save_policy, small_config
 
 from rewards.registry import build_rewards
 from rl.cold_start.label import is_example, label_problems, label_row, majority_label, summary_lines
-from rl.cold_start.leakage import leaks
 from rl.config.cold_start import LabelConfig
 from rl.data import load_problems
 from rl.files.row_store import RowStore, read_rows
 from rl.models.open import open_policy
+from rl.statistics.reflection import leaks
 
 NEVER_RANDOM = LabelConfig(samples=4, random_share=0.0)
 

@@ -8,13 +8,10 @@ import pytest
 from small_runs import script, settings, write_config
 
 from rl.comparison.measures import (
-    Interval,
     collapsed,
     curve,
-    interval,
     measures,
     overall,
-    student_t,
     summary,
     thinking_needed,
     tokens_to_reach,
@@ -24,6 +21,7 @@ from rl.comparison.report import markdown, picture, show
 from rl.comparison.runs import Plan
 from rl.comparison.tuning import combinations, quality, read_settings, score, write_tuned
 from rl.config.schema import ConfigError
+from rl.statistics.intervals import Interval, mean_interval, student_t
 
 
 def result(auto=(0.9, 10.0, 0.4), oracle=(0.95, 8.0, 0.3), think=(0.95, 20.0)):
@@ -51,11 +49,11 @@ def test_students_t_is_that_of_the_tables(degrees, quantile):
 
 
 def test_an_interval_is_the_mean_and_t_times_the_standard_error():
-    found = interval([1.0, 2.0, 3.0])
+    found = mean_interval([1.0, 2.0, 3.0])
     # s = 1, n = 3, t = 4.3027
     assert (found.mean, found.half, found.n) == (2.0, pytest.approx(2.4841, abs=1e-3), 3)
-    assert interval([5.0]) == Interval(5.0, None, 1)
-    assert interval([5.0, 5.0]).half == 0.0
+    assert mean_interval([5.0]) == Interval(5.0, None, 1)
+    assert mean_interval([5.0, 5.0]).half == 0.0
 
 
 def test_a_target_is_reached_at_the_first_probe_that_has_it():
@@ -233,6 +231,7 @@ def small(tmp_path):
     return write_config(tmp_path / "config.json", raw)
 
 
+@pytest.mark.medium
 def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
     arguments = (str(small(tmp_path)), "--algorithms", "step_srpo,grpo", "--seeds", "3", "--worlds", "kind")
     done = script("compare.py", *arguments)

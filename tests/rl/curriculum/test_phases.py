@@ -84,8 +84,8 @@ def test_stages_count_steps_and_rounds_count_generations():
         ([{"steps": 12, "max_new_token": 3}], r"unknown key 'stages\[0\]\.max_new_token'; did you mean 'max_new_tok"),
         ([{"steps": 4}, {"steps": 7}], "stages make up 11 steps; allowed: trainer.steps, 12"),
         ([{"steps": 0}, {"steps": 12}], r"stages\[0\]\.steps is 0; allowed: above 0"),
-        ([{"steps": 12, "max_new_tokens": 0}], r"stages\[0\]\.max_new_tokens is 0; allowed: above 0"),
-        ([{"steps": 12, "forced_share": 1.5}], r"stages\[0\]\.forced_share is 1.5; allowed: 0 to 1"),
+        ([{"steps": 12, "max_new_tokens": 0}], r"stages\[0\]\.max_new_tokens is 0; allowed: a whole number, above 0"),
+        ([{"steps": 12, "forced_share": 1.5}], r"stages\[0\]\.forced_share is 1.5; allowed: 0 to 1 or null"),
         (
             [{"steps": 12, "weights": {"math": 0}}],
             r"stages\[0\]\.weights is .*; allowed: numbers of 0 or more, not all",

@@ -37,6 +37,7 @@ def first_retirement(retired):
     return next(step for step, share in enumerate(retired) if share > 0.2)
 
 
+@pytest.mark.medium
 def test_the_easy_think_rate_stays_put_for_fifty_steps_after_mode_aware_retirement(runs):
     rates, retired = runs["mode_aware"]
     start = first_retirement(retired)

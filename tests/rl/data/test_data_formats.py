@@ -228,6 +228,8 @@ def test_a_bad_row_is_named_by_file_line_and_field(tmp_path, data_format, row, m
     assert error_of(tmp_path, data_format, row) == message
 
 
-def test_an_unknown_format_names_the_nearest():
+def test_an_unknown_format_names_the_nearest(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_text("{}\n")
     with pytest.raises(ValueError, match=r"data\.format is 'gsm8'; allowed: .*did you mean 'gsm8k'"):
-        parse_config({"data": {"format": "gsm8"}})
+        load_problems(parse_config({"data": {"format": "gsm8", "train": str(file)}}), "train")

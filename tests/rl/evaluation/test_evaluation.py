@@ -1,5 +1,7 @@
 """Evaluation tables and routers, every number by hand; then the whole path on the tiny model."""
 
+import json
+from collections import Counter
 from dataclasses import replace
 
 import pytest
@@ -8,8 +10,12 @@ from factories import make_problem, make_protocol, make_rollout
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
-from rl.config.schema import RewardErrorsConfig
-from rl.evaluation.evaluate import Outcome, evaluate, length_routes, mode_table, routers, summarize
+from rl.config.schema import ConfigError, RewardErrorsConfig
+from rl.evaluation.dial import check_threshold, dialled, load_dial, pick_threshold
+from rl.evaluation.evaluate import evaluate
+from rl.evaluation.outcomes import Outcome, hidden_reasoning, mode_table, problem_row, summarize
+from rl.statistics import dial
+from rl.statistics import routers as rules
 from rl.worlds.model import build_model
 from rollout.engines.hf import HFEngine
 
@@ -19,11 +25,19 @@ def make_outcome(think, no_think, auto, level="1", length=3, probability=0.5, do
     problem = make_problem(difficulty=level, domain=domain)
     shared = {"problem": problem, "prompt_ids": tuple(range(length)), "switch_probs": (probability, 1 - probability)}
     rollouts = {
-        "think": make_rollout("think", correct=think[0], tokens=think[1], **shared),
-        "no_think": make_rollout("no_think", correct=no_think[0], tokens=no_think[1], **shared),
-        "auto": make_rollout(auto[0], correct=auto[1], tokens=auto[2], **shared),
+        "think": (make_rollout("think", correct=think[0], tokens=think[1], **shared),),
+        "no_think": (make_rollout("no_think", correct=no_think[0], tokens=no_think[1], **shared),),
+        "auto": (make_rollout(auto[0], correct=auto[1], tokens=auto[2], **shared),),
     }
     return Outcome(problem, rollouts)
+
+
+def routers(outcomes):
+    return rules.routers([problem_row(outcome) for outcome in outcomes])
+
+
+def length_routes(outcomes):
+    return rules.length_routes([problem_row(outcome) for outcome in outcomes])
 
 
 @pytest.fixture
@@ -38,8 +52,10 @@ def outcomes():
 
 def test_the_mode_table_has_accuracy_and_tokens_of_each_mode(outcomes):
     table = mode_table(outcomes)
-    assert table["think"] == {"accuracy": 0.75, "mean_tokens": 30.0}
-    assert table["no_think"] == {"accuracy": 0.5, "mean_tokens": 5.0}
+    assert (table["think"]["accuracy"], table["think"]["mean_tokens"]) == (0.75, 30.0)
+    assert (table["no_think"]["accuracy"], table["no_think"]["mean_tokens"]) == (0.5, 5.0)
+    assert table["think"]["tokens"] == {"judge": 1.0, "thinking": 0.0, "answer": 29.0}
+    assert (table["auto"]["format_failures"], table["auto"]["truncated"]) == (0.25, 0.0)
     assert table["auto"]["accuracy"] == 0.5
     assert table["auto"]["mean_tokens"] == 12.0
     assert table["auto"]["think_rate"] == 0.25
@@ -132,7 +148,70 @@ def test_a_model_is_evaluated_in_three_modes_on_the_same_problems_in_batches():
     assert (result["n"], result["easy"]["n"]) == (5, 5)
     tokens = sum(len(batch[0].completion_ids) for batch in batches) / 5
     assert result["modes"]["think"]["mean_tokens"] == tokens  # judge text, forced switch and end included
-    assert result == evaluate(config, problems, engine, protocol, rewards)  # greedy: nothing is drawn
+    again = evaluate(config, problems, engine, protocol, rewards)
+    assert {**result, "seconds": 0} == {**again, "seconds": 0}  # greedy: nothing is drawn
+
+
+def test_a_dialled_run_is_the_point_of_the_curve():
+    protocol = make_protocol("kat", judge_patience=2)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    config = parse_config({"rollout": {"max_new_tokens": 8}, "protocol": {"judge_patience": 2}})
+    problems = [make_problem(f"p{i}", f"{i}1 + 34", str(i), domain="math") for i in range(6)]
+    rewards = build_rewards([{"name": "judge"}, {"name": "format"}, {"name": "math", "weight": 0.1}])
+    rows = evaluate(config, problems, engine, protocol, rewards)["problems"]
+    taus = dial.thresholds(rows)
+    assert len(taus) > 3
+    for tau in taus:
+        run = dialled(config, problems, tau, engine, protocol, rewards)
+        at = dial.point(rows, tau)
+        assert sum(r.mode == "think" for r in run.values()) / 6 == at["think_rate"]
+        assert sum(len(r.completion_ids) for r in run.values()) / 6 == pytest.approx(at["tokens"])
+        assert sum(r.scores["correct"] for r in run.values()) / 6 == pytest.approx(at["accuracy"])
+
+
+def test_several_samples_give_a_problem_its_means_and_pass_at_k():
+    protocol = make_protocol("one_token")
+    engine = HFEngine(
+        build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id
+    )
+    config = parse_config({"rollout": {"max_new_tokens": 6}, "evaluation": {"samples": 4}})
+    problems = [make_problem(f"p{i}", f"{i}1 + 34", str(i)) for i in range(3)]
+    seen = Counter()
+
+    def odd(rollout):
+        seen[rollout.problem.id, rollout.mode, rollout.forced] += 1
+        return float(seen[rollout.problem.id, rollout.mode, rollout.forced] % 2)
+
+    result = evaluate(config, problems, engine, protocol, [Reward("odd", "answer", 1.0, odd, correct=True)])
+    assert (result["samples"], {seen[f"p{i}", "think", True] for i in range(3)}) == (4, {4})
+    assert result["modes"]["think"]["accuracy"] == 0.5
+    assert result["modes"]["think"]["pass@4"] == 1.0
+    assert [row["think"][0] for row in result["problems"]] == [0.5, 0.5, 0.5]
+
+
+def test_the_direct_answers_that_reason_are_counted_with_their_tokens():
+    plain, hidden = make_rollout("no_think", tokens=4), make_rollout("no_think", tokens=12, answer_text="wait, 3+4=7")
+    assert hidden_reasoning([plain, hidden, plain, plain]) == {"share": 0.25, "mean_tokens": 12.0}
+
+
+def test_a_threshold_is_picked_on_one_half_and_reported_on_the_other(tmp_path):
+    rows = [{"p_think": 0.1 + 0.001 * i, "think": [1.0, 20], "no_think": [1.0, 4]} for i in range(20)] + [
+        {"p_think": 0.9 - 0.001 * i, "think": [1.0, 20], "no_think": [0.0, 4]} for i in range(20)
+    ]
+    found = pick_threshold(rows, "accuracy >= think - 0.005")
+    assert 0.12 < found["tau"] < 0.88
+    assert (found["picked_on"]["n"], found["held_out"]["n"]) == (20, 20)
+    assert found["held_out"]["accuracy"][0] == found["held_out"]["always_think"]["accuracy"][0] == 1.0
+    (tmp_path / "dial.json").write_text(json.dumps(found))
+    assert load_dial(tmp_path) == found["tau"]
+    assert load_dial(tmp_path / "elsewhere") is None
+
+
+@pytest.mark.parametrize("value", ["-0.1", "1.2", "high", "nan", None])
+def test_a_threshold_outside_of_the_dial_is_refused(value):
+    with pytest.raises(ConfigError, match=r"allowed: 0\.0"):
+        check_threshold(value)
 
 
 def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():

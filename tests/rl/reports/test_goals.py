@@ -5,7 +5,8 @@ import copy
 import pytest
 
 from rl.reports.goals import goals
-from rl.reports.tables import before_after_lines, level_order, saving_captured
+from rl.reports.tables import before_after_lines, saving_captured
+from rl.statistics.names import level_order
 
 
 def modes(think, direct, auto, rate, probability=0.5):

@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from rl.config.read import parse_config, save_config
-from rl.evaluation.evaluate import Outcome, summarize
-from rl.files.run_log import RunLog, write_atomically
+from rl.evaluation.outcomes import Outcome, summarize
+from rl.files.atomic import write_atomically
+from rl.files.run_log import RunLog
 from rl.reports.plots import PLOTS, THEMES, Inputs, render, running_mean, series
 from rl.reports.report import figure, page, text, write_report
 from rl.reports.run_folder import ReportError, read_run, samples
@@ -66,8 +67,8 @@ def rollout(level, mode, *, forced=True, correct=1.0, answer="42", prompt="1 + 2
 def evaluation(levels, auto):
     outcomes = []
     for level in levels:
-        answers = {m: rollout(level, m) for m in ("think", "no_think")}
-        outcomes.append(Outcome(answers["think"].problem, {**answers, "auto": answers[auto]}))
+        answers = {m: (rollout(level, m),) for m in ("think", "no_think")}
+        outcomes.append(Outcome(answers["think"][0].problem, {**answers, "auto": answers[auto]}))
     return json.dumps(summarize(outcomes, easy=levels[:1], hard=levels[1:]))
 
 
@@ -93,6 +94,7 @@ def read(folder):
     return Page(page(folder.name, read_run(folder), []))
 
 
+@pytest.mark.medium
 def test_a_complete_run_becomes_a_page_that_needs_nothing_else(tmp_path):
     shown = Page(write_report(make_run(tmp_path / "demo")).read_text(encoding="utf-8"))
     assert "Missing" not in shown.text
@@ -227,6 +229,7 @@ def test_series_are_ordered_by_step_and_skip_what_is_no_number():
     assert running_mean([0.0, 3.0, 6.0, 6.0], 3) == [1.5, 3.0, 5.0, 6.0]
 
 
+@pytest.mark.medium
 def test_the_script_writes_the_report_and_refuses_in_one_line(tmp_path):
     def script(*arguments):
         command = [sys.executable, str(ROOT / "scripts" / "report.py"), *map(str, arguments)]

@@ -8,6 +8,7 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
 from small_runs import ROOT, environment, metrics, save_policy, script, settings, write_config
 
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete
@@ -20,6 +21,7 @@ def start(config: Path, run_dir: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment(), cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_its_sixth_step_gives_the_metrics_of_an_unbroken_one(tmp_path):
     policy = save_policy(tmp_path / "policy")
     config = write_config(tmp_path / "config.json", settings(tmp_path / "unused", policy, trainer=SHAPE))

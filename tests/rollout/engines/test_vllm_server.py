@@ -70,6 +70,7 @@ def test_rows_come_back_in_order_and_prompts_go_as_ids():
     assert asked == {((1, 2), 1, 5, "policy"), ((1, 2, THINK), 3, 5, "policy"), ((3,), 4, 5, "policy")}
 
 
+@pytest.mark.medium
 def test_a_server_error_is_tried_again():
     with serving(lambda body, count: (200, choice(body)) if count > 2 else (503, {})) as (url, bodies):
         (row,) = ServerEngine(url, PROTOCOL).generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)

@@ -1,0 +1,97 @@
+"""Values that are allowed alone and impossible together. Each raises `ConfigError` in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from rl.config.errors import ConfigError
+from rl.config.schema import Config
+from rollout.types import MODES
+
+
+def check_together(config: Config) -> None:
+    """Everything that one value says about another."""
+    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
+        check(config)
+    if not isinstance(config.algorithm.get("name", "step_srpo"), str):
+        raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
+    if config.sandbox.tier == 3 and not config.sandbox.allow_weak:
+        raise ConfigError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
+    try:
+        config.rollout.sampling()
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+
+
+def _warmups(config: Config) -> None:
+    for place, section in (("trainer", config.trainer), ("cold_start", config.cold_start)):
+        if section.warmup_steps and section.schedule == "constant":
+            raise ConfigError(
+                f"{place}.warmup_steps is {section.warmup_steps} with {place}.schedule 'constant', which has no "
+                "warm-up; allowed: constant_with_warmup, linear, cosine, or warmup_steps 0"
+            )
+
+
+def _modes(config: Config) -> None:
+    if config.protocol.tags and set(config.protocol.tags) != set(MODES):
+        raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    gate = config.cold_start.gate
+    if not set(gate.min_accuracy) <= set(MODES):
+        raise ConfigError(
+            f"cold_start.gate.min_accuracy is {gate.min_accuracy}; allowed: 0 to 1 for {', '.join(MODES)}"
+        )
+    if gate.min_switch_probability > gate.max_switch_probability:
+        raise ConfigError(
+            f"cold_start.gate.min_switch_probability is {gate.min_switch_probability}; allowed: at most "
+            f"cold_start.gate.max_switch_probability, {gate.max_switch_probability}"
+        )
+
+
+def _gears(config: Config) -> None:
+    if config.cold_start.gears.manual_steps and not config.protocol.tags:
+        raise ConfigError(
+            "cold_start.gears.manual_steps needs protocol.tags, the texts that state a mode in the prompt, such as "
+            "{think: /think, no_think: /no_think}"
+        )
+
+
+def _forced(config: Config) -> None:
+    forced, size = config.rollout.forced, config.rollout.group_size
+    if 2 * forced.minimum > size:
+        raise ConfigError(
+            f"rollout.forced.minimum is {forced.minimum}; allowed: at most half of rollout.group_size, {size // 2}"
+        )
+
+
+def _checkpoints(config: Config) -> None:
+    if config.trainer.save_every % config.trainer.iterations:
+        raise ConfigError(
+            f"trainer.save_every is {config.trainer.save_every}; allowed: a multiple of trainer.iterations "
+            f"({config.trainer.iterations}), so that a resumed run continues exactly"
+        )
+
+
+def _phases(config: Config) -> None:
+    iterations, total = config.trainer.iterations, sum(stage.steps for stage in config.stages)
+    for index, stage in enumerate(config.stages):
+        place = f"stages[{index}]"
+        if stage.steps <= 0 or stage.steps % iterations:
+            raise ConfigError(
+                f"{place}.steps is {stage.steps}; allowed: above 0, a multiple of trainer.iterations ({iterations})"
+            )
+        if stage.weights and stage.shares:
+            raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
+    if config.stages and total != config.trainer.steps:
+        raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
+
+
+def _shares(config: Config) -> None:
+    mixes: dict[str, Mapping[str, float]] = {
+        "data.shares": config.data.shares,
+        "cold_start.shares": config.cold_start.shares,
+    }
+    for index, stage in enumerate(config.stages):
+        mixes |= {f"stages[{index}].weights": stage.weights, f"stages[{index}].shares": stage.shares}
+    for place, mix in mixes.items():
+        if mix and sum(mix.values()) <= 0:
+            raise ConfigError(f"{place} is {dict(mix)}; allowed: numbers of 0 or more, not all 0")

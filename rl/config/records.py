@@ -1,0 +1,43 @@
+"""What is measured and written down: evaluation and W&B."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic.dataclasses import dataclass
+
+from rl.config.types import SETTINGS, Count, Positive
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class EvaluationConfig:
+    """Evaluation in three modes on the same problems: greedy, or several samples of each."""
+
+    problems: Positive = 500
+    """The first so many test problems."""
+    samples: Positive = 1
+    """Answers of each mode; 1 is greedy, more are drawn as `rollout` draws."""
+    batch: Positive = 256
+    """Rows decoded at once."""
+    every: Count = 0
+    """The policy's own choice is measured after every so many generations and at the end; 0: never."""
+    probe: Positive = 200
+    """The test problems that it is measured on during training."""
+    max_new_tokens: Count = 0
+    """The most tokens of an answer; 0: `rollout.max_new_tokens`."""
+
+
+@dataclass(frozen=True, config=SETTINGS)
+class WandbConfig:
+    """Weights & Biases; the same keys go to `metrics.jsonl`."""
+
+    mode: Literal["online", "offline", "disabled"] = "offline"
+    """Where it logs to."""
+    project: str = "step-srpo"
+    """The project's name."""
+    name: str = ""
+    """The run's name; default: the run folder's."""
+    table_every: Positive = 20
+    """A table of sample rollouts every so many steps."""
+    table_rows: Positive = 8
+    """Rows of that table."""

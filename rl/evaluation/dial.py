@@ -1,0 +1,97 @@
+"""Answering by the dial, with any engine: P(think) at the decision is measured, then each row is forced into its mode.
+
+The first pass forces every row to think and stops right after the switch: the engine's probabilities at the decision
+are those before the forcing, under the same bans and the same patience as the forced answers of an evaluation. So a
+dialled run is the point of the evaluation's curve. `dial.json` beside a model keeps its threshold.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rewards.registry import Reward
+from rl.config.schema import Config, ConfigError
+from rl.evaluation.answer import answer, greedy
+from rl.statistics.dial import ALWAYS, NEVER, halves, parse_target, pick, with_intervals
+from rl.statistics.targets import think_share
+from rollout.engines.base import Engine
+from rollout.protocol import DecisionProtocol
+from rollout.types import MODES, Problem, Rollout
+
+FILE = "dial.json"
+SCHEMA = 1
+PAST_THE_SWITCH = 16  # tokens: what a layout writes around its switch
+
+
+def p_think(
+    config: Config, problems: Sequence[Problem], engine: Engine, protocol: DecisionProtocol
+) -> dict[str, float]:
+    """P(think) at the greedy decision of each problem, by id."""
+    cap = config.protocol.judge_patience + PAST_THE_SWITCH
+    short = dataclasses.replace(greedy(config), max_new_tokens=min(cap, greedy(config).max_new_tokens))
+    batches = answer(config, problems, ("think",), engine, protocol, (), short)
+    return {group.problem.id: think_share(group.rollouts[0]) for groups in batches for group in groups}
+
+
+def dialled(
+    config: Config,
+    problems: Sequence[Problem],
+    tau: float,
+    engine: Engine,
+    protocol: DecisionProtocol,
+    rewards: Sequence[Reward] = (),
+) -> dict[str, Rollout]:
+    """Greedy answers under the dial, by problem id: think iff P(think) is at least `tau`."""
+    chances = p_think(config, problems, engine, protocol)
+    found: dict[str, Rollout] = {}
+    for mode in MODES:
+        mine = [p for p in problems if (chances[p.id] >= tau) == (mode == "think")]
+        for groups in answer(config, mine, (mode,), engine, protocol, rewards):
+            found |= {group.problem.id: group.rollouts[0] for group in groups}
+    return found
+
+
+def pick_threshold(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, Any]:
+    """What `dial.json` holds: the threshold that meets the target best on one half of the problems, and what it gives
+    on the other, with intervals and with always thinking beside it. Raises `UserError`."""
+    fitted, held_out = halves(rows)
+    chosen = pick(fitted, parse_target(target))
+    points = [{"tau": tau, "think_rate": _rate(held_out, tau)} for tau in (chosen["tau"], ALWAYS)]
+    at, always = with_intervals(held_out, points)
+    return {
+        "schema": SCHEMA,
+        "tau": chosen["tau"],
+        "target": target,
+        "picked_on": {**chosen, "n": len(fitted)},
+        "held_out": {**at, "n": len(held_out), "always_think": always},
+    }
+
+
+def load_dial(model: str | Path) -> float | None:
+    """The threshold beside a model; None without. Raises `ConfigError` on a file that is none."""
+    file = Path(model) / FILE
+    if not file.is_file():
+        return None
+    try:
+        return check_threshold(json.loads(file.read_text(encoding="utf-8"))["tau"], str(file))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(f"{file} is no dial: {error}") from error
+
+
+def check_threshold(value: Any, place: str = "--dial") -> float:
+    """A threshold from text or a file. Raises `ConfigError`."""
+    try:
+        tau = float(value)
+    except (TypeError, ValueError):
+        tau = -1.0
+    if not ALWAYS <= tau <= NEVER:
+        raise ConfigError(f"{place} is {value!r}; allowed: {ALWAYS} (always think) to {NEVER} (never)")
+    return tau
+
+
+def _rate(rows: Sequence[Mapping[str, Any]], tau: float) -> float:
+    return sum(row["p_think"] >= tau for row in rows) / len(rows)

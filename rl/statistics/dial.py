@@ -1,0 +1,145 @@
+"""The dial: one threshold on P(think) turns one evaluation into every operating point of a model. Pure.
+
+A problem thinks iff p = p_think / (p_think + p_no_think) at the decision is at least τ. A row has `p_think` (that p)
+and the two forced answers `think` and `no_think`, each [accuracy, tokens]; so accuracy and tokens of every τ follow
+from the forced answers alone. τ lies midway between neighbouring p, so that rounding decides no problem;
+0 always thinks, 1.1 never does.
+
+For M modes with costs c_m the same is argmax_m log p_m − λ·c_m: with two modes λ = log(τ/(1−τ)) / (c_N − c_T).
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from rl.statistics.intervals import drawn_means, ends
+from rl.statistics.routers import CORRECT, TOKENS, Row, mean
+from rollout.errors import UserError
+
+ALWAYS, NEVER = 0.0, 1.1
+TARGET = re.compile(r"^\s*(accuracy|tokens)\s*(>=|<=)\s*(think\s*)?([+-]?\s*[0-9.]+)?\s*$")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What an operating point must hold: `accuracy >= think - 0.005`, `accuracy >= 0.9` or `tokens <= 400`."""
+
+    measure: str
+    relative: bool
+    amount: float
+
+    def met(self, point: Mapping[str, float], think: Sequence[float]) -> bool:
+        """Whether a point holds it; `think` is [accuracy, tokens] of always thinking."""
+        if self.measure == "tokens":
+            return point["tokens"] <= self.amount + (think[TOKENS] if self.relative else 0) + 1e-9
+        return point["accuracy"] >= self.amount + (think[CORRECT] if self.relative else 0) - 1e-9
+
+
+def thresholds(rows: Sequence[Row]) -> list[float]:
+    """The thresholds that differ on these problems, from always to never.
+
+    >>> thresholds([{"p_think": 0.2}, {"p_think": 0.6}, {"p_think": 0.2}])
+    [0.0, 0.4, 1.1]
+    """
+    found = sorted({row["p_think"] for row in rows})
+    return [ALWAYS, *((a + b) / 2 for a, b in pairwise(found)), NEVER]
+
+
+def point(rows: Sequence[Row], tau: float) -> dict[str, float]:
+    """Accuracy, tokens and think rate at one threshold."""
+    modes = ["think" if row["p_think"] >= tau else "no_think" for row in rows]
+    pairs = list(zip(rows, modes, strict=True))
+    return {
+        "tau": tau,
+        "accuracy": sum(row[mode][CORRECT] for row, mode in pairs) / len(rows),
+        "tokens": sum(row[mode][TOKENS] for row, mode in pairs) / len(rows),
+        "think_rate": sum(mode == "think" for mode in modes) / len(rows),
+    }
+
+
+def curve(rows: Sequence[Row], most: int = 101) -> list[dict[str, float]]:
+    """The points of all thresholds, from always to never; an even choice of `most` where there are more."""
+    taus = thresholds(rows)
+    if len(taus) > most:
+        taus = [taus[round(i * (len(taus) - 1) / (most - 1))] for i in range(most)]
+    return [point(rows, tau) for tau in taus]
+
+
+def with_intervals(rows: Sequence[Row], points: Sequence[Mapping[str, float]]) -> list[dict[str, Any]]:
+    """The points with accuracy and tokens as [value, lower, upper], 95 % over the problems."""
+    chosen = [["think" if row["p_think"] >= at["tau"] else "no_think" for row in rows] for at in points]
+    values_NC = np.array(
+        [[row[modes[i]][column] for modes in chosen for column in (CORRECT, TOKENS)] for i, row in enumerate(rows)],
+        dtype=float,
+    )
+    means = drawn_means(values_NC)
+    return [
+        {
+            "tau": at["tau"],
+            "think_rate": at["think_rate"],
+            "accuracy": ends(means[:, 2 * k]),
+            "tokens": ends(means[:, 2 * k + 1]),
+        }
+        for k, at in enumerate(points)
+    ]
+
+
+def parse_target(text: str) -> Target:
+    """A target from its text. Raises `UserError`.
+
+    >>> parse_target("accuracy >= think - 0.005")
+    Target(measure='accuracy', relative=True, amount=-0.005)
+    """
+    found = TARGET.match(text)
+    measure, sign, relative, amount = found.groups() if found else ("", "", "", "")
+    if not found or sign != {"accuracy": ">=", "tokens": "<="}[measure] or not (relative or amount):
+        raise UserError(
+            f"--target is {text!r}; allowed: 'accuracy >= think - 0.005', 'accuracy >= 0.9' or 'tokens <= 400'"
+        )
+    try:
+        return Target(measure, bool(relative), float((amount or "0").replace(" ", "")))
+    except ValueError:
+        raise UserError(f"--target is {text!r}; {amount!r} is no number") from None
+
+
+def pick(rows: Sequence[Row], target: Target) -> dict[str, float]:
+    """The point that meets the target best on these problems: the fewest tokens for an accuracy, the highest accuracy
+    for a number of tokens. Raises `UserError` where no threshold meets it."""
+    think = (mean(rows, "think", CORRECT), mean(rows, "think", TOKENS))
+    met = [at for at in (point(rows, tau) for tau in thresholds(rows)) if target.met(at, think)]
+    if not met:
+        best = max(point(rows, tau)[target.measure] for tau in thresholds(rows))
+        least = min(point(rows, tau)[target.measure] for tau in thresholds(rows))
+        raise UserError(
+            f"no threshold meets the target: {target.measure} goes from {least:.4g} to {best:.4g} on these problems"
+        )
+    if target.measure == "accuracy":
+        return min(met, key=lambda at: (at["tokens"], -at["accuracy"]))
+    return max(met, key=lambda at: (at["accuracy"], -at["tokens"]))
+
+
+def halves(rows: Sequence[Row], seed: int = 0) -> tuple[list[Row], list[Row]]:
+    """The problems dealt into two halves, the same ones for the same problems and seed."""
+    order = list(rows)
+    random.Random(f"halves-{seed}").shuffle(order)
+    return order[: len(order) // 2], order[len(order) // 2 :]
+
+
+def logit_bias(tau: float) -> float:
+    """What to add to the logit of the no_think switch, so that greedy decoding over the two switches obeys τ:
+    log(τ / (1 − τ)). think wins iff log p_T ≥ log p_N + bias, that is p_T / (p_T + p_N) ≥ τ.
+
+    >>> round(logit_bias(0.5), 6)
+    0.0
+    """
+    if tau <= 0 or tau >= 1:
+        return math.copysign(100.0, tau - 0.5)
+    return math.log(tau / (1 - tau))
