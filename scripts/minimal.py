@@ -108,9 +108,7 @@ def advantages(group: Sequence[Rollout], judged: Sequence[float]) -> list[tuple[
     """(A_judge, A_answer) of each rollout: the judge reward as it is, −1 without a switch; r minus its mode's mean."""
     by_mode = {mode: [r.reward for r in group if r.mode == mode] for mode in (*SWITCHES, None)}
     means = {mode: sum(rewards) / max(len(rewards), 1) for mode, rewards in by_mode.items()}
-    return [
-        (-1.0, 0.0) if r.mode is None else (q, r.reward - means[r.mode]) for r, q in zip(group, judged, strict=True)
-    ]
+    return [(q, r.reward - means[r.mode]) if r.mode else (-1.0, 0.0) for r, q in zip(group, judged, strict=True)]
 
 
 # --- the loss and the update
@@ -185,7 +183,8 @@ def main(seed: int = 0) -> None:
     test = list(WORLDS["chain"].draw(200, 1, CHAIN, frozenset()))
     train = list(WORLDS["chain"].draw(5000, 2 + seed, CHAIN, frozenset(w.problem.prompt for w in test)))
     cold_start(model, train, rng)
-    optimizer, seen = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.0), {}
+    optimizer = torch.optim.AdamW(model.parameters(), LEARNING_RATE, weight_decay=0.0)
+    seen: dict[str, dict[str, list[float]]] = {}
     for number in range(ROUNDS + 1):
         if number % 5 == 0:
             levels = "  ".join(f"{level} moves {share:4.0%}" for level, share in p_think(model, test).items())
