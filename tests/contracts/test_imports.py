@@ -90,7 +90,7 @@ def test_only_engines_trainers_and_model_files_import_torch():
     light |= {
         "rl/config/schema.py",
         "rl/data/load.py",
-        "rl/training/advantages.py",
+        "rl/training/masks.py",
         "rl/curriculum/history.py",
         "rl/training/metrics.py",
         "rl/files/run_log.py",
@@ -126,7 +126,7 @@ def test_the_three_packages_come_from_this_tree_wherever_python_starts(tmp_path)
     [
         "rl.config.schema, rl.config.read, rl.data, rewards.registry",
         "rl.cli",
-        "rl.algorithms, rl.training.advantages",
+        "rl.algorithms, rl.training.masks",
         "rollout.collect, rl.training.metrics",
     ],
 )
