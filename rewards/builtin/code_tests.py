@@ -18,13 +18,13 @@ from rewards.sandbox import Limits, run_tests
 from rewards.sandbox.forms import validate
 from rollout.types import Problem, Rollout
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+_LANGUAGE = re.compile(r"[ \t]*(\w*)")
 _PYTHON = ("python", "python3", "py")
 
 
 def extract_program(text: str) -> str:
     """The program in an answer; "" if there is none. A block that was cut off counts as far as it goes."""
-    blocks = _FENCE.findall(text)
+    blocks = _blocks(text)
     for languages in (_PYTHON, ("",)):
         programs = [body for language, body in blocks if language.lower() in languages]
         if programs:
@@ -40,6 +40,26 @@ def check_problem(problem: Problem) -> None:
         validate(problem.tests)
     except ValueError as error:
         raise RewardError(f"problem {problem.id!r}: {error}") from error
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """Language and body of every fenced block, line by line: a pattern over the whole text would start again at each
+    fence that is never closed."""
+    blocks: list[tuple[str, list[str]]] = []
+    inside = False
+    for line in text.split("\n"):
+        fence = line.lstrip(" \t")
+        if inside and fence.startswith("```"):
+            inside = False
+        elif inside:
+            blocks[-1][1].append(line)
+        elif fence.startswith("```") and "`" not in fence[3:]:
+            found = _LANGUAGE.match(fence, 3)
+            blocks.append((found[1] if found else "", []))
+            inside = True
+    if inside and not blocks[-1][1]:  # a fence at the very end opens nothing
+        blocks.pop()
+    return [(language, "\n".join(body)) for language, body in blocks]
 
 
 @judges_with(check_problem)

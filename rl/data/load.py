@@ -23,7 +23,7 @@ from rl.data.files import rows_of
 from rl.data.formats import FORMATS, adapter
 from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
-from rl.data.schema import check_problem
+from rl.data.schema import check_problem, with_sound_tests
 from rl.data.settings import check_settings, columns_of, format_of
 from rollout.types import Problem
 
@@ -145,6 +145,7 @@ def _collected(
     for row in rows:
         try:
             problem, record = row()
+            problem = with_sound_tests(problem, record.place)
             _check(problem, record, rewards, places)
         except DataError as error:
             if data.on_bad_row == "stop" and not keep_going:

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
-from rl.data.records import Record, not_json, shown
+from rewards.sandbox.forms import problem_when_read
+from rl.data.records import DataError, Record, not_json, shown
 from rollout.types import MODES, Problem
 
 FIELDS = tuple(one.name for one in fields(Problem))
@@ -41,6 +42,15 @@ def problem_of_row(record: Record) -> Problem:
         messages=messages,
         **texts,
     )
+
+
+def with_sound_tests(problem: Problem, place: str) -> Problem:
+    """The problem, if the sandbox can judge by each of its tests. Raises `DataError`."""
+    for index, test in enumerate(problem.tests):
+        trouble = problem_when_read(test)
+        if trouble:
+            raise DataError(f"{place}: tests[{index}]: {trouble}")
+    return problem
 
 
 def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, Any], ...], str]:

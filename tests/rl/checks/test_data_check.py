@@ -130,8 +130,8 @@ def test_gold_is_the_answer_or_the_reference_program():
 
 
 def test_a_gold_answer_that_the_reward_cannot_verify_is_counted_with_its_reason():
-    problems = [make_problem("a", answer="46"), make_problem("b", answer="see the figure \\ above {")]
-    check = check_rewards(problems, build_rewards([{"name": "math"}]), kinds=("gold",))
+    problems = [make_problem("a", answer="B"), make_problem("b", answer="see the figure above")]
+    check = check_rewards(problems, build_rewards([{"name": "choice"}]), kinds=("gold",))
     (failed,) = check.failed("gold")
     assert (len(check.probes), failed.problem, failed.correct) == (2, "b", None)
     assert "'b'" in failed.told()
