@@ -50,10 +50,10 @@ def surely_different(a: Node, b: Node, budget: Budget) -> bool:
         return False
 
 
-def differ_at(a: Node, b: Node, places: Places) -> bool | None:
-    """Whether two real functions differ at a point; None where one of them is not real or not known there."""
+def differ_at(a: Node, b: Node, places: Places, real: bool = True) -> bool | None:
+    """Whether two functions differ at a point; None where one of them is not known there, or not real if `real`."""
     try:
-        x, y = evaluate(a, places, real=True), evaluate(b, places, real=True)
+        x, y = evaluate(a, places, real), evaluate(b, places, real)
     except _LOST:
         return None
     if not (math.isfinite(x[1]) and math.isfinite(y[1])) or max(x[1], y[1]) > 1e-3 * (1 + abs(x[0]) + abs(y[0])):
