@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_checker.numeric import contains_node, letters
+from rewards.math_checker.numeric import children, contains_node, letters
 
 Node = tuple[Any, ...]
 
@@ -32,9 +32,14 @@ _PLAIN: dict[Node, Node] = {
 
 def meanings(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
     """The pairs of trees to compare for one pair of readings."""
+    if answer[0] == gold[0] == "num":
+        yield answer, gold
+        return
     answer, gold = _concluded(answer, gold), _concluded(gold, answer)
-    for x, y in _vectors(answer, gold):
-        x = _recounted(x, y)
+    names = letters(answer), letters(gold)
+    for x, y in _vectors(answer, gold) if set(_UNITS) & (names[0] | names[1]) else ((answer, gold),):
+        if (names[0] - names[1]) & _COUNTERS:
+            x = _recounted(x, y)
         yield x, y
         if _has_bare_log(x) or _has_bare_log(y):
             yield _decimal(x), _decimal(y)
@@ -93,9 +98,9 @@ def _has_degree(tree: Any) -> bool:
 
 
 def _has_bare_log(tree: Any) -> bool:
-    if not isinstance(tree, tuple):
-        return False
-    return (tree[:2] == ("fn", "log") and len(tree[2]) == 1) or any(_has_bare_log(child) for child in tree)
+    if tree and tree[0] == "fn" and tree[1] == "log" and len(tree[2]) == 1:
+        return True
+    return any(map(_has_bare_log, children(tree)))
 
 
 def _decimal(tree: Node) -> Node:
@@ -108,9 +113,6 @@ def _decimal(tree: Node) -> Node:
 
 def _vectors(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
     """Unit vectors as tuples, of two or three entries; where they are no vectors, as the letters that they are."""
-    if not any(letters(node) & set(_UNITS) for node in (answer, gold)):
-        yield answer, gold
-        return
     for size in (2, 3):
         x, y = _as_vector(answer, size), _as_vector(gold, size)
         if x is not None and y is not None:

@@ -27,7 +27,7 @@ from rewards.math_checker.read import pairings, readings
 Node = tuple[Any, ...]
 
 _POINTS = ((3, 7), (11, 13), (17, 5))
-_EXACT = 6
+_EXACT = 3
 _VARIABLES = ("x", "t", "u", "y", "s", "z", "theta", "r", "v", "w")
 _DIGITS = 60
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
@@ -129,7 +129,7 @@ def _is_zero(x: Any, y: Any, agreed: list[dict[str, float]]) -> bool:
         return _vanishes(difference)
     symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
     if agreed:
-        chosen = agreed[:: max(1, len(agreed) // _EXACT)]
+        chosen = agreed[len(agreed) // (2 * _EXACT) :: max(1, len(agreed) // _EXACT)][:_EXACT]
     else:
         chosen = [{s.name: start / (start + 2 + k * step) for k, s in enumerate(symbols)} for start, step in _POINTS]
     verdicts = [_zero_at(difference, symbols, place) for place in chosen]
@@ -162,14 +162,17 @@ def _evaluated(difference: Any) -> Any:
     return sympy.expand(difference)
 
 
-def _vanishes(constant: Any) -> bool:
-    """Whether a closed expression is zero: no significant digit up to 600, and tiny. `Undecided` if it has no value."""
-    for most in (200, 600):
+def _vanishes(constant: Any, digits: tuple[int, ...] = (200, 600)) -> bool:
+    """Whether a closed expression is zero: no significant digit up to the last of `digits`, and tiny.
+
+    Raises `Undecided` if it has no value.
+    """
+    for most in digits:
         try:
             return bool(constant.evalf(_DIGITS, maxn=most, strict=True) == 0)
         except PrecisionExhausted:
             continue
-    value = constant.evalf(20, maxn=600)
+    value = constant.evalf(20, maxn=digits[-1])
     if not value.is_number or value.has(*_UNDEFINED):
         raise Undecided("no value")
     return bool(abs(value) < sympy.Float("1e-100"))
@@ -181,4 +184,4 @@ def _zero_at(difference: Any, symbols: list[Any], place: dict[str, float]) -> bo
     value = sympy.expand(difference.subs(exact))
     if value.has(*_UNDEFINED):
         return None
-    return bool(value == 0) if value.is_Number else _vanishes(value)
+    return bool(value == 0) if value.is_Number else _vanishes(value, (200,))
