@@ -31,7 +31,7 @@ from rl.config.read import to_dict
 from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.gym_tasks import PREFIX
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 
 POLICY = ("seed", "data", "model", "protocol", "rewards")
 SAMPLED = ("rollout.temperature", "rollout.top_p", "rollout.top_k", "rollout.max_new_tokens", "label")

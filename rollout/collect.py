@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 from rollout.engines.base import Completion, Engine, Request, Sampling
@@ -51,6 +52,10 @@ def make_rollout(
 ) -> Rollout:
     """The parsed rollout of one completion."""
     parsed = protocol.parse(completion.ids)
+    logprobs = completion.logprobs
+    if parsed.mode is not None and parsed.mode == protocol.other:
+        # The decision was "any other token": its log-probability is that of the mode, whatever token came.
+        logprobs = (math.log(completion.switch_probs[parsed.mode]), *logprobs[1:])
     return Rollout(
         problem=problem,
         mode=parsed.mode,
@@ -65,7 +70,7 @@ def make_rollout(
         judge_text=parsed.judge_text,
         think_text=parsed.think_text,
         answer_text=parsed.answer_text,
-        logprobs=completion.logprobs,
+        logprobs=logprobs,
         sampled=completion.sampled,
         switch_probs=completion.switch_probs,
         truncated=parsed.truncated,

@@ -24,7 +24,7 @@ def main(options: Namespace, config: Config) -> None:
     from rewards.registry import build_rewards
     from rl.checks.reward_check import check_rewards, complaints, report_lines
     from rl.data import load_problems
-    from rl.files.run_log import write_atomically
+    from rl.files.atomic import write_atomically
 
     problems = load_problems(config, options.split)
     check = check_rewards(problems, build_rewards(config.rewards), options.limit, progress=True)

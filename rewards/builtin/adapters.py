@@ -20,6 +20,8 @@ from __future__ import annotations
 import dataclasses
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 from rewards.plugin import NOT_APPLICABLE, RewardError, batch_reward
@@ -74,7 +76,7 @@ def verl_reward(
     return _then(value, lambda found: _numbers(found, key))
 
 
-def _conversation(problem: Problem) -> list[dict[str, str]]:
+def _conversation(problem: Problem) -> list[dict[str, Any]]:
     return [dict(turn) for turn in problem.messages] or [{"role": "user", "content": problem.prompt}]
 
 
@@ -111,10 +113,15 @@ def _with_gaps(values: Any) -> Any:
     return values if found is None else [NOT_APPLICABLE if value is None else value for value in found]
 
 
+def _is_number(value: Any) -> bool:
+    """Python's and numpy's numbers, Decimal, and arrays and tensors of one number."""
+    return isinstance(value, Real | Decimal) or (hasattr(value, "__float__") and getattr(value, "ndim", None) == 0)
+
+
 def _numbers(value: Any, key: str) -> Any:
     if not isinstance(value, Mapping):
         return value
     if key not in value:
         raise RewardError(f"compute_score returned no key {key!r}: {short(value)}")
-    numbers = {str(name): x for name, x in value.items() if isinstance(x, bool | int | float)}
+    numbers = {str(name): x for name, x in value.items() if _is_number(x)}
     return {**{name: x for name, x in numbers.items() if name != "score"}, "score": value[key]}

@@ -1,8 +1,9 @@
 """Everything that can be wrong before hours of compute are spent, checked in seconds. `--dry-run` stops after it.
 
-Checked: prompts fit the length cap; gold answers earn full marks from the rewards and wrong
-ones do not (the code of `scripts/check_rewards.py`); the policy can be put into
-each mode. Configuration, data files, model, tokenizer and template have been checked by loading them.
+Checked: a response of each mode is read back as it was written; prompts can be rendered, lose nothing and fit the
+length cap; gold answers earn full marks from the rewards and wrong ones do not (the code of
+`scripts/check_rewards.py`); the policy can be put into each mode. Configuration, data files, model, tokenizer and
+template have been checked by loading them.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rewards.registry import Reward
+from rl.checks.prompt_check import check_prompts, check_responses
 from rl.checks.reward_check import KINDS, check_rewards, complaints, report_lines
 from rl.config.schema import Config, ConfigError
 from rollout.collect import collect
@@ -23,9 +25,10 @@ PROBLEMS_TRIED = 200
 
 @dataclass(frozen=True)
 class Preflight:
-    """What the checks found: the longest prompt, how many gold answers were tried, the problems whose gold answer
-    does not earn full marks, those whose wrong one does, and one forced rollout a mode."""
+    """What the checks found: the problems that can be asked, the longest prompt, how many gold answers were tried, the
+    problems whose gold answer does not earn full marks, those whose wrong one does, and one forced rollout a mode."""
 
+    problems: tuple[Problem, ...]
     longest_prompt: int
     checked: int
     failed_gold: tuple[str, ...]
@@ -42,8 +45,8 @@ def preflight(
     show: Callable[[str], None] = print,
 ) -> Preflight:
     """Run the checks and report each in a line. Raises `ConfigError` or `RewardError` when a run cannot work."""
-    longest = longest_prompt(config, problems, protocol)
-    show(f"prompts: {len(problems)}, the longest {longest} tokens (cap {config.rollout.max_prompt_tokens})")
+    check_responses(protocol, show)
+    problems, longest = check_prompts(config, problems, protocol, show)
     check = check_rewards(problems, rewards, PROBLEMS_TRIED)
     for line in report_lines(check):
         show(line)
@@ -57,21 +60,8 @@ def preflight(
         samples = group.rollouts
         for mode, rollout in zip(MODES, samples, strict=True):
             text = " ".join(protocol.decode(rollout.completion_ids).split())
-            show(f"forced {mode}: status {rollout.status}: {text[:160]}")
+            show(f"forced {mode}, as the model samples it: status {rollout.status}: {text[:160]}")
             if rollout.mode != mode and not rollout.truncated:
                 raise ConfigError(f"a rollout forced to {mode} came out as {rollout.mode}: the protocol is broken")
     failed_gold, failed_wrong = (tuple(probe.problem for probe in check.failed(kind)) for kind in KINDS)
-    return Preflight(longest, len(check.of("gold")), failed_gold, failed_wrong, samples)
-
-
-def longest_prompt(config: Config, problems: Sequence[Problem], protocol: DecisionProtocol) -> int:
-    """The longest rendered prompt in tokens. Raises `ConfigError` when it passes the cap."""
-    cap, longest = config.rollout.max_prompt_tokens, 0
-    for problem in problems:
-        length = len(protocol.render(problem.prompt, problem.messages))
-        if length > cap:
-            raise ConfigError(
-                f"problem {problem.id!r} has a prompt of {length} tokens; allowed: rollout.max_prompt_tokens, {cap}"
-            )
-        longest = max(longest, length)
-    return longest
+    return Preflight(tuple(problems), longest, len(check.of("gold")), failed_gold, failed_wrong, samples)

@@ -10,7 +10,8 @@ from rl.cold_start.examples import IGNORE
 from rl.cold_start.gears import first_rows
 from rl.cold_start.sft import sft_config
 from rl.config.schema import Config
-from rl.models.loading import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rl.models.loading import add_decision_tokens, load_model, load_tokenizer
+from rl.models.protocols import build_protocol
 from rollout.types import MODES
 
 
@@ -27,6 +28,8 @@ def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
         load_model(config, tokenizer)
         show(f"model: {config.model.path}")
     protocol = build_protocol(config, tokenizer)
+    for line in protocol.notes:
+        show(line)
     if gears.automatic_steps and not gears.manual_steps:
         show("no manual gear: the second gear samples from the model as it is")
     else:

@@ -22,7 +22,7 @@ from rl.config.schema import Config
 from rl.data import load_problems
 from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.models.loading import GATE, cold_start_folder
 from rl.models.open import open_policy
 from rollout.engines.base import Engine

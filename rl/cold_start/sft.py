@@ -16,8 +16,9 @@ from trl import SFTConfig, SFTTrainer
 
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
-from rl.files.run_log import write_atomically
-from rl.models.loading import add_decision_tokens, build_protocol, device_arguments, load_model, load_tokenizer
+from rl.files.atomic import write_atomically
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
@@ -68,12 +69,16 @@ def fine_tune(
             print(f"{title}: already done ({model_folder})")
         return model_folder
     tokenizer = load_tokenizer(config, source)
-    model = load_model(config, tokenizer, source)
+    model = load_model(config, tokenizer, source, to_train=True)
     if config.protocol.add_tokens:
         added = add_decision_tokens(config, tokenizer, model)
         if is_main():
             print(f"{title}: added tokens {', '.join(added) or 'none'}")
-    dataset = Dataset.from_list(list(rows(build_protocol(config, tokenizer))))
+    protocol = build_protocol(config, tokenizer)
+    if is_main():
+        keep_run_date(config)
+        print("".join(f"{title}: {line}\n" for line in protocol.notes), end="")
+    dataset = Dataset.from_list(list(rows(protocol)))
     trainer = SFTTrainer(
         model=model,
         args=sft_config(config, folder / "checkpoints", steps),

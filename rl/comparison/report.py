@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl.comparison.measures import overall, summary
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 from rl.statistics.intervals import Interval
 
 Cells = Sequence[Mapping[str, Any]]

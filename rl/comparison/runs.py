@@ -21,7 +21,8 @@ from typing import Any
 from rl.comparison.measures import measures
 from rl.config.read import load_config
 from rl.config.schema import Config
-from rl.files.run_log import read_metrics, write_atomically
+from rl.files.atomic import write_atomically
+from rl.files.run_log import read_metrics
 from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 
@@ -117,7 +118,8 @@ def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     from rewards.registry import build_rewards
     from rl.data import load_problems
     from rl.evaluation.evaluate import evaluate
-    from rl.models.loading import build_protocol, load_model, load_tokenizer
+    from rl.models.loading import load_model, load_tokenizer
+    from rl.models.protocols import build_protocol
     from rollout.engines.hf import HFEngine
 
     tokenizer = load_tokenizer(config, str(model))

@@ -23,7 +23,7 @@ import yaml
 
 from rl.comparison.runs import Plan, line, run_cell
 from rl.config.schema import ConfigError
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
 
 Settings = dict[str, Any]
 

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
 from rl.config.types import SETTINGS, AtLeastZero, Count, OneOf, Positive, Share, number
-from rollout.protocol import LAYOUTS
+from rollout.layouts import PROTOCOLS
 
 Attention = Annotated[
     str, OneOf(("sdpa", "eager", "flash_attention_2", "flash_attention_3", "flex_attention"), pattern="/")
@@ -77,6 +77,8 @@ class ModelConfig:
     """The attention kernel, as transformers names it; a text with `/` is a kernel of the hub."""
     chat_template: str = ""
     """A file that replaces the tokenizer's chat template."""
+    trust_remote_code: bool = False
+    """Run the code that comes with the model, where it needs code of its own."""
     gradient_checkpointing: bool = False
     """Trade compute for memory: activations are computed anew in the backward pass."""
     lora: LoraConfig = field(default_factory=LoraConfig)
@@ -84,14 +86,28 @@ class ModelConfig:
 
 @dataclass(frozen=True, config=SETTINGS)
 class ProtocolConfig:
-    """How the decision is spelled; see rollout/protocol.py."""
+    """How the decision is spelled; see docs/own_model.md. Texts that are empty are the layout's own."""
 
-    name: Annotated[str, OneOf(tuple(LAYOUTS))] = "kat"
-    """The layout of the decision."""
+    name: Annotated[str, OneOf(PROTOCOLS)] = "kat"
+    """The layout of the decision; auto finds it from the chat template and prints what it found."""
     think: str = ""
-    """The think switch, where it is not the layout's own."""
+    """The think switch, one token; empty in `prefixes`: any other token than the other mode's."""
     no_think: str = ""
-    """The no_think switch, where it is not the layout's own."""
+    """The no_think switch, one token; empty in `prefixes`: any other token than the other mode's."""
+    think_after: str = ""
+    """What stands between the think switch and the thought."""
+    no_think_after: str = ""
+    """What stands between the no_think switch and the answer."""
+    thought_end: str = ""
+    """What stands between a thought and its answer, with the tag that closes the thought."""
+    answer_end: str = ""
+    """What stands between an answer and its end of turn, such as a closing tag."""
+    prompt_cut: str = ""
+    """What is taken off the end of the rendered prompt, so that it ends at the decision."""
+    prompt_suffix: str = ""
+    """What is put at the end of the rendered prompt instead."""
+    control_tokens: bool = False
+    """Allow control tokens in the texts of prompts; they are counted."""
     system: str = ""
     """System text in front of every prompt that has none."""
     add_tokens: bool = False

@@ -2,7 +2,7 @@
 
 Rows are appended a batch at a time and forced to disk, so a kill loses at most the batch under way. A line that a kill
 cut short is removed when the file is opened again. What the rows depend on (model, sample count, …) stands beside them
-in FILE.settings.json: rows made with other settings are refused, not mixed.
+in FILE.settings.json (rl/files/finished.py): rows made with other settings are refused, not mixed.
 """
 
 from __future__ import annotations
@@ -13,32 +13,40 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.files.run_log import write_atomically
+from rl.files.atomic import write_atomically
+from rl.files.finished import Work, begin, move_aside, read_record, refuse_others
 from rollout.errors import UserError
 
 
 class RowStore:
     """The rows of `path`, by their field `id`."""
 
-    def __init__(self, path: Path, settings: Mapping[str, Any], *, fresh: bool = False) -> None:
-        """Open (and repair) the file, or begin it. Raises `UserError` when it was made with other settings or holds
-        something else than rows."""
+    def __init__(
+        self, path: Path, settings: Mapping[str, Any], *, fresh: bool = False, free: Mapping[str, Any] | None = None
+    ) -> None:
+        """Open (and repair) the file, or begin it; `fresh` moves an older one aside, `free` are settings that may
+        change. Raises `UserError` when it was made with other settings or holds something else than rows."""
         self.path = path
-        marker = path.with_name(path.name + ".settings.json")
+        self.work = Work("rows", path, settings, free or {})
         if fresh:
-            path.unlink(missing_ok=True)
-            marker.unlink(missing_ok=True)
+            for line in move_aside(self.work):
+                print(line)
         self.rows: dict[str, dict[str, Any]] = {row["id"]: row for row in read_rows(path, repair=True)}
-        if self.rows:
-            _compare(path, marker, settings)
-        else:
-            write_atomically(marker, json.dumps(dict(settings), indent=2) + "\n")
+        if path.is_file() and not self.rows:
+            path.unlink()
+        if self.rows and settings and not read_record(self.work):
+            raise UserError(f"{path} holds rows and nothing says what with; allowed: another file, or resume=never")
+        refuse_others(self.work)
+        self.begun = False
 
     def __contains__(self, row_id: str) -> bool:
         return row_id in self.rows
 
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write these rows to their end before returning."""
+        if not self.begun:
+            begin(self.work)
+            self.begun = True
         text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
         with self.path.open("ab") as file:
             file.write(text.encode())
@@ -71,13 +79,3 @@ def read_rows(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
 def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """All rows of a file at once, in full or not at all."""
     write_atomically(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))
-
-
-def _compare(path: Path, marker: Path, settings: Mapping[str, Any]) -> None:
-    made = json.loads(marker.read_text(encoding="utf-8")) if marker.is_file() else {}
-    for key, value in settings.items():
-        if made.get(key) != value:
-            raise UserError(
-                f"{path} holds rows made with {key} {made.get(key)!r}; allowed: the same as now, {value!r}, another "
-                "file, or resume=never to start over"
-            )

@@ -15,6 +15,7 @@ from typing import Any
 
 from rl.config.read import to_dict
 from rl.config.schema import Config
+from rl.files.atomic import write_atomically
 from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)
@@ -135,14 +136,6 @@ def _step_of(line: str) -> float:
     except (ValueError, KeyError, TypeError):
         # The last line of a killed run may be half written.
         return float("inf")
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file in full or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(path.name + ".part")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, float]]:

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny
 from rl.models.location import model_location
-from rollout.protocol import DecisionProtocol, layout, required_tokens
+from rl.models.protocols import find_layout
+from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
 GATE = "gate.json"
 # Bars for writing a file of a second; the bars of the run are our own.
@@ -28,23 +30,26 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         from rl.worlds.model import tokenizer_of
 
         return tokenizer_of(source)
-    tokenizer: Any = _loaded(AutoTokenizer, source)
+    tokenizer: Any = _loaded(AutoTokenizer, config, source)
     if config.model.chat_template:
         file = Path(config.model.chat_template)
         if not file.is_file():
             raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
         tokenizer.chat_template = file.read_text(encoding="utf-8")
     if tokenizer.pad_token_id is None:
-        tokenizer.pad_token = tokenizer.eos_token
+        # Padding is masked: any token will do.
+        tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
     tokenizer.padding_side = "left"
     return tokenizer
 
 
-def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
-    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. DeepSpeed
-    places its models itself: one that it shards need not fit."""
+def load_model(
+    config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "", *, to_train: bool = False
+) -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. One
+    `to_train` under DeepSpeed stays on the CPU: DeepSpeed places it, and when sharded it need not fit."""
     model = _read_model(config, tokenizer, path or config.model.path)
-    device = None if config.trainer.deepspeed else accelerator()
+    device = None if to_train and config.trainer.deepspeed else accelerator()
     return model if device is None else model.to(device)  # type: ignore[arg-type]
 
 
@@ -55,46 +60,54 @@ def _read_model(config: Config, tokenizer: PreTrainedTokenizerBase, source: str)
 
         return model_of(source, tokenizer, config.seed)
     dtype = getattr(torch, config.model.dtype)
-    model: Any = _loaded(AutoModelForCausalLM, source, dtype=dtype, attn_implementation=config.model.attention)
+    model: Any = _loaded(AutoModelForCausalLM, config, source, dtype=dtype, attn_implementation=config.model.attention)
     if source.startswith("gguf:"):
         # The weights are dequantised by now; the marks of the file's quantisation would forbid training them.
         model.hf_quantizer.remove_quantization_config(model)
     return model
 
 
-def _loaded(kind: Any, source: str, **options: Any) -> Any:
-    """`kind.from_pretrained`; what the hub or a folder does not give is a `ConfigError`."""
+def _loaded(kind: Any, config: Config, source: str, **options: Any) -> Any:
+    """`kind.from_pretrained`. Whatever it raises is a `ConfigError` in one line: a missing file, an unknown type, code
+    of the model's own, a kernel that is not there, a file that was cut off."""
     location = model_location(source)
     try:
-        return kind.from_pretrained(**location, **options)
-    except OSError as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise ConfigError(f"model {source!r} cannot be loaded (looked in {Path.cwd()}): {reason}") from error
-
-
-def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> DecisionProtocol:
-    """The configured decision protocol over this tokenizer. Raises `ProtocolError` when a token is missing."""
-    settings = config.protocol
-    return DecisionProtocol(
-        tokenizer,
-        layout(settings.name, settings.think, settings.no_think),
-        system=settings.system or None,
-        judge_patience=settings.judge_patience,
-        template_kwargs=settings.template_kwargs,
-        tags=settings.tags,
-    )
+        return kind.from_pretrained(**location, **options, trust_remote_code=config.model.trust_remote_code)
+    except Exception as error:  # libraries and the model's own code raise what they like
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        if "trust_remote_code" in str(error):
+            reason = "it comes with code of its own; allowed: model.trust_remote_code: true, once you have read it"
+        elif any(word in str(error).lower() for word in ("attn", "attention", "flash")):
+            reason += f"; model.attention is {config.model.attention!r}; allowed: sdpa, eager"
+        raise ConfigError(
+            f"model {source!r} cannot be loaded (looked in {Path.cwd()}): {reason} ({type(error).__name__})"
+        ) from error
 
 
 def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
-    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added."""
-    spec = layout(config.protocol.name, config.protocol.think, config.protocol.no_think)
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added.
+
+    They are no special tokens: a server shows them in its text, where it must cut at them. Raises `ProtocolError` for a
+    line break or another ordinary text, which would no longer be read as text anywhere.
+    """
+    spec = find_layout(config, tokenizer).spec
     missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+    ordinary = [text for text in missing if not ADDABLE.fullmatch(text)]
+    if ordinary:
+        raise ProtocolError(
+            f"protocol {spec.name!r} needs {ordinary[0]!r} as one token, which this tokenizer has not; "
+            "protocol.add_tokens adds tags such as '<think>' alone; allowed: protocol.name: kat or one_token"
+        )
     if missing:
-        tokenizer.add_tokens(missing, special_tokens=True)
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+        tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    if missing:
-        _new_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
+    new = {int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing} | {
+        *range(rows, len(tokenizer))
+    }
+    if new:
+        _new_rows(model, sorted(new))
     return missing
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rl.config.schema import Config
-from rl.models.loading import add_decision_tokens, build_protocol, load_model, load_tokenizer
+from rl.models.loading import add_decision_tokens, load_model, load_tokenizer
+from rl.models.protocols import build_protocol
 from rollout.engines.base import Engine
 from rollout.engines.hf import HFEngine
 from rollout.protocol import DecisionProtocol

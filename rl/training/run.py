@@ -7,35 +7,28 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
-from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.algorithms.configured import configured_algorithm, configured_loss
+from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data import load_problems
 from rl.evaluation.probe import Probe
-from rl.files.run_log import RunLog
-from rl.models.loading import (
-    add_decision_tokens,
-    build_protocol,
-    device_arguments,
-    load_model,
-    load_tokenizer,
-    trained_path,
-)
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
+from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
-from rl.training.callbacks import StepEnd
+from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
+from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
@@ -61,25 +54,24 @@ class Setup:
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
     rewards = build_rewards(config.rewards)
-    kl = kl_weight(config, configured_algorithm(config))
+    configured_loss(config, configured_algorithm(config))
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
     problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config)
     path = trained_path(config)
     show(f"model: {path}")
-    if kl > 0 and path.startswith(("tiny", "gguf:")):
-        raise ConfigError(
-            f"trainer.kl (or the algorithm's own) is {kl} on the model {path!r}; allowed: a model folder or hub id, "
-            "because TRL loads the reference from there (run scripts/cold_start.py first)"
-        )
     tokenizer = load_tokenizer(config, path)
-    model = load_model(config, tokenizer, path)
+    model = load_model(config, tokenizer, path, to_train=True)
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
+    for line in protocol.notes:
+        show(line)
+    check_model(config, model, tokenizer, show)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
-    preflight(config, problems, protocol, rewards, engine, show)
+    checked = preflight(config, problems, protocol, rewards, engine, show)
+    problems = list(checked.problems)
     return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
 
 
@@ -115,10 +107,9 @@ def batch_shape(config: Config, ranks: int) -> tuple[int, int]:
 
 
 def grpo_config(config: Config, ranks: int) -> GRPOConfig:
-    """TRL's arguments. Everything that shapes the loss is set here, whatever TRL's defaults are."""
+    """TRL's arguments: shapes, optimizer, places. The loss is ours (rl/training/loss.py), and so is the reference."""
     trainer, rollout = config.trainer, config.rollout
     micro, accumulation = batch_shape(config, ranks)
-    algorithm = configured_algorithm(config)
     return GRPOConfig(
         output_dir=str(Path(config.run_dir) / "checkpoints"),
         per_device_train_batch_size=micro,
@@ -138,21 +129,8 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_beta2=trainer.adam_beta2,
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
-        loss_type="dapo",
-        importance_sampling_level=algorithm.loss.ratio,
-        scale_rewards="none",
-        epsilon=trainer.clip_low,
-        epsilon_high=trainer.clip_high,
-        delta=None,
-        beta=kl_weight(config, algorithm),
-        use_bias_correction_kl=False,
-        mask_truncated_completions=False,
-        top_entropy_quantile=1.0,
-        entropy_coef=0.0,
-        off_policy_mask_threshold=None,
+        beta=0.0,
         use_vllm=False,
-        use_liger_kernel=False,
-        cast_lm_head_to_fp32=False,
         bf16=trainer.bf16,
         gradient_checkpointing=config.model.gradient_checkpointing,
         deepspeed=trainer.deepspeed or None,
@@ -173,8 +151,8 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
     )
 
 
-def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
-    """The trainer of a checked run."""
+def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> StepSRPOTrainer:
+    """The trainer of a checked run; it tells `journal` what happens."""
     config = setup.config
     trainer = StepSRPOTrainer(
         config=config,
@@ -190,7 +168,7 @@ def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(StepEnd(trainer, _probe(setup)))
+    trainer.add_callback(AfterUpdate(trainer, journal or Journal(), _probe(setup)))
     return trainer
 
 
@@ -216,42 +194,31 @@ def _lora(config: Config) -> LoraConfig | None:
 def train(setup: Setup) -> Path:
     """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model."""
     config = setup.config
-    trainer = build_trainer(setup, world_size())
+    journal = Journal()
+    trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
     start = step_of(resume) if resume else 0
     if resume:
-        trainer.load_history(resume)
-    progress = None
+        trainer.load_state(resume)
     if is_main():
         remove_incomplete(checkpoints)
         save_config(config, Path(config.run_dir) / "config.json")
-        trainer.run_log = RunLog(config, start)
-        progress = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
-        trainer.show_line = _line_writer(progress)
+        keep_run_date(config)
+        journal.open(config, start)
         if resume:
-            progress.write(f"resuming from {resume}")
-    if start < config.trainer.steps and not trainer.run_state.over:
+            journal.line(f"resuming from {resume}")
+    state = trainer.rounds.state
+    if start < config.trainer.steps and not state.over:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
     folder = Path(config.run_dir) / "model"
-    if not trainer.run_state.guard.stopped:
+    if not state.guard.stopped:
         save_final(trainer, setup.tokenizer, folder)
-    if trainer.run_log:
-        trainer.run_log.finish()
-    if progress:
-        progress.close()
-    if trainer.run_state.guard.stopped:
-        raise UserError(f"the collapse guard stopped the run: {trainer.run_state.guard.stopped} (guard.action is stop)")
+    journal.close()
+    if state.guard.stopped:
+        raise UserError(f"the collapse guard stopped the run: {state.guard.stopped} (guard.action is stop)")
     return folder
-
-
-def _line_writer(progress: Any) -> Callable[[str], None]:
-    def write(line: str) -> None:
-        progress.write(line)
-        progress.update(1)
-
-    return write
 
 
 def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:

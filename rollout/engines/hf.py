@@ -18,7 +18,7 @@ from transformers.generation import TopKLogitsWarper, TopPLogitsWarper
 from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.engines.kv_cache import GrowingCache, close_gaps
 from rollout.engines.packed_linear import packed_linears
-from rollout.protocol import DecisionProtocol, Forcing, switch_share
+from rollout.protocol import DecisionProtocol, Forcing
 from rollout.types import MODES
 
 
@@ -33,6 +33,7 @@ class _Row:
         self.switch_logprobs: list[list[float]] = []
         self.queue: list[int] = list(forcing.write) if forcing and forcing.after is None else []
         self.pending = forcing is not None and forcing.after is not None
+        self.draws_other = forcing is not None and bool(forcing.banned)
 
     def forced_token(self) -> int | None:
         """The next token to write, or None if the policy chooses it."""
@@ -56,8 +57,11 @@ class HFEngine:
 
     def __init__(self, model: PreTrainedModel, protocol: DecisionProtocol, pad_id: int) -> None:
         self.model, self.protocol, self.pad_id = model, protocol, pad_id
-        self.eos_ids = {protocol.eos_id}
-        self.switch_ids = [protocol.switch_ids[mode] for mode in MODES]
+        self.eos_ids = set(protocol.end_ids)
+        self.switch_ids = list(protocol.watch_ids)
+        # A mixture of experts would compute the balance of its router at every token, and cannot with a cache.
+        routed = hasattr(model.config.get_text_config(), "output_router_logits")
+        self.options = {"output_router_logits": False} if routed else {}
 
     @torch.no_grad()
     def generate(
@@ -111,13 +115,14 @@ class HFEngine:
                 position_ids=position_B1,
                 past_key_values=cache,
                 use_cache=True,
+                **self.options,
             ).logits[:, -1]
             position_B1 = position_B1 + 1
 
     def _ends(self, row: _Row, sampling: Sampling) -> bool:
         """Whether the last token ended the row, or its limit did. A row that has decided gets the limit of its mode."""
         token = row.ids[-1]
-        if sampling.max_new_tokens_by_mode and not row.decided and token in self.switch_ids:
+        if sampling.max_new_tokens_by_mode and not row.decided and (self.protocol.other or token in self.switch_ids):
             found = self.protocol.find_switch(row.ids)
             if found:
                 row.decided, row.limit = True, sampling.limit(found[1], found[0])
@@ -141,6 +146,7 @@ class HFEngine:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **self.options,
         )
         index: Any = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
         cache.reorder_cache(index)
@@ -159,10 +165,10 @@ class HFEngine:
         if any(token is not None for token in forced):
             forced_B = torch.tensor([-1 if token is None else token for token in forced], device=tokens_B.device)
             tokens_B = torch.where(forced_B < 0, tokens_B, forced_B)
-        switches_B2 = torch.tensor([self.switch_ids], device=tokens_B.device).expand(len(rows), -1)
-        found_B3 = logp_BV.gather(1, torch.cat([tokens_B.unsqueeze(1), switches_B2], dim=1))
+        switches_BS = torch.tensor([self.switch_ids], device=tokens_B.device).expand(len(rows), -1)
+        found_BN = logp_BV.gather(1, torch.cat([tokens_B.unsqueeze(1), switches_BS], dim=1))
         # float64 holds every token id exactly.
-        found = torch.cat([tokens_B.unsqueeze(1).double(), found_B3.double()], dim=1).tolist()
+        found = torch.cat([tokens_B.unsqueeze(1).double(), found_BN.double()], dim=1).tolist()
         for row, (token, logprob, *pair), written in zip(rows, found, forced, strict=True):
             row.push(int(token), logprob, pair, written is not None)
         return tokens_B
@@ -182,8 +188,9 @@ class HFEngine:
         return torch.minimum(torch.searchsorted(cumulated_BV, draw_B1, right=True), last_B1).squeeze(1)
 
     def _restrict(self, rows: list[_Row], logp_BV: torch.Tensor) -> torch.Tensor:
-        """While a forced row waits for its trigger it may neither end nor choose for itself."""
-        waiting = [i for i, row in enumerate(rows) if row.pending]
+        """While a forced row waits for its trigger it may neither end nor choose for itself; a row that is forced into
+        "any other token" draws its first one from the others."""
+        waiting = [i for i, row in enumerate(rows) if row.pending or (row.draws_other and not row.ids)]
         if not waiting:
             return logp_BV
         scores_BV, device = logp_BV.clone(), logp_BV.device
@@ -193,7 +200,7 @@ class HFEngine:
 
     def _completion(self, row: _Row) -> Completion:
         found = self.protocol.find_switch(row.ids)
-        probs = switch_share(torch.tensor(row.switch_logprobs[found[0]]).exp().tolist()) if found else {}
+        probs = self.protocol.switch_probs(row.switch_logprobs[found[0]]) if found else {}
         return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
 
 

@@ -8,23 +8,22 @@ calls. A forced row in KAT's layout is two rounds:
        written token, a call for one token at its place: its draw is thrown away, its log-probabilities are the policy's
        own for the written token.
 
-The other layouts have no judge text and need round 2 only; a free row is one call. Where modes have caps of their own,
-a free row pauses at its first switch, whose mode says how much may follow. Banning is a logit bias of −100,
-which leaves the reported log-probabilities alone (they are taken before it). Identical calls are asked once, so the
-rows of a group share the calls for their written tokens.
+The other layouts have no judge text and need round 2 only; a free row is one call. A row that is forced into "any other
+token" draws its first one by a call of its own, with the other mode's token and the end tokens banned. Where modes have
+caps of their own, a free row pauses at its first switch, whose mode says how much may follow. Banning is a logit bias
+of −100, which leaves the reported log-probabilities alone (they are taken before it). Identical calls are asked once,
+so the rows of a group share the calls for their written tokens.
 """
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 
 from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.errors import UserError
-from rollout.protocol import DecisionProtocol, switch_share
-from rollout.types import MODES
+from rollout.protocol import DecisionProtocol
 
 BAN = -100.0
 
@@ -67,7 +66,7 @@ class _Row:
         """Append sampled tokens."""
         self.ids += piece.ids
         self.logprobs += piece.logprobs
-        self.switches += [pair[: len(MODES)] for pair in piece.watched]
+        self.switches += piece.watched
         self.sampled += [1] * len(piece.ids)
 
     def write(self, token: int, piece: Piece) -> None:
@@ -87,16 +86,20 @@ class _Row:
 def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling, seeds: tuple[int, int]) -> Program:
     """The calls of one row; `seeds` are those of the tokens up to the decision and of the rest."""
     forcing = protocol.forcing(request.forced) if request.forced else None
-    switch_ids = tuple(protocol.switch_ids[mode] for mode in MODES)
+    switch_ids = protocol.watch_ids
     row, written, limit = _Row(), forcing.write if forcing else (), sampling.max_new_tokens
     if forcing is None and sampling.max_new_tokens_by_mode:
-        stops = (protocol.eos_id, *switch_ids)
-        (head,) = yield [Call(request.prompt_ids, limit, switch_ids, stops, (), seeds[0])]
+        # The decision says how much may follow: it is the first switch, or the first token whatever it is.
+        most, stops = (1, ()) if protocol.other else (limit, (*protocol.end_ids, *switch_ids))
+        (head,) = yield [Call(request.prompt_ids, most, switch_ids, stops, (), seeds[0])]
+        row.sample(head)
+    if forcing and forcing.banned:
+        (head,) = yield [Call(request.prompt_ids, 1, switch_ids, (), forcing.banned, seeds[0])]
         row.sample(head)
     if forcing and forcing.after is not None:
         patience = min(forcing.patience, limit)
         if patience:
-            banned = (protocol.eos_id, *switch_ids)
+            banned = (*protocol.end_ids, *switch_ids)
             (judge,) = yield [Call(request.prompt_ids, patience, switch_ids, (forcing.after,), banned, seeds[0])]
             row.sample(judge)
         if forcing.after not in row.ids:
@@ -105,10 +108,10 @@ def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling
     written = written[: limit - len(row.ids)]
     start = (*request.prompt_ids, *row.ids)
     calls = [Call((*start, *written[:i]), 1, (*switch_ids, token)) for i, token in enumerate(written)]
-    ended = row.ids[-1:] == [protocol.eos_id]
+    ended = bool(row.ids) and row.ids[-1] in protocol.end_ids
     rest = 0 if ended else limit - len(row.ids) - len(written)
     if rest:
-        calls.append(Call((*start, *written), rest, switch_ids, (protocol.eos_id,), (), seeds[1]))
+        calls.append(Call((*start, *written), rest, switch_ids, protocol.end_ids, (), seeds[1]))
     pieces = (yield calls) if calls else []
     for token, piece in zip(written, pieces, strict=False):
         row.write(token, piece)
@@ -116,7 +119,7 @@ def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling
         row.sample(pieces[-1])
     row.cut(_limit(row.ids, protocol, sampling))
     found = protocol.find_switch(row.ids)
-    probs = switch_share([math.exp(value) for value in row.switches[found[0]]]) if found else {}
+    probs = protocol.switch_probs(row.switches[found[0]]) if found else {}
     return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
 
 

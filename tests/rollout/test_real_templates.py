@@ -11,7 +11,8 @@ from real_templates import real_tokenizer, save_real
 from small_runs import ROOT
 
 from rl.config.read import load_config
-from rl.models.loading import build_protocol, load_tokenizer
+from rl.models.loading import load_tokenizer
+from rl.models.protocols import build_protocol
 from rollout.protocol import DecisionProtocol, ProtocolError, layout
 from rollout.types import MODES
 

@@ -147,7 +147,7 @@ def test_data_without_solutions_has_nothing_to_start_from(tmp_path):
     ("name", "thinking", "answer", "good"),
     [
         ("qwen3", "a b", "42", True),
-        ("qwen3", "\na b", "42", False),  # two line breaks in a row are the other switch
+        ("qwen3", "\na b", "42", True),  # the switch is a token of its own, whatever follows it
         ("qwen3", "", "42", False),
         ("one_token", "a b", "42", True),
         ("one_token", "a </think> b", "42", False),

@@ -123,7 +123,7 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("protocol: {name: kot}", r"protocol.name is 'kot'; allowed: kat, qwen3, one_token \(did you mean 'kat'\?\)"),
+        ("protocol: {name: kot}", r"protocol.name is 'kot'; allowed: kat, .* \(did you mean 'kat'\?\)"),
         ("wandb: {mode: ofline}", r"wandb.mode is 'ofline'; .* \(did you mean 'offline'\?\)"),
         ("reward_errors: {policy: ignore}", "reward_errors.policy is 'ignore'; allowed: stop, drop"),
         ("reward_errors: {max_share: 1}", "reward_errors.max_share is 1; allowed: 0 to 0.99"),

@@ -47,10 +47,26 @@ def test_a_file_that_is_all_torn_begins_again(tmp_path):
 def test_rows_made_with_other_settings_are_refused(tmp_path):
     path = tmp_path / "rows.jsonl"
     RowStore(path, SETTINGS).append(ROWS)
-    with pytest.raises(UserError, match=r"rows made with samples 2; allowed: the same as now, 4"):
+    with pytest.raises(UserError, match=r"other settings: samples 2, now 4; allowed: .*resume=never"):
         RowStore(path, {**SETTINGS, "samples": 4})
     assert read_rows(path) == ROWS
+
+
+def test_a_fresh_start_moves_the_rows_of_before_aside(tmp_path, capsys):
+    path = tmp_path / "rows.jsonl"
+    RowStore(path, SETTINGS).append(ROWS)
     assert RowStore(path, {**SETTINGS, "samples": 4}, fresh=True).rows == {}
+    (kept,) = (tmp_path / "old").glob("*/rows.jsonl")
+    assert read_rows(kept) == ROWS
+    assert str(kept.parent) in capsys.readouterr().out
+
+
+def test_rows_that_nothing_describes_are_not_mixed_with_others(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    write_rows(path, ROWS)
+    with pytest.raises(UserError, match=r"holds rows and nothing says what with"):
+        RowStore(path, SETTINGS)
+    assert read_rows(path) == ROWS
 
 
 @pytest.mark.parametrize("line", ["{", "[1]", '{"n": 1}', '{"id": 3}', ""])

@@ -8,7 +8,7 @@ import pytest
 from factories import make_group, make_problem
 
 from rl.config.read import parse_config
-from rl.files.run_log import RunLog, cut_back, read_metrics, write_atomically
+from rl.files.run_log import RunLog, cut_back, read_metrics
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.types import rollout_from_json
 
@@ -68,15 +68,6 @@ def test_a_half_written_line_is_dropped_on_resume(tmp_path, half):
     assert path.read_text(encoding="utf-8") == '{"step": 1, "loss": 0.5}\n'
 
 
-def test_a_file_is_replaced_whole_and_leaves_no_part_behind(tmp_path):
-    path = tmp_path / "deep" / "file.json"
-    write_atomically(path, "one")
-    write_atomically(path, "two")
-    assert path.read_text(encoding="utf-8") == "two"
-    assert [file.name for file in path.parent.iterdir()] == ["file.json"]
-
-
-@pytest.mark.medium
 def test_wandb_records_a_real_offline_run(make_log):
     log = make_log(mode="offline", name="test-run")
     log.log(1, {"loss": 0.5})

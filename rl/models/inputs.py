@@ -1,0 +1,117 @@
+"""What a stage reads: data files, chat template, plug-in files and the input model as sha256, and the settings of each.
+
+Hub ids, embedded worlds and reasoning-gym tasks have no files; the settings name them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from rl.config.schema import Config, ConfigError
+from rl.data.embedded import is_tiny
+from rl.files.finished import DIGEST, settings_of
+from rl.models.location import model_location
+
+# What checks the data and names its levels, but changes no problem.
+DATA_CHECKS = ("data.easy", "data.hard", "data.max_bad_share", "data.max_bad_gold")
+# What moves rounding or memory, but no result.
+MACHINE = ("model.gradient_checkpointing",)
+# What makes a model: weights, architecture, tokenizer. A checkpoint's optimizer and what others put beside it do not.
+MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "*.gguf", "config.json", "*.jinja")
+TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model")
+
+
+def input_digests(config: Config, splits: Sequence[str] = (), model: str = "") -> dict[str, str]:
+    """`sha256 KEY` → digest of every file behind these splits (`train`, `test`), the template, plug-ins of rewards and
+    algorithm, and the model at `model`."""
+    found: dict[str, Iterable[Path]] = {}
+    for split in splits:
+        where: Any = getattr(config.data, split)
+        parts = [where] if isinstance(where, str) else list(where)
+        found[f"data.{split}"] = [file for part in parts for file in data_files(part, config.data.path)]
+    if config.model.chat_template:
+        found["model.chat_template"] = [Path(config.model.chat_template)]
+    for name in _plug_ins(config):
+        found[name] = [Path(name)]
+    if model:
+        found["model.path"] = model_files(model)
+    return {f"{DIGEST}{key}": digest for key, files in found.items() if (digest := digest_of(files))}
+
+
+def data_settings(config: Config, split: str) -> dict[str, Any]:
+    """The settings that the problems of a split depend on. In an embedded world the training problems depend on the
+    test split too: no prompt is in both."""
+    without = list(DATA_CHECKS)
+    if not (split == "train" and is_tiny(str(config.data.train))):
+        other = "test" if split == "train" else "train"
+        without += [f"data.{other}", f"data.{other}_size"]
+    return settings_of(config, ["data"], without)
+
+
+def policy_settings(config: Config) -> dict[str, Any]:
+    """The settings that say how a model is opened and asked."""
+    return settings_of(config, ["seed", "model", "protocol"], [*MACHINE, "model.lora"])
+
+
+def file_digest(key: str, path: str | Path) -> dict[str, str]:
+    """`sha256 KEY` of one file; nothing where there is no file."""
+    digest = digest_of([Path(path)]) if path else ""
+    return {f"{DIGEST}{key}": digest} if digest else {}
+
+
+def data_files(where: str, folder: str) -> list[Path]:
+    """The files behind a data source on this machine: a file, all of a folder, those of a pattern."""
+    path = Path(folder) / where
+    if is_tiny(where) or not where:
+        return []
+    if path.is_dir():
+        return [file for file in path.rglob("*") if file.is_file()]
+    if "*" in path.name:
+        return list(path.parent.glob(path.name))
+    return [path] if path.is_file() else []
+
+
+def model_files(path: str) -> list[Path]:
+    """The files of a model folder or GGUF file; none for a hub id or an embedded model."""
+    if is_tiny(path):
+        return []
+    try:
+        location = model_location(path)
+    except ConfigError:
+        return []
+    folder = Path(location["pretrained_model_name_or_path"])
+    if "gguf_file" in location:
+        return [folder / location["gguf_file"]]
+    return sorted({file for pattern in (*MODEL_FILES, *TOKENIZER_FILES) for file in folder.glob(pattern)})
+
+
+def digest_of(files: Iterable[Path]) -> str:
+    """One sha256 over the names and contents of these files; empty where none is there."""
+    parts = [(file.name, _sha256(str(file), *_stamp(file))) for file in sorted(files) if file.is_file()]
+    if len(parts) == 1:
+        return parts[0][1]
+    return hashlib.sha256(repr(parts).encode()).hexdigest() if parts else ""
+
+
+def _stamp(file: Path) -> tuple[int, int]:
+    status = file.stat()
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=4096)
+def _sha256(file: str, size: int, modified: int) -> str:
+    """Read once a process for each state of a file."""
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _plug_ins(config: Config) -> Iterator[str]:
+    """Files named by `file.py:function`, in order."""
+    named = [value for entry in config.rewards for value in (entry.get("name"), entry.get("function"))]
+    for name in (*named, config.algorithm.get("name")):
+        file, separator, _ = str(name).partition(".py:")
+        if separator:
+            yield f"{file}.py"

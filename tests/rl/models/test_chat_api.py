@@ -1,0 +1,129 @@
+"""The client of chat endpoints, against a real server that fails in every way it can."""
+
+import asyncio
+import time
+
+import pytest
+from chat_server import chat_server
+
+from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint
+
+
+def ask(url, *texts, **settings):
+    """The outcomes by text."""
+    found = {}
+
+    async def questions():
+        for text in texts:
+            yield text, [{"role": "user", "content": text}], {"seed": 7}
+
+    endpoint = Endpoint(url, "teacher", **{"backoff": 0.01, "retries": 3, "timeout": 5.0, **settings})
+    asyncio.run(ask_all(endpoint, questions(), lambda name, outcome: found.setdefault(name, outcome)))
+    return found
+
+
+def test_a_streamed_answer_has_its_text_its_thoughts_and_its_tokens():
+    with chat_server(lambda body, seen: {"content": "the\nsum\nis 7", "reasoning": "3+4"}) as (url, seen):
+        assert ask(url, "3+4?") == {"3+4?": Reply("the\nsum\nis 7", "3+4", "stop", "teacher", 3, 5, 1)}
+    assert seen.bodies[0]["stream"] is True
+    assert (seen.bodies[0]["model"], seen.bodies[0]["seed"]) == ("teacher", 7)
+
+
+def test_an_endpoint_that_does_not_stream_is_read_too():
+    with chat_server(lambda body, seen: {"content": "7", "reasoning": "3+4", "plain": True}) as (url, _):
+        reply = ask(url, "3+4?")["3+4?"]
+    assert (reply.content, reply.reasoning, reply.prompt_tokens, reply.completion_tokens) == ("7", "3+4", None, 5)
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        {"status": 429},
+        {"status": 500},
+        {"status": 503, "headers": {"Retry-After": "0"}},
+        {"cut": 1},
+        {"raw": b"data: {not json\n\n"},
+        {"raw": b'data: {"error": {"message": "overloaded"}}\n\n'},
+    ],
+    ids=str,
+)
+def test_what_may_pass_is_tried_again(failure):
+    def answer(body, seen):
+        return failure if len(seen.bodies) <= 2 else {"content": "7"}
+
+    with chat_server(answer) as (url, seen):
+        reply = ask(url, "3+4?")["3+4?"]
+    assert (reply.content, reply.attempts, len(seen.bodies)) == ("7", 3, 3)
+
+
+def test_a_slow_answer_is_given_up_and_asked_again():
+    with chat_server(lambda body, seen: {"content": "7", "sleep": 2 if len(seen.bodies) == 1 else 0}) as (url, _):
+        started = time.perf_counter()
+        reply = ask(url, "3+4?", timeout=0.3)["3+4?"]
+    assert (reply.content, reply.attempts) == ("7", 2)
+    assert time.perf_counter() - started < 2
+
+
+def test_the_pause_that_the_endpoint_asks_for_is_kept():
+    def answer(body, seen):
+        return {"status": 429, "headers": {"Retry-After": "0.4"}} if len(seen.bodies) == 1 else {"content": "7"}
+
+    with chat_server(answer) as (url, _):
+        started = time.perf_counter()
+        assert ask(url, "3+4?")["3+4?"].content == "7"
+    assert time.perf_counter() - started > 0.4
+
+
+def test_what_never_passes_is_an_error_and_the_others_go_on():
+    def answer(body, seen):
+        return {"status": 500} if body["messages"][-1]["content"] == "bad" else {"content": "good"}
+
+    with chat_server(answer) as (url, seen):
+        found = ask(url, "one", "bad", "two")
+    assert (found["one"].content, found["two"].content) == ("good", "good")
+    assert isinstance(found["bad"], EndpointError)
+    assert "4 attempts: status 500" in str(found["bad"])
+    assert seen.count("bad") == 4
+
+
+def test_a_refusal_is_not_asked_again_and_the_key_is_in_no_message(monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", "sk-secret")
+
+    def answer(body, seen):
+        return {"status": 401, "raw": b'{"error": "key sk-secret is no good"}'}
+
+    with chat_server(answer) as (url, seen):
+        failure = ask(url, "3+4?", key_variable="TEACHER_KEY")["3+4?"]
+    assert seen.keys == ["Bearer sk-secret"]
+    assert "answered 401" in str(failure)
+    assert "sk-secret" not in str(failure)
+
+
+def test_no_more_calls_are_open_at_once_than_allowed():
+    with chat_server(lambda body, seen: {"content": "7", "sleep": 0.05}) as (url, seen):
+        found = ask(url, *map(str, range(20)), concurrency=4)
+    assert len(found) == 20
+    assert seen.most_open <= 4
+
+
+def test_what_the_caller_raises_on_an_answer_ends_the_asking():
+    async def questions():
+        for i in range(50):
+            yield i, [{"role": "user", "content": str(i)}], {}
+
+    def finished(name, outcome):
+        raise KeyError(name)
+
+    with chat_server(lambda body, seen: {"content": "7"}) as (url, seen):
+        with pytest.raises(KeyError):
+            asyncio.run(ask_all(Endpoint(url, "teacher", concurrency=2), questions(), finished))
+        assert len(seen.bodies) < 10
+
+
+def test_an_address_that_is_none_and_a_missing_key_are_told_before_the_first_call(monkeypatch):
+    monkeypatch.delenv("NO_SUCH_KEY", raising=False)
+    with pytest.raises(EndpointError, match="base_url is 'here'"):
+        check_endpoint(Endpoint("here", "teacher"))
+    with pytest.raises(EndpointError, match="has no NO_SUCH_KEY"):
+        check_endpoint(Endpoint("https://api.example.org/v1", "teacher", key_variable="NO_SUCH_KEY"))
+    check_endpoint(Endpoint("http://127.0.0.1:8000/v1", "teacher", key_variable="NO_SUCH_KEY"))
