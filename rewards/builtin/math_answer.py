@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from rewards.math_checker.compare import Options, same
@@ -26,6 +28,7 @@ from rollout.types import Problem, Rollout
 Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "timeout", "too_large"]
 
 DEFAULTS = Options()
+_NUMERAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
 _WORKER_MEMORY = 1 << 30
 _pool = WorkerPool("rewards.math_checker.symbolic:handle", memory_bytes=_WORKER_MEMORY)
 
@@ -63,12 +66,13 @@ def check(
 def _check(answer: str, gold: str, limits: tuple[float, float], options: Options) -> Verdict:
     if answer.strip() and answer.strip() == gold.strip():
         return Verdict(True, "equal")
-    wanted = gold_texts(gold)
+    wanted, given = gold_texts(gold), extract(answer)
+    if given and wanted and (plain := _plain_verdict(given[0], wanted[0], options)) is not None:
+        return _verdict(plain)
     try:
         gold_trees = readings(wanted)
     except MathTextError:
         gold_trees = []
-    given = extract(answer)
     try:
         if given and wanted and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
             return Verdict(True, "equal")
@@ -83,6 +87,13 @@ def _check(answer: str, gold: str, limits: tuple[float, float], options: Options
         return _verdict(_fast(answer_trees, gold_trees, options))
     except (Undecided, RecursionError):
         return _symbolic(given, wanted, limits, options)
+
+
+def _plain_verdict(answer: str, gold: str, options: Options) -> bool | None:
+    """The verdict on two short numerals, which need no parser; None for all else."""
+    if options.rel_tol or not (_NUMERAL.fullmatch(answer) and _NUMERAL.fullmatch(gold)):
+        return None
+    return Fraction(answer) == Fraction(gold)
 
 
 @functools.lru_cache(maxsize=1 << 16)
