@@ -31,6 +31,7 @@ class RunLog:
         (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         cut_back(self.run_dir, start_step)
         self._wandb = self._start_wandb(config)
+        self._board: Any = _board(self.run_dir, start_step) if config.wandb.tensorboard else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """One record for this optimizer step."""
@@ -38,6 +39,8 @@ class RunLog:
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._to_wandb({"global_step": step, **metrics})
+        for name, value in metrics.items() if self._board is not None else ():
+            self._board.add_scalar(name, value, step)
 
     def save_rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
         """All rollouts of a step, one JSON object a line."""
@@ -77,7 +80,9 @@ class RunLog:
             self._give_up(error)
 
     def finish(self) -> None:
-        """Close W&B; the files need no closing."""
+        """Close W&B and TensorBoard; the files need no closing."""
+        if self._board is not None:
+            self._board.close()
         try:
             if self._wandb is not None:
                 self._wandb.finish()
@@ -117,6 +122,13 @@ class RunLog:
     def _give_up(self, error: Exception) -> None:
         logger.warning("W&B failed (%s: %s); the run goes on with metrics.jsonl", type(error).__name__, error)
         self._wandb = None
+
+
+def _board(run_dir: Path, start_step: int) -> Any:
+    """A TensorBoard writer; what an interrupted run wrote after the checkpoint is hidden."""
+    from torch.utils.tensorboard import SummaryWriter
+
+    return SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
 
 
 def cut_back(run_dir: Path, step: int) -> None:
