@@ -9,6 +9,7 @@ caller longer than the limit. Conventions and their defaults are in `docs/math_c
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,9 +21,9 @@ from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
 from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
-from rewards.plugin import parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
-from rollout.types import Rollout
+from rollout.types import Problem, Rollout
 
 Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "timeout", "too_large"]
 
@@ -95,6 +96,7 @@ def _plain_verdict(answer: str, gold: str, options: Options) -> bool | None:
     return Fraction(answer) == Fraction(gold)
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def is_readable(gold: str) -> bool:
     """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
     try:
@@ -103,18 +105,25 @@ def is_readable(gold: str) -> bool:
         return False
 
 
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem whose gold answer cannot be judged against."""
+    if problem.answer is None:
+        raise RewardError(f"problem {problem.id!r} has no answer; the math reward needs one")
+    if not is_readable(problem.answer):
+        raise RewardError(
+            f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
+        )
+
+
+@judges_with(check_problem)
 @parallel
 def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
     """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
     problem = rollout.problem
-    if problem.answer is None:
-        raise ValueError(f"problem {problem.id!r} has no answer; the math reward needs one")
-    verdict = check(rollout.answer_text, problem.answer, timeout_s)
-    if verdict.reason == "unparsable_gold":
-        raise ValueError(
-            f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
-        )
-    return 1.0 if verdict.equal else 0.0
+    verdict = None if problem.answer is None else check(rollout.answer_text, problem.answer, timeout_s)
+    if verdict is None or verdict.reason == "unparsable_gold":
+        check_problem(problem)
+    return 1.0 if verdict is not None and verdict.equal else 0.0
 
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:
