@@ -16,6 +16,7 @@ from typing import Any
 from rl.config.read import to_dict
 from rl.config.schema import Config
 from rl.files.atomic import write_atomically
+from rl.files.boards import open_board
 from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)
@@ -31,7 +32,7 @@ class RunLog:
         (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         cut_back(self.run_dir, start_step)
         self._wandb = self._start_wandb(config)
-        self._board: Any = _board(self.run_dir, start_step) if config.wandb.tensorboard else None
+        self._board: Any = open_board(self.run_dir, start_step) if config.wandb.tensorboard else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """One record for this optimizer step."""
@@ -122,13 +123,6 @@ class RunLog:
     def _give_up(self, error: Exception) -> None:
         logger.warning("W&B failed (%s: %s); the run goes on with metrics.jsonl", type(error).__name__, error)
         self._wandb = None
-
-
-def _board(run_dir: Path, start_step: int) -> Any:
-    """A TensorBoard writer; what an interrupted run wrote after the checkpoint is hidden."""
-    from torch.utils.tensorboard import SummaryWriter
-
-    return SummaryWriter(str(run_dir / "tensorboard"), purge_step=start_step + 1)
 
 
 def cut_back(run_dir: Path, step: int) -> None:

@@ -97,7 +97,7 @@ def test_a_run_folder_is_reported_with_nothing_missing(earlier):
     run = read_run(earlier / "run")
     assert run.missing == []
     found = sample(earlier / "run", missing := [])
-    assert {entry["step"] for entry in json.loads(found.data)} == {1, 4}
+    assert {entry["step"] for entry in json.loads(found.data)} == {1, 2, 3, 4}
     assert missing == []
     assert [record["step"] for record in read_metrics(earlier / "run")] == [1, 2, 3, 4]
 
