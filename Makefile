@@ -1,5 +1,5 @@
-# make demo | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu |
-# gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
+# make demo | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu
+# | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
@@ -10,10 +10,13 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu gpu-bundle clean
+.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+
+demo-long: .venv/base.done
+	$(BIN)/python scripts/demo.py configs/demo-long.yaml seed=$(SEED) run_dir=runs/demo-long$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
@@ -42,7 +45,7 @@ bench-%: .venv/dev.done
 
 # The pages that are made from the code.
 docs: .venv/base.done
-	$(BIN)/python -m rl.config.describe > docs/configuration.md
+	$(BIN)/python -m rl.config.schema.describe > docs/configuration.md
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

@@ -6,6 +6,7 @@ Finished stages are not repeated; a killed one goes on where it stopped. `resume
 """
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +17,14 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 
 SCRIPTS = Path(__file__).parent
+PYTHON = os.path.relpath(sys.executable)
+NEXT = f"""
+What to do next:
+  make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
+  {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
+                  # your own model and data: checks that they fit, trains nothing (README has the formats)
+  {PYTHON} scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0
+                  # other algorithms from the same start, with the same budget of tokens"""
 
 
 def stage(title: str, name: str, *arguments: str) -> None:
@@ -53,6 +62,7 @@ def main(options: Namespace, config: Config) -> None:
     stage("5/5 report", "report.py", str(folder))
     summary(config, folder)
     print(f"\nreport: {folder / 'report.html'}   ({(time.perf_counter() - started) / 60:.1f} minutes)")
+    print(NEXT)
 
 
 def summary(config: Config, folder: Path) -> None:

@@ -70,25 +70,14 @@ def fine_tune(
         if is_main():
             print(f"{title}: already done ({model_folder})")
         return model_folder
-    tokenizer = load_tokenizer(config, source)
-    model = load_model(config, tokenizer, source)
-    added: list[str] = []
-    if config.protocol.add_tokens:
-        added = add_decision_tokens(config, tokenizer, model)
-        if is_main():
-            print(f"{title}: added tokens {', '.join(added) or 'none'}")
-    check_cold_start(config, model, tokenizer, print if is_main() else lambda line: None)
-    protocol = build_protocol(config, tokenizer)
-    if is_main():
-        keep_run_date(config)
-        print("".join(f"{title}: {line}\n" for line in protocol.notes), end="")
+    model, tokenizer, protocol, added = _opened(config, source, title)
     dataset = Dataset.from_list(list(rows(protocol)))
     trainer = SFTTrainer(
         model=model,
         args=sft_config(config, folder / "checkpoints", steps),
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=lora_config(config, model, tokenizer.convert_tokens_to_ids(added)),
+        peft_config=lora_config(config, model, added),
         callbacks=[ProgressLine(steps, title)],
     )
     fit_fused_head(trainer.model)
@@ -97,6 +86,23 @@ def fine_tune(
     trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, folder / "checkpoints"))
     _save(trainer, folder, steps)
     return model_folder
+
+
+def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[int]]:
+    """Model, tokenizer, protocol and the ids of the tokens that were added, checked; what was found is printed."""
+    show = (lambda line: print(f"{title}: {line}")) if is_main() else lambda line: None
+    tokenizer = load_tokenizer(config, source)
+    model = load_model(config, tokenizer, source, to_train=True)
+    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
+    if config.protocol.add_tokens:
+        show(f"added tokens {', '.join(added) or 'none'}")
+    check_cold_start(config, model, tokenizer, show)
+    protocol = build_protocol(config, tokenizer)
+    if is_main():
+        keep_run_date(config)
+    for line in protocol.notes:
+        show(line)
+    return model, tokenizer, protocol, tokenizer.convert_tokens_to_ids(added)
 
 
 def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:

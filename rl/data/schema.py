@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from rewards.sandbox.forms import problem_when_read
 from rl.data.records import DataError, Record
 from rollout.types import MODES, Problem
 
@@ -37,6 +38,15 @@ def problem_of_row(record: Record) -> Problem:
         messages=messages,
         **texts,
     )
+
+
+def with_sound_tests(problem: Problem, place: str) -> Problem:
+    """The problem, if the sandbox can judge by each of its tests. Raises `DataError`."""
+    for index, test in enumerate(problem.tests):
+        trouble = problem_when_read(test)
+        if trouble:
+            raise DataError(f"{place}: tests[{index}]: {trouble}")
+    return problem
 
 
 def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, Any], ...], str]:

@@ -43,11 +43,13 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
-    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. DeepSpeed
-    places its models itself: one that it shards need not fit."""
+def load_model(
+    config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "", *, to_train: bool = False
+) -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. One
+    `to_train` under DeepSpeed stays on the CPU: DeepSpeed places it, and when sharded it need not fit."""
     model = _read_model(config, tokenizer, path or config.model.path)
-    device = None if config.trainer.deepspeed else accelerator()
+    device = None if to_train and config.trainer.deepspeed else accelerator()
     return model if device is None else model.to(device)  # type: ignore[arg-type]
 
 

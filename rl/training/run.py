@@ -62,7 +62,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
-    model = load_model(config, tokenizer, path)
+    model = load_model(config, tokenizer, path, to_train=True)
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
