@@ -126,7 +126,7 @@ PARTS = (
     bench_part("step", 90),
     bench_part("rollout", 55),
     Part("demo", 95, demo_commands, lambda place: run_found(place, "demo")),
-    Part("engine", 50, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
+    Part("engine", 45, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
 )
 
 
