@@ -102,7 +102,8 @@ def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, Decision
         keep_run_date(config)
     for line in protocol.notes:
         show(line)
-    return model, tokenizer, protocol, tokenizer.convert_tokens_to_ids(added)
+    ids: Any = tokenizer.convert_tokens_to_ids(added)
+    return model, tokenizer, protocol, ids
 
 
 def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:

@@ -43,7 +43,7 @@ def fit_fused_head(model: Any) -> None:
     """TRL's fused head reads the head's weight and bias; peft's layer of trained rows hands on the weight alone."""
     for module in model.modules():
         if isinstance(module, TrainableTokensWrapper):
-            module.bias = getattr(module.token_adapter.base_layer, "bias", None)
+            setattr(module, "bias", getattr(module.token_adapter.base_layer, "bias", None))  # noqa: B010 (no field of it)
 
 
 def save_plain(model: Any, tokenizer: Any, folder: Path) -> None:
