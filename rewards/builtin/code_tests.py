@@ -13,17 +13,18 @@ import json
 import re
 
 from rewards.builtin.code_prompt import complete, with_helpers
-from rewards.plugin import parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.sandbox import Limits, run_tests
-from rollout.types import Rollout
+from rewards.sandbox.forms import validate
+from rollout.types import Problem, Rollout
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+_LANGUAGE = re.compile(r"[ \t]*(\w*)")
 _PYTHON = ("python", "python3", "py")
 
 
 def extract_program(text: str) -> str:
     """The program in an answer; "" if there is none. A block that was cut off counts as far as it goes."""
-    blocks = _FENCE.findall(text)
+    blocks = _blocks(text)
     for languages in (_PYTHON, ("",)):
         programs = [body for language, body in blocks if language.lower() in languages]
         if programs:
@@ -31,6 +32,37 @@ def extract_program(text: str) -> str:
     return text.strip("\n") if text.strip() else ""
 
 
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem without tests, or with one that is of no form of the sandbox."""
+    if not problem.tests:
+        raise RewardError(f"problem {problem.id!r} has no tests: the code reward needs at least one")
+    try:
+        validate(problem.tests)
+    except ValueError as error:
+        raise RewardError(f"problem {problem.id!r}: {error}") from error
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """Language and body of every fenced block, line by line: a pattern over the whole text would start again at each
+    fence that is never closed."""
+    blocks: list[tuple[str, list[str]]] = []
+    inside = False
+    for line in text.split("\n"):
+        fence = line.lstrip(" \t")
+        if inside and fence.startswith("```"):
+            inside = False
+        elif inside:
+            blocks[-1][1].append(line)
+        elif fence.startswith("```") and "`" not in fence[3:]:
+            found = _LANGUAGE.match(fence, 3)
+            blocks.append((found[1] if found else "", []))
+            inside = True
+    if inside and not blocks[-1][1]:  # a fence at the very end opens nothing
+        blocks.pop()
+    return [(language, "\n".join(body)) for language, body in blocks]
+
+
+@judges_with(check_problem)
 @parallel
 def code_tests(
     rollout: Rollout,

@@ -55,15 +55,8 @@ def test_fields_of_others_are_ignored_and_null_means_absent(tmp_path):
 
 
 def test_tests_alone_are_enough(tmp_path):
-    data = write(tmp_path, {"prompt": "write f", "tests": [{"assert": "f(1)"}]})
-    assert load_problems(config_of(**data), "train")[0].tests == ({"assert": "f(1)"},)
-
-
-def test_a_size_takes_the_first_problems(tmp_path):
-    data = write(tmp_path, *({"prompt": f"p{i}", "answer": "1"} for i in range(5)))
-    config = config_of(**data, train_size=2, test_size=3)
-    assert [p.prompt for p in load_problems(config, "train")] == ["p0", "p1"]
-    assert [p.prompt for p in load_problems(config, "test")] == ["p0", "p1", "p2"]
+    data = write(tmp_path, {"prompt": "write f", "tests": [{"assert": "assert f(1)"}]})
+    assert load_problems(config_of(**data), "train")[0].tests == ({"assert": "assert f(1)"},)
 
 
 @pytest.mark.parametrize(
@@ -82,6 +75,13 @@ def test_a_size_takes_the_first_problems(tmp_path):
         ({"prompt": "a", "answer": None, "tests": []}, "neither 'answer' nor 'tests'"),
         ({"prompt": "a", "tests": "assert"}, "'tests' is no list of objects"),
         ({"prompt": "a", "tests": ["assert f"]}, "'tests' is no list of objects"),
+        (
+            {"prompt": "a", "tests": [{"assert": "assert f()"}, {"assert": ""}]},
+            r"tests\[1\]: assert='': a text is needed",
+        ),
+        ({"prompt": "a", "tests": [{"assert": "def g():\n    assert f()"}]}, ".* in which an assertion can run"),
+        ({"prompt": "a", "tests": [{"assert": "assert f("}]}, ".* Python code is needed"),
+        ({"prompt": "a", "tests": [{"call": "f"}]}, r"tests\[0\]: keys \['call'\]"),
         ({"prompt": "a", "answer": "2", "necessity": "yes"}, "'necessity' is 'yes'; allowed: think, no_think"),
     ],
 )
