@@ -20,6 +20,7 @@ _STATEMENT = re.compile(
 _WEAK = frozenset({"of", "by", "have", "about", "approximately", "get"})
 _ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")
 _OPENING = re.compile(r"^(?:(?:so|thus|therefore|hence|then|we (?:get|have|find)|giving|that)\b,?\s*)+", re.IGNORECASE)
+_HAS_VALUE = re.compile(r"[0-9$\\]")
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LETTER = re.compile(r"(?<![\w\\])\([A-J]\)(?!\w)")
 _NUMBER = re.compile(
@@ -36,7 +37,7 @@ _DENIED = re.compile(
 _HEDGED = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|may be|could(?: also)? be|could equal|either|unsure|not sure|uncertain"
     r"|no idea|(?:don't|do not|can't|cannot) (?:know|say|tell)|guess(?:ing|es)?|supposedly|or so|or else|who knows"
-    r"|can be|alternatively|alternately)\b",
+    r"|can be|or not|alternatively|alternately)\b",
     re.IGNORECASE,
 )
 _DIRECTLY_DENIED = re.compile(
@@ -50,7 +51,7 @@ _TAKEN_BACK = re.compile(
     r"[\s$.,;:()\]\\*!?-]*(?:(?:but|and|however|yet|no|hmm|wait),? )*(?:(?:that|this|it|which|he|she|they)\b ?)?"
     r"(?:'s |is |was |are |would be |must be |seems |can ?not be |can't be )?(?:\w+ )?"
     r"(?:not (?:right|correct|true|the (?:right |correct |final )?answer|it|possible|valid)|wrong\b|incorrect\b|false\b"
-    r"|isn't (?:right|correct|the answer|it)|not\b[.!]|a mistake)",
+    r"|isn't (?:right|correct|the answer|it)|not\b[.!]|a mistake)|[\s$)\]\\*]*\?\s*(?:no|nope|wrong|incorrect)\b",
     re.IGNORECASE,
 )
 _REVISION = re.compile(
@@ -65,7 +66,11 @@ _ALTERNATIVES = re.compile(
 _CORRECTED = re.compile(
     r"\b(?:wrong|rather|no|not|incorrect|instead|actually|wait|so|hence|thus|therefore)\b|n't", re.I
 )
-_ASIDE = re.compile(r",?\s+(?:which|because|since|as|where|i\.e\.|meaning|and (?:we are|that is))\b", re.IGNORECASE)
+_ASIDE = re.compile(
+    r",?\s+(?:which|because|since|i\.e\.|meaning)\b|,\s+(?:as (?!well)|where\b|and (?:we are|that is)\b"
+    r"|(?:attained|achieved|reached|occurring|obtained|when|with equality)\b)",
+    re.IGNORECASE,
+)
 _JOINS = re.compile(
     r"[\s,.;$]*(?:\b(?:and|or|nor|to|through|versus|vs)\b[\s,]*(?:\w+ ){0,2})?[\s$]*|[^.$]*\bor\b[^.$]*"
 )
@@ -126,10 +131,12 @@ def reductions(sentence: str, is_gold: bool) -> Iterator[str]:
         yield listed
     if not is_gold and (_HEDGED.search(prose) or denied_after(_after_last_value(sentence))):
         return
-    head = _ASIDE.split(sentence, maxsplit=1)[0]
-    if head != sentence and "\\" not in head and not _WORD.search(head):
-        yield head
-        return
+    aside = _ASIDE.search(sentence)
+    if aside and _HAS_VALUE.search(sentence, 0, aside.start()) and not _inside(aside.start(), spans):
+        sentence = sentence[: aside.start()]
+        spans, prose = list(MATH_SPAN.finditer(sentence)), MATH_SPAN.sub(" ", sentence)
+        if not _WORD.search(prose):
+            yield sentence
     for begin, value in _values(sentence, prose, spans, is_gold):
         if value.count("{") == value.count("}") and (is_gold or not _DENIED.search(_last_clause(sentence[:begin]))):
             yield value
@@ -157,6 +164,10 @@ def _values(sentence: str, prose: str, spans: list[re.Match[str]], is_gold: bool
     letters = list(_LETTER.finditer(sentence))
     if letters and len({letter.group() for letter in letters}) == 1:
         yield letters[-1].start(), letters[-1].group()
+
+
+def _inside(place: int, spans: list[re.Match[str]]) -> bool:
+    return any(span.start() < place < span.end() for span in spans)
 
 
 def _after_last_value(sentence: str) -> str:
