@@ -15,6 +15,8 @@ def check_requirements(config: Config) -> None:
     _check_run_dir(Path(config.run_dir))
     if config.trainer.deepspeed:
         _check_deepspeed(Path(config.trainer.deepspeed))
+    if config.wandb.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError("wandb.tensorboard is true, but the package is missing; pip install tensorboard")
     template = config.model.chat_template
     if template and not Path(template).is_file():
         raise ConfigError(f"model.chat_template is {template!r}; allowed: a file (looked in {Path.cwd()})")
