@@ -76,6 +76,11 @@ class DecisionProtocol:
         return self.spec.other
 
     @property
+    def lone_token(self) -> int | None:
+        """Where one mode is any other token: the token of the other mode, which the first of a response is or not."""
+        return self.watch_ids[0] if self.other else None
+
+    @property
     def watch_ids(self) -> tuple[int, ...]:
         """The tokens whose log-probabilities at the decision say the probability of each mode."""
         return tuple(self.switch_ids[mode] for mode in MODES if mode in self.switch_ids)
@@ -153,11 +158,11 @@ class DecisionProtocol:
         single = {}
         for text in required_tokens(self.spec):
             ids = self.encode(text)
-            if len(ids) != 1:
+            if not self.chat.is_token(text):
                 raise ProtocolError(
-                    f"protocol {self.spec.name!r} needs {text!r} as one token, this tokenizer splits it into "
-                    f"{len(ids)}; add it to the tokenizer (protocol.add_tokens: true in the cold start) or choose "
-                    "another protocol"
+                    f"protocol {self.spec.name!r} needs {text!r} as one token, this tokenizer splits it into {len(ids)}"
+                    " or does not know it; add it to the tokenizer (protocol.add_tokens: true in the cold start) or "
+                    "choose another protocol"
                 )
             single[text] = ids[0]
         return single

@@ -22,7 +22,7 @@ from rewards.math_checker.pieces import same_pieces
 from rewards.math_checker.poly import Budget
 from rewards.math_checker.realset import is_region, same_region
 from rewards.math_checker.relations import same_relation
-from rewards.math_checker.units import DEGREE, PERCENT, Unit, fits, resolve
+from rewards.math_checker.units import DEGREE, PERCENT, RADIAN, Unit, fits, resolve
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]
@@ -72,6 +72,8 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return _same_letters(answer, gold)
     if "clock" in kinds:
         return kinds == ("clock", "clock") and _same_clock(answer, gold)
+    if "ratio" in kinds:
+        return kinds == ("ratio", "ratio") and _same_ratio(answer[1], gold[1], leaf)
     if "choice" in kinds:
         return _same_choice(answer, gold, match)
     if kinds == ("sym", "sym") and _same_figure(answer[1], gold[1]):
@@ -84,10 +86,10 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return match(_exact_side(answer), _exact_side(gold))
     if "unit" in kinds and is_value(answer) and is_value(gold):
         return _same_quantity(answer, gold, leaf, options, budget)
-    if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
-        return verdict
     if (named := same_named(answer, gold, match)) is not None:
         return named
+    if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
+        return verdict
     if "setof" in kinds:
         return kinds == ("setof", "setof") and match(answer[1], gold[1]) and match(answer[2], gold[2])
     if (is_region(answer) and _maybe_region(gold)) or (is_region(gold) and _maybe_region(answer)):
@@ -133,6 +135,13 @@ def _same_clock(answer: Node, gold: Node) -> bool:
     return other in (full, full % _HALF_DAY + (_HALF_DAY if half == "p" else 0))
 
 
+def _same_ratio(x: tuple[Node, ...], y: tuple[Node, ...], leaf: Leaf) -> bool:
+    """Ratios of three numbers or more, up to a factor."""
+    if len(x) != len(y):
+        return False
+    return all(leaf(("mul", (a, y[0])), ("mul", (b, x[0]))) for a, b in zip(x[1:], y[1:], strict=True))
+
+
 def _same_choice(answer: Node, gold: Node, match: Match) -> bool:
     """Options of a multiple-choice question: by letter; against a value, by what stands after the letter."""
     if answer[0] == gold[0]:
@@ -175,6 +184,8 @@ def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options, budge
     if x_unit is not None and y_unit is not None:
         if lenient and (fits(x_unit, y_unit) or fits(y_unit, x_unit)):
             return same(x, y, leaf, options, budget)
+        if {x_unit, y_unit} == {DEGREE, RADIAN}:
+            return leaf(("mul", (x, _RADIANS)), y) if x_unit == DEGREE else leaf(x, ("mul", (y, _RADIANS)))
         if x_unit[0] != y_unit[0]:
             return False
         ratio = x_unit[1] / y_unit[1]

@@ -16,6 +16,7 @@ from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny
 from rl.models.location import model_location
 from rl.models.protocols import find_layout
+from rollout.chat import Chat
 from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
 GATE = "gate.json"
@@ -35,7 +36,7 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         file = Path(config.model.chat_template)
         if not file.is_file():
             raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
-        tokenizer.chat_template = file.read_text(encoding="utf-8")
+        tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
     if tokenizer.pad_token_id is None:
         # Padding is masked: any token will do.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
@@ -85,21 +86,9 @@ def _loaded(kind: Any, config: Config, source: str, **options: Any) -> Any:
 
 
 def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
-    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added.
-
-    They are no special tokens: a server shows them in its text, where it must cut at them. Raises `ProtocolError` for a
-    line break or another ordinary text, which would no longer be read as text anywhere.
-    """
-    spec = find_layout(config, tokenizer).spec
-    missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
-    ordinary = [text for text in missing if not ADDABLE.fullmatch(text)]
-    if ordinary:
-        raise ProtocolError(
-            f"protocol {spec.name!r} needs {ordinary[0]!r} as one token, which this tokenizer has not; "
-            "protocol.add_tokens adds tags such as '<think>' alone; allowed: protocol.name: kat or one_token"
-        )
-    if missing:
-        tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added. Raises
+    `ProtocolError` as `add_tokens` does."""
+    missing = add_tokens(config, tokenizer)
     rows = model.get_input_embeddings().num_embeddings
     if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
@@ -108,6 +97,26 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
     }
     if new:
         _new_rows(model, sorted(new))
+    return missing
+
+
+def add_tokens(config: Config, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Add the protocol's missing decision tokens to the tokenizer; returns them.
+
+    They are no special tokens: a server shows them in its text, where it must cut at them. Raises `ProtocolError` for a
+    line break or another ordinary text, which would no longer be read as text anywhere.
+    """
+    spec = find_layout(config, tokenizer).spec
+    chat = Chat(tokenizer)
+    missing = [text for text in required_tokens(spec) if not chat.is_token(text)]
+    ordinary = [text for text in missing if not ADDABLE.fullmatch(text)]
+    if ordinary:
+        raise ProtocolError(
+            f"protocol {spec.name!r} needs {ordinary[0]!r} as one token, which this tokenizer has not; "
+            "protocol.add_tokens adds tags such as '<think>' alone; allowed: protocol.name: kat or one_token"
+        )
+    if missing:
+        tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
     return missing
 
 
