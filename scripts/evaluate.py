@@ -11,6 +11,8 @@ from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.evaluation.work import BATCHES, evaluation_work
+from rl.files.finished import begin, is_finished, settings_of
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
 
@@ -21,6 +23,12 @@ def main(options: Namespace, config: Config) -> None:
     if options.target:
         parse_target(options.target)
     check_light(config, "test")
+    told = {f"--{name}": getattr(options, name) for name in ("dial", "target")}
+    work = evaluation_work(config, options.model, options.out, options=told)
+    if is_finished(work, config.resume):
+        show(json.loads(work.product.read_text(encoding="utf-8")))
+        print(f"already finished, nothing is measured or written: {options.out}")
+        return
     from rewards.registry import build_rewards
     from rl.data import load_problems
     from rl.evaluation.evaluate import evaluate
@@ -29,8 +37,6 @@ def main(options: Namespace, config: Config) -> None:
     from rl.models.engines import open_engine
     from rl.models.loading import load_model, load_tokenizer
     from rl.models.protocols import build_protocol
-    from rl.reports.choice import choice_lines, dial_lines
-    from rl.reports.tables import mode_lines
 
     tokenizer = load_tokenizer(config, options.model)
     protocol = build_protocol(config, tokenizer)
@@ -40,11 +46,20 @@ def main(options: Namespace, config: Config) -> None:
     result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
     set_dial(options, result)
     result["obedience"] = obedience(config, problems, engine, protocol)
-    write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
+    print("".join(f"{line}\n" for line in begin(work, config.resume, **settings_of(config, BATCHES))), end="")
+    write_atomically(work.product, json.dumps(result, indent=2) + "\n")
+    show(result)
+    print(f"written: {options.out}")
+
+
+def show(result: dict[str, Any]) -> None:
+    """The tables, for people."""
+    from rl.reports.choice import choice_lines, dial_lines
+    from rl.reports.tables import mode_lines
+
     print("\n".join([*mode_lines(result), "", *choice_lines(result), *dial_lines(result["dial"])]))
     for mode, share in result["obedience"].items():
         print(f"manual tag for {mode}: obeyed by {share:.1%}")
-    print(f"written: {options.out}")
 
 
 def set_dial(options: Namespace, result: dict[str, Any]) -> None:

@@ -24,9 +24,11 @@ MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin"
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model")
 
 
-def input_digests(config: Config, splits: Sequence[str] = (), model: str = "") -> dict[str, str]:
-    """`sha256 KEY` → digest of every file behind these splits (`train`, `test`), the template, plug-ins of rewards and
-    algorithm, and the model at `model`."""
+def input_digests(
+    config: Config, splits: Sequence[str] = (), model: str = "", *, plug_ins: bool = True
+) -> dict[str, str]:
+    """`sha256 KEY` → digest of every file behind these splits (`train`, `test`), the template, the model at `model`,
+    and the plug-ins of rewards and algorithm."""
     found: dict[str, Iterable[Path]] = {}
     for split in splits:
         where: Any = getattr(config.data, split)
@@ -34,7 +36,7 @@ def input_digests(config: Config, splits: Sequence[str] = (), model: str = "") -
         found[f"data.{split}"] = [file for part in parts for file in data_files(part, config.data.path)]
     if config.model.chat_template:
         found["model.chat_template"] = [Path(config.model.chat_template)]
-    for name in _plug_ins(config):
+    for name in _plug_ins(config) if plug_ins else ():
         found[name] = [Path(name)]
     if model:
         found["model.path"] = model_files(model)
@@ -85,6 +87,11 @@ def model_files(path: str) -> list[Path]:
     folder = Path(location["pretrained_model_name_or_path"])
     if "gguf_file" in location:
         return [folder / location["gguf_file"]]
+    return files_of_model(folder)
+
+
+def files_of_model(folder: Path) -> list[Path]:
+    """What of a folder is the model and its tokenizer."""
     return sorted({file for pattern in (*MODEL_FILES, *TOKENIZER_FILES) for file in folder.glob(pattern)})
 
 
