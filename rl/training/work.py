@@ -10,6 +10,7 @@ from rl.files.finished import Work, settings_of
 from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings
 from rl.models.location import trained_path
 
+OTHERS = ("checkpoints", "rollouts", "metrics.jsonl", "config.json", "wandb_run.json")
 KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard", "trainer", "control")
 # What is written down and how often, and what moves memory or rounding: taken as it is whenever a run goes on.
 MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "rollout.save_every")
@@ -33,7 +34,7 @@ def training_work(config: Config) -> Work:
         run / "model",
         settings,
         free,
-        tuple(run / name for name in ("checkpoints", "rollouts", "metrics.jsonl", "config.json")),
+        tuple(run / name for name in OTHERS),
         (run / "stages" / "train.json", run / "config.json"),
         is_done=lambda: any((run / "model").glob("*.safetensors")) or any((run / "model").glob("*.bin")),
     )
