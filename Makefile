@@ -1,5 +1,5 @@
-# make demo | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu. Each
-# installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
+# make demo | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu
+# | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
 BIN := .venv/bin
@@ -10,10 +10,13 @@ BENCHMARKS := step rollout padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu clean
+.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+
+demo-long: .venv/base.done
+	$(BIN)/python scripts/demo.py configs/demo-long.yaml seed=$(SEED) run_dir=runs/demo-long$(if $(filter-out 0,$(SEED)),-seed$(SEED))
 
 demo-real: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/gsm8k.yaml seed=$(SEED) run_dir=runs/gsm8k$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)
@@ -42,7 +45,7 @@ bench-%: .venv/dev.done
 
 # The pages that are made from the code.
 docs: .venv/base.done
-	$(BIN)/python -m rl.config.describe > docs/configuration.md
+	$(BIN)/python -m rl.config.schema.describe > docs/configuration.md
 
 check: .venv/dev.done
 	$(BIN)/ruff check .
@@ -65,6 +68,11 @@ setup-gpu:
 	test -x .venv-gpu/bin/python || $(PYTHON) -m venv .venv-gpu
 	.venv-gpu/bin/python -m pip install -q --upgrade "pip>=24" "setuptools>=77"
 	.venv-gpu/bin/python -m pip install -c constraints-gpu.txt -e ".[vllm,deepspeed,dev]" $(ARGS)
+
+# Wheels for scripts/gpu_check.py on a machine that has torch and transformers and no index; HAVE=FILE is its `pip freeze`.
+GPU_PYTHON ?= 3.12
+gpu-bundle: .venv-lock/done
+	.venv-lock/bin/python scripts/gpu_bundle.py build/gpu-bundle-$(GPU_PYTHON) --python $(GPU_PYTHON) $(if $(HAVE),--have $(HAVE))
 
 .venv/base.done: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -90,7 +98,7 @@ setup-gpu:
 
 .venv-lock/done:
 	test -x .venv-lock/bin/python || $(PYTHON) -m venv .venv-lock
-	.venv-lock/bin/python -m pip install -q uv==0.13.9
+	.venv-lock/bin/python -m pip install -q "pip>=24" uv==0.13.9
 	touch $@
 
 clean:

@@ -144,7 +144,7 @@ def _learning(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> li
 
     def evaluation(name: str, title: str, model: Path, out: Path) -> Stage:
         def work(config: Config) -> Work:
-            return evaluation_work(config, model, out, name, {"--dial": "", "--target": ""})
+            return evaluation_work(config, model, out, earlier=name)
 
         arguments = (*test, "--model", str(model), "--out", str(out))
         return Stage(name, f"evaluate {title} RL", "evaluate.py", arguments, work)

@@ -17,6 +17,7 @@ from rollout.layouts import TAG, Layout, ProtocolError, required_tokens
 from rollout.types import Mode
 
 THOUGHT = re.compile(r"^\s*<(?P<tag>[^<>/\s]*think)>\n?(?P<thought>.*?)\n?</(?P=tag)>\s*(?P<answer>.*)$", re.DOTALL)
+CLOSE = re.compile(r"</[^<>/\s]*think>")
 REASONED = "Six sevens."
 
 
@@ -80,7 +81,8 @@ class Prompts:
         return bos if bos is not None and own[:1] == (bos,) else None
 
     def _turns(self, asked: str, messages: Sequence[Turn]) -> list[Turn]:
-        turns = [self._unwrapped(turn) for turn in messages[:-1]] + [user(asked)]
+        last = messages[-1] if messages else {}
+        turns = [self._unwrapped(turn) for turn in messages[:-1]] + [{**last, **user(asked)}]
         if self.system and turns[0]["role"] != "system":
             turns.insert(0, {"role": "system", "content": self.system})
         return turns
@@ -98,7 +100,8 @@ class Prompts:
         as_text = assistant(f"<think>\n{REASONED}\n</think>\n\n{ANSWERED}")
         as_field = assistant(ANSWERED, reasoning_content=REASONED)
         written = [self.chat.rendered([user(ASKED), turn, user(ASKED_AGAIN)]) for turn in (as_text, as_field)]
-        return written[0].count("</think>") > max(written[1].count("</think>"), 1)
+        closed_by_text, closed_by_field = (len(CLOSE.findall(text)) for text in written)
+        return closed_by_text > max(closed_by_field, 1)
 
     def _without_cut(self, text: str) -> str:
         cut = self.spec.prompt_cut

@@ -40,8 +40,8 @@ STATUSES: tuple[Status, ...] = (
 class Problem:
     """One task. `answer` or `tests` is what the rewards judge by; `difficulty` and `necessity` are optional
     annotations that only reports (and the judge target `label`) read; `metadata` is whatever else a reward needs, as
-    plain JSON data. A conversation is kept in `messages` (mappings of role and content), whose last turn is the user's
-    `prompt`; without it the prompt is all that is asked."""
+    plain JSON data. A conversation is kept in `messages` (mappings of role and content; a name, tool calls and
+    reasoning_content are kept), whose last turn is the user's `prompt`; without it the prompt is all that is asked."""
 
     id: str
     prompt: str
@@ -52,7 +52,7 @@ class Problem:
     difficulty: str | None = None
     necessity: Mode | None = None
     metadata: Mapping[str, Any] = field(default_factory=dict)
-    messages: tuple[Mapping[str, str], ...] = ()
+    messages: tuple[Mapping[str, Any], ...] = ()
 
 
 @dataclass(frozen=True)

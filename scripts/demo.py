@@ -7,6 +7,8 @@ starts over.
 """
 
 import json
+import os
+import sys
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -16,6 +18,14 @@ from rl.config.schema import Config
 from rl.pipeline import call, demo_stages, fresh, lock, run_stages
 
 SCRIPTS = Path(__file__).parent
+PYTHON = os.path.relpath(sys.executable)
+NEXT = f"""
+What to do next:
+  make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
+  {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
+                  # your own model and data: checks that they fit, trains nothing (README has the formats)
+  {PYTHON} scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0
+                  # other algorithms from the same start, with the same budget of tokens"""
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -27,6 +37,7 @@ def main(options: Namespace, config: Config) -> None:
     run_stages(fresh(config, made), made, lambda stage: call(stage, SCRIPTS, options.config, options.overrides, held))
     summary(config, folder)
     print(f"\nreport: {folder / 'report.html'}   ({(time.perf_counter() - started) / 60:.1f} minutes)")
+    print(NEXT)
 
 
 def summary(config: Config, folder: Path) -> None:

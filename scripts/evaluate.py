@@ -2,6 +2,8 @@
 
 python scripts/evaluate.py configs/demo.yaml --model runs/demo/model --out runs/demo/eval.json
 python scripts/evaluate.py ... --target "accuracy >= think - 0.005"    # picks the dial on one half, saves it in DIR
+python scripts/evaluate.py CONFIG --server http://127.0.0.1:8000/v1 --out FILE    # modes by template argument or tags
+python scripts/evaluate.py CONFIG --records FILE --mode-from REGEX --tokens-from FIELD --out FILE
 """
 
 import json
@@ -10,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from rl.cli import check_light, parser, run
-from rl.config.schema import Config
-from rl.evaluation.work import BATCHES, evaluation_work
+from rl.config.schema import Config, ConfigError
+from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
 from rl.files.finished import begin, is_finished, settings_of
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
@@ -19,21 +21,51 @@ from rl.statistics.dial import parse_target
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
-    check_model_path(options.model)
+    sources = [name for name in ("model", "server", "records") if getattr(options, name)]
+    if len(sources) != 1:
+        raise ConfigError("allowed: one of --model DIR, --server URL and --records FILE")
+    if options.model:
+        check_model_path(options.model)
     if options.target:
         parse_target(options.target)
+    if (options.target or options.dial) and not options.model:
+        raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
     check_light(config, "test")
-    told = {f"--{name}": getattr(options, name) for name in ("dial", "target")}
-    work = evaluation_work(config, options.model, options.out, options=told)
+    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
+    work = evaluation_work(config, options.model, options.out, told)
     if is_finished(work, config.resume):
         show(json.loads(work.product.read_text(encoding="utf-8")))
         print(f"already finished, nothing is measured or written: {options.out}")
         return
     from rewards.registry import build_rewards
     from rl.data import load_problems
+    from rl.files.atomic import write_atomically
+
+    problems = load_problems(config, "test")[: config.evaluation.problems]
+    rewards = build_rewards(config.rewards)
+    result = {"model": of_model, "server": of_server, "records": of_records}[sources[0]](
+        options, config, problems, rewards
+    )
+    for line in begin(work, config.resume, **settings_of(config, BATCHES)):
+        print(line)
+    write_atomically(work.product, json.dumps(result, indent=2) + "\n")
+    show(result)
+    print(f"written: {options.out}")
+
+
+def show(result: dict[str, Any]) -> None:
+    """The tables, for people."""
+    from rl.reports.choice import choice_lines, dial_lines, setting_lines
+    from rl.reports.tables import mode_lines
+
+    lines = [*mode_lines(result), ""] if "modes" in result else []
+    print("\n".join([*lines, *choice_lines(result), *dial_lines(result["dial"]), *setting_lines(result)]))
+
+
+def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
+    """A model that this process decodes, with its dial and its tags."""
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
-    from rl.files.atomic import write_atomically
     from rl.models.engines import open_engine
     from rl.models.loading import load_model, load_tokenizer
     from rl.models.protocols import build_protocol
@@ -42,24 +74,32 @@ def main(options: Namespace, config: Config) -> None:
     protocol = build_protocol(config, tokenizer)
     model = load_model(config, tokenizer, options.model)
     engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
-    problems = load_problems(config, "test")[: config.evaluation.problems]
-    result = evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    result = evaluate(config, problems, engine, protocol, rewards)
     set_dial(options, result)
-    result["obedience"] = obedience(config, problems, engine, protocol)
-    print("".join(f"{line}\n" for line in begin(work, config.resume, **settings_of(config, BATCHES))), end="")
-    write_atomically(work.product, json.dumps(result, indent=2) + "\n")
-    show(result)
-    print(f"written: {options.out}")
+    return {**result, "obedience": obedience(config, problems, engine, protocol)}
 
 
-def show(result: dict[str, Any]) -> None:
-    """The tables, for people."""
-    from rl.reports.choice import choice_lines, dial_lines
-    from rl.reports.tables import mode_lines
+def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
+    """A model behind a chat endpoint."""
+    from rl.evaluation.others import evaluate_server
+    from rl.models.chat_api import Endpoint, check_endpoint
 
-    print("\n".join([*mode_lines(result), "", *choice_lines(result), *dial_lines(result["dial"])]))
-    for mode, share in result["obedience"].items():
-        print(f"manual tag for {mode}: obeyed by {share:.1%}")
+    settings = config.rollout.vllm
+    endpoint = Endpoint(
+        options.server, options.server_model, timeout=settings.timeout, concurrency=settings.concurrency
+    )
+    check_endpoint(endpoint)
+    return evaluate_server(config, problems, endpoint, options.switch, rewards)
+
+
+def of_records(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
+    """Responses that another framework wrote down."""
+    from rl.evaluation.others import evaluate_records, read_records
+
+    rows = read_records(Path(options.records))
+    return evaluate_records(
+        config, problems, rows, rewards, mode_from=options.mode_from, tokens_from=options.tokens_from
+    )
 
 
 def set_dial(options: Namespace, result: dict[str, Any]) -> None:
@@ -83,7 +123,15 @@ def set_dial(options: Namespace, result: dict[str, Any]) -> None:
 
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
-    arguments.add_argument("--model", required=True, metavar="DIR", help="a model folder, such as runs/demo/model")
+    arguments.add_argument("--model", default="", metavar="DIR", help="a model folder or hub id, trained here or not")
+    arguments.add_argument(
+        "--server", default="", metavar="URL", help="a chat endpoint, such as http://127.0.0.1:8000/v1"
+    )
+    arguments.add_argument("--server-model", default="default", metavar="NAME", help="the model's name there")
+    arguments.add_argument("--switch", default="enable_thinking", metavar="NAME", help="its template's argument")
+    arguments.add_argument("--records", default="", metavar="FILE", help="responses on record, a JSON object a line")
+    arguments.add_argument("--mode-from", default="", metavar="REGEX", help="how a record's response shows its mode")
+    arguments.add_argument("--tokens-from", default="tokens", metavar="FIELD", help="where a record has its tokens")
     arguments.add_argument("--dial", default="", metavar="TAU", help="think iff P(think) is at least TAU; off: never")
     arguments.add_argument("--target", default="", metavar="TEXT", help="such as 'accuracy >= think - 0.005'")
     arguments.add_argument("--out", required=True, metavar="FILE", help="where the JSON goes")

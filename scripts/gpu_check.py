@@ -10,8 +10,8 @@
     engine      rollout.engine auto: three steps with vLLM where it is installed
 
 Each part has a share of `--seconds`; what one does not use, the next ones may. A part that passes its share is ended
-and keeps what it has measured by then; one that cannot run says why. The JSON is written at every change, so that
-ending this run loses nothing. Exit code 1 when a part failed or measured what is not allowed.
+and keeps what it has measured by then; one that cannot run says why and leaves its share to the others. The JSON is
+written at every change: ending this run loses nothing. Exit code 1 when a part failed or measured what is not allowed.
 """
 
 from __future__ import annotations
@@ -69,13 +69,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Part:
-    """One part: its share of the time, its commands, what their files say so far, and why it cannot run (or "")."""
+    """One part: its share of the time in seconds of the default, its commands (none: what they need is not there), what
+    their files say so far, and why it cannot run on such a device (or "")."""
 
     name: str
     share: float
     commands: Callable[[Place], Sequence[Sequence[str]]]
     found: Callable[[Place], dict[str, Any]]
-    missing: Callable[[Place], str] = lambda place: ""
+    missing: Callable[[str], str] = lambda device: ""
 
 
 def bench_part(name: str, share: float) -> Part:
@@ -95,20 +96,17 @@ def demo_commands(place: Place) -> list[list[str]]:
 
 def engine_commands(place: Place) -> list[list[str]]:
     """Three steps from the demo's cold start."""
-    start = f"model.path={place.folder / 'demo' / 'cold_start' / 'model'}"
+    model = place.folder / "demo" / "cold_start" / "model"
     more = ["rollout.engine=auto", "rollout.vllm.eager=true", "trainer.steps=3", "trainer.warmup_steps=0"]
-    return [place.demo("train.py", "engine", start, "trainer.bf16=true", *more)]
+    command = place.demo("train.py", "engine", f"model.path={model}", "trainer.bf16=true", *more)
+    return [command] if (model / "config.json").is_file() else []
 
 
-def engine_missing(place: Place) -> str:
+def engine_missing(device: str) -> str:
     """Why `auto` does not come to vLLM here."""
-    if place.device != "cuda":
+    if device != "cuda":
         return "there is no GPU, so auto takes hf"
-    if importlib.util.find_spec("vllm") is None:
-        return "vllm is not installed, so auto takes hf"
-    if not (place.folder / "demo" / "cold_start" / "model" / "config.json").is_file():
-        return "the demo's cold start, which it begins from, did not end"
-    return ""
+    return "" if importlib.util.find_spec("vllm") else "vllm is not installed, so auto takes hf"
 
 
 def run_found(place: Place, name: str) -> dict[str, Any]:
@@ -125,10 +123,10 @@ def run_found(place: Place, name: str) -> dict[str, Any]:
 
 PARTS = (
     bench_part("agreement", 45),
-    bench_part("step", 95),
-    bench_part("rollout", 65),
-    Part("demo", 75, demo_commands, lambda place: run_found(place, "demo")),
-    Part("engine", 50, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
+    bench_part("step", 90),
+    bench_part("rollout", 55),
+    Part("demo", 95, demo_commands, lambda place: run_found(place, "demo")),
+    Part("engine", 45, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
 )
 
 
@@ -148,20 +146,21 @@ class Check:
 
     def run(self, parts: Sequence[Part]) -> bool:
         """Run them; whether all that ran did what is allowed."""
-        whole, end = sum(part.share for part in parts), 0.0
+        missing = {part.name: part.missing(self.place.device) for part in parts}
+        shares = {part.name: 0 if missing[part.name] else part.share for part in parts}
+        begin, end = self._elapsed(), 0.0
         for part in parts:
-            end += self.seconds * part.share / whole
-            self._part(part, end)
-            print(line(part.name, self.report["parts"][part.name]), flush=True)
+            end += shares[part.name] / max(sum(shares.values()), 1) * (self.seconds - begin)
+            self._part(part, begin + end, missing[part.name])
+            print("\n".join(lines(part.name, self.report["parts"][part.name])), flush=True)
         return all(allowed(state) for state in self.report["parts"].values())
 
-    def _part(self, part: Part, end: float) -> None:
+    def _part(self, part: Part, end: float, missing: str) -> None:
         began = self._elapsed()
         state: dict[str, Any] = {"status": "running", "seconds": 0.0}
         self.report["parts"][part.name] = state
-        why = part.missing(self.place)
         try:
-            state |= {"status": "not run", "why": why} if why else self._commands(part, state, end)
+            state |= {"status": "not run", "why": missing} if missing else self._commands(part, state, end)
         except BaseException as error:
             state |= {"status": "ended", "why": f"{type(error).__name__} from outside"}
             raise
@@ -171,8 +170,11 @@ class Check:
 
     def _commands(self, part: Part, state: dict[str, Any], end: float) -> dict[str, Any]:
         """The part's commands until one fails or its time is over; its status."""
+        commands = part.commands(self.place)
+        if not commands:
+            return {"status": "not run", "why": "the part that it begins from did not come far enough"}
         with (self.place.folder / f"{part.name}.log").open("w+") as log:
-            for command in part.commands(self.place):
+            for command in commands:
                 code = self._command(command, log, part, state, end)
                 if code is None:
                     return {"status": "cut", "why": f"its share of the time ended at {end:.0f} s"}
@@ -183,9 +185,7 @@ class Check:
 
     def _command(self, command: Sequence[str], log: Any, part: Part, state: dict[str, Any], end: float) -> int | None:
         """The exit code, None when the time was over. What the part has found by then is written as it comes."""
-        child = subprocess.Popen(
-            command, stdout=log, stderr=log, env=self._environment(), cwd=ROOT, start_new_session=True
-        )
+        child = subprocess.Popen(command, stdout=log, stderr=log, env=self._environment(), cwd=ROOT, process_group=0)
         try:
             while self._elapsed() < end:
                 with contextlib.suppress(subprocess.TimeoutExpired):
@@ -221,16 +221,17 @@ def allowed(state: dict[str, Any]) -> bool:
     return state["status"] != "failed" and all(row.get("ok", True) for row in state.get("rows", []))
 
 
-def line(name: str, state: dict[str, Any]) -> str:
-    """One part in one line."""
+def lines(name: str, state: dict[str, Any]) -> list[str]:
+    """One part for people: how it ended, then its rows."""
     rows = state.get("rows", [])
-    planned = f" of {len(state['planned'])} cases" if state.get("planned") else ""
-    parts = [f"{name:<10} {state['status']:<8} {state['seconds']:>6.1f} s", state.get("why", "")]
-    parts += [f"{len(rows)} rows{planned}"] if rows else []
-    parts += [f"NOT OK: {row['case']} {row['value']}" for row in rows if not row.get("ok", True)]
-    parts += [f"{row['case']} {row['ratio']}" for row in rows if row.get("ratio") is not None]
-    parts += [f"{state['steps']} steps of {state['step_s']:.2f} s"] if "steps" in state else []
-    return "  ".join(part for part in parts if part)
+    head = [f"{name:<10} {state['status']:<8} {state['seconds']:>6.1f} s", state.get("why", "")]
+    head += [f"{len(rows)} rows, {len(state['planned'])} cases planned"] if state.get("planned") else []
+    head += [f"{state['steps']} steps of {state['step_s']:.2f} s"] if "steps" in state else []
+    shown = ["  ".join(part for part in head if part)]
+    for row in rows:
+        values = {key: value for key, value in row.items() if key != "case" and value is not None}
+        shown.append(f"    {row['case']:<64} " + "  ".join(f"{key} {value}" for key, value in values.items()))
+    return shown
 
 
 NEEDED = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "pydantic", "requests", "yaml", "sympy")

@@ -76,7 +76,7 @@ def verl_reward(
     return _then(value, lambda found: _numbers(found, key))
 
 
-def _conversation(problem: Problem) -> list[dict[str, str]]:
+def _conversation(problem: Problem) -> list[dict[str, Any]]:
     return [dict(turn) for turn in problem.messages] or [{"role": "user", "content": problem.prompt}]
 
 

@@ -50,9 +50,13 @@ def complete(program: str, prompt: str) -> str:
 
 
 def with_helpers(test: Mapping[str, Any], prompt: str) -> Mapping[str, Any]:
-    """An `assert` test whose text calls helpers of the prompt, with their definitions in it; any other as it is."""
+    """An `assert` test whose text calls helpers of the prompt, with their definitions in it, and one that defines
+    `check(candidate)` without calling it, with the call on the prompt's function; any other as it is."""
     code = prompt_code(prompt) if isinstance(test, Mapping) and "assert" in test else None
-    if code is None or not any(re.search(rf"\b{name}\b", str(test["assert"])) for name in code.names):
+    text = str(test["assert"]) if code else ""
+    if code and len(re.findall(r"\bcheck\b", text)) == 1 and re.search(r"^def check\(", text, re.MULTILINE):
+        test = {**test, "assert": f"{text.rstrip()}\n\n\ncheck({code.target})\n"}
+    if code is None or not any(re.search(rf"\b{name}\b", text) for name in code.names):
         return test
     return {**test, "assert": f"{code.helpers}\n\n\n{test['assert']}"}
 

@@ -17,18 +17,38 @@ from rewards.plugin import parallel
 from rewards.sandbox import Limits, run_tests
 from rollout.types import Rollout
 
-_FENCE = re.compile(r"^[ \t]*```[ \t]*(\w*)[^\n`]*\n(.*?)(?:^[ \t]*```|\Z)", re.DOTALL | re.MULTILINE)
+_LANGUAGE = re.compile(r"[ \t]*(\w*)")
 _PYTHON = ("python", "python3", "py")
 
 
 def extract_program(text: str) -> str:
     """The program in an answer; "" if there is none. A block that was cut off counts as far as it goes."""
-    blocks = _FENCE.findall(text)
+    blocks = _blocks(text)
     for languages in (_PYTHON, ("",)):
         programs = [body for language, body in blocks if language.lower() in languages]
         if programs:
             return programs[-1].strip("\n")
     return text.strip("\n") if text.strip() else ""
+
+
+def _blocks(text: str) -> list[tuple[str, str]]:
+    """Language and body of every fenced block, line by line: a pattern over the whole text would start again at each
+    fence that is never closed."""
+    blocks: list[tuple[str, list[str]]] = []
+    inside = False
+    for line in text.split("\n"):
+        fence = line.lstrip(" \t")
+        if inside and fence.startswith("```"):
+            inside = False
+        elif inside:
+            blocks[-1][1].append(line)
+        elif fence.startswith("```") and "`" not in fence[3:]:
+            found = _LANGUAGE.match(fence, 3)
+            blocks.append((found[1] if found else "", []))
+            inside = True
+    if inside and not blocks[-1][1]:  # a fence at the very end opens nothing
+        blocks.pop()
+    return [(language, "\n".join(body)) for language, body in blocks]
 
 
 @parallel

@@ -59,7 +59,7 @@ def main(control_fd: int, tier: int, scratch: str) -> None:
         __import__(name)
     try:
         server = Server(control, tier, scratch)
-    except (OSError, StopIteration) as error:
+    except Exception as error:
         control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
         return
     _warm_up()

@@ -4,9 +4,11 @@ A test's names are looked up in this order: what the test itself defines, Python
 test only uses as `module.attribute`, and last the program's top-level names. So a program can neither redefine `abs`
 nor `math` for a test. Functions and objects of the program are proxies: calling, attributes, items, length, text and
 iteration go to the program and come back as data; equality is identity, and arithmetic, ordering and `in` see only
-data. An exception raised by the program is raised here as the builtin of the same name (StopIteration as RuntimeError,
-since it would end a loop over the program's answers quietly). Arguments are copies: a test cannot see a list changed in
-place.
+data. An exception raised by the program is raised here as one of the same bases: a class of its own is a class here
+too, below the same builtin (StopIteration becomes RuntimeError, since it would end a loop over the program's answers
+quietly). Arguments are copies: a test cannot see a list changed in place. `random` is seeded from a secret of the
+judge, so that a program cannot draw what the test draws; what a text defines and leaves to a runner, `collected.py`
+calls.
 
 Not covered: a test that trusts the program with the judging, such as `assert helper(f(x)) == x` with the program's own
 `helper`. Put such a helper into the test's text: what the test defines wins.
@@ -17,11 +19,13 @@ from __future__ import annotations
 import ast
 import builtins
 import importlib
+import random
 import sys
+import types
 from collections.abc import Iterator
 from typing import Any
 
-from rewards.sandbox import wire
+from rewards.sandbox import collected, wire
 
 VERDICTS, PROGRAM = 3, 4
 _MESSAGE = 500
@@ -42,6 +46,7 @@ class Link:
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._proxies: dict[int, Proxy] = {}
+        self._classes: dict[int, type[BaseException]] = {}
 
     def ask(self, *request: Any) -> Any:
         """The raw answer of the program; its exception is raised here."""
@@ -51,9 +56,10 @@ class Link:
             if reply[0] == "v":
                 return reply[1]
             kind, message = str(reply[1]), str(reply[2])[:_MESSAGE]
+            known = self._exception_class(reply[3])
         except (EOFError, OSError, wire.WireError, TypeError, IndexError, KeyError) as error:
             raise ProgramGone(f"the program is gone: {error}") from None
-        raise _as_exception(kind, message)
+        raise _as_exception(known, kind, message)
 
     def operate(self, operation: str, *values: Any) -> Any:
         """An operation of the program on its own objects and on data."""
@@ -66,13 +72,37 @@ class Link:
         except (wire.WireError, RecursionError) as error:
             raise ProgramGone(f"the program answered nonsense: {error}") from None
 
-    def _proxy(self, items: list[Any]) -> Proxy:
-        number = items[0]
+    def _proxy(self, form: list[Any]) -> Any:
+        if form[0] == "x":
+            return self._exception_class(form)
+        _, number, kind = form
         if type(number) is not int:
             raise wire.WireError("a handle without a number")
         if number not in self._proxies:
-            self._proxies[number] = Proxy(self, number, str(items[1])[:_MESSAGE])
+            self._proxies[number] = Proxy(self, number, str(kind)[:_MESSAGE])
         return self._proxies[number]
+
+    def _exception_class(self, form: Any) -> type[BaseException]:
+        """The class here that stands for one of the program's: one of a standard module itself, else a new one."""
+        _, *own, known = form
+        kind = getattr(builtins, str(known), None)
+        if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+            raise wire.WireError("an exception without a builtin base")
+        for number, name in reversed(list(zip(own[::2], own[1::2], strict=True))):
+            if type(number) is not int or type(name) is not str:
+                raise wire.WireError("an exception class without a number")
+            if number not in self._classes:
+                self._classes[number] = _standard_class(name) or type(name.rpartition(".")[2][:_MESSAGE], (kind,), {})
+            kind = self._classes[number]
+        return kind
+
+
+def _standard_class(name: str) -> type[BaseException] | None:
+    """The exception class of a standard module that the test has imported, if it is one."""
+    module, _, attribute = name.rpartition(".")
+    found = getattr(sys.modules.get(module), attribute, None)
+    standard = module.split(".")[0] in sys.stdlib_module_names
+    return found if standard and isinstance(found, type) and issubclass(found, Exception) else None
 
 
 class Proxy:
@@ -129,16 +159,17 @@ def _handle_of(value: Any) -> list[Any]:
     return ["h", object.__getattribute__(value, "_number"), ""]
 
 
-def _as_exception(kind: str, message: str) -> Exception:
-    known = getattr(builtins, kind, None)
-    if not (isinstance(known, type) and issubclass(known, Exception)):
+def _as_exception(known: type[BaseException], kind: str, message: str) -> Exception:
+    if not issubclass(known, Exception):
         return ProgramError(f"{kind}: {message}")
     if issubclass(known, _QUIET):
         return RuntimeError(f"the program raised {kind}")
     try:
         return known(message)
-    except TypeError:
-        return ProgramError(f"{kind}: {message}")
+    except TypeError:  # it wants more than a message
+        error = known.__new__(known)
+        error.args = (message,)
+        return error
 
 
 def names_wanted(text: str) -> tuple[list[str], list[str]]:
@@ -159,8 +190,10 @@ def _called_builtin(tree: ast.AST) -> list[str]:
 
 
 def _namespace(link: Link, text: str) -> dict[str, Any]:
+    """What a test's text finds when it begins. It is the main module, so that its main guard runs."""
+    module = sys.modules["__main__"] = types.ModuleType("__main__")
     modules, names = names_wanted(text)
-    namespace: dict[str, Any] = {"__name__": "test"}
+    namespace = vars(module)
     for name in modules:
         namespace[name] = importlib.import_module(name)
     answers = link.ask("names", names)
@@ -172,17 +205,21 @@ def _namespace(link: Link, text: str) -> dict[str, Any]:
     return namespace
 
 
-def check(link: Link, text: str) -> tuple[bool, str]:
-    """Whether the test ran to its end without an exception, and if not, why."""
+def check(link: Link, text: str, seed: str) -> tuple[bool, str, bool]:
+    """Whether the test ran to its end without an exception, if not why, and whether the program is gone."""
+    random.seed(seed)
     try:
-        exec(compile(text, "test.py", "exec", dont_inherit=True), _namespace(link, text))
-        return True, ""
+        namespace = _namespace(link, text)
+        collected.prepare(text)
+        exec(compile(text, "test.py", "exec", dont_inherit=True), namespace)
+        collected.run(text, namespace, lambda: link.decode(link.ask("entry")))
+        return True, "", False
     except BaseException as error:
-        return False, f"{type(error).__name__}: {error}"[:_MESSAGE]
+        return False, f"{type(error).__name__}: {error}"[:_MESSAGE], isinstance(error, ProgramGone)
 
 
 def serve(limit: int) -> None:
-    """Load the program through the link, then answer each test of the judge with `[passed, why]`."""
+    """Load the program through the link, then answer each test of the judge with `[passed, why, gone]`."""
     link = Link(limit)
     code = wire.receive(VERDICTS, wire.MAX_REQUEST)
     try:
@@ -193,7 +230,7 @@ def serve(limit: int) -> None:
     wire.send(VERDICTS, wire.pack([not broken, broken]))
     while True:
         try:
-            text = wire.receive(VERDICTS, wire.MAX_REQUEST)
+            text, seed = wire.receive(VERDICTS, wire.MAX_REQUEST)
         except EOFError:
             return
-        wire.send(VERDICTS, wire.pack([False, broken] if broken else check(link, text)))
+        wire.send(VERDICTS, wire.pack([False, broken, False] if broken else check(link, text, seed)))

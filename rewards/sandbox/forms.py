@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rewards.sandbox import wire
+from rewards.sandbox.collected import holds_assertion
 
 _REQUIRED = {"call": {"expected"}, "stdin": {"stdout"}, "assert": set()}
 _OPTIONAL = {"call": {"args", "kwargs", "tolerance"}, "stdin": {"tolerance"}, "assert": set()}
@@ -29,6 +30,19 @@ def validate(tests: Sequence[Mapping[str, Any]]) -> None:
         problem = _problem(test)
         if problem:
             raise ValueError(f"tests[{index}]: {problem}")
+
+
+def problem_when_read(test: Mapping[str, Any]) -> str:
+    """What is wrong with a test of a data set, or "": besides a malformed one, an `assert` text in which no assertion
+    can run. It would fail every program here, and pass every program elsewhere."""
+    problem = _problem(test)
+    if problem or "assert" not in test:
+        return problem
+    try:
+        reached = holds_assertion(test["assert"])
+    except (SyntaxError, ValueError) as error:
+        return f"assert={test['assert']!r:.80}: Python code is needed ({error})"
+    return "" if reached else f"assert={test['assert']!r:.80}: a text is needed in which an assertion can run"
 
 
 def _problem(test: Mapping[str, Any]) -> str:
@@ -74,4 +88,4 @@ def _plain(value: Any) -> Any:
 def call_request(test: Mapping[str, Any]) -> list[Any]:
     """The frame that asks a program for this test's answer; the expected value is not in it."""
     args, kwargs = wire.encode(list(test.get("args", []))), wire.encode(dict(test.get("kwargs", {})))
-    return ["call", test["call"], args, kwargs]
+    return ["data", test["call"], args, kwargs]

@@ -9,6 +9,8 @@ library.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import socket
 from collections import deque
 from collections.abc import Mapping, Sequence
@@ -17,17 +19,21 @@ from functools import partial
 from typing import Any
 
 from rewards.sandbox import compare, forms
+from rewards.sandbox.collected import NO_ASSERTION
 from rewards.sandbox.limits import Limits, Result
 from rewards.sandbox.plain_asserts import Check, plain_checks
 from rewards.sandbox.pool import Pool, default_pool
 from rewards.sandbox.session import Child, Session
+from rewards.sandbox.text import same_text
 
 Tests = Sequence[Mapping[str, Any]]
 
 _MAX_CODE = 1 << 20
 _TAIL = 2000
 _LIMITS = Limits()
+_SECRET = os.urandom(32)
 _PATIENCE_S = 0.005  # for a program that was given leave to end to do so
+_LAST_WORDS_S = 0.2  # for the report of one that seems to have ended
 _REASONS = {"wall": "timeout", "cpu": "timeout", "disk": "disk", "threads": "error"}
 
 
@@ -109,28 +115,44 @@ def _judge_calls(session: Session, code: str, chosen: Chosen, verdict: _Verdict)
 
 def _judge_checks(session: Session, code: str, checks: Sequence[tuple[int, Check]], verdict: _Verdict) -> bool:
     """Whether the program loaded and answered every check; a test passes if all of its checks hold."""
-    requests = deque([check.request for _, check in checks])
-    child = session.start("program", [["load", code], *_next(requests)])
+    failed: set[int] = set()
+    answered, going_on = _judge_some(session, code, checks, 0, failed, verdict)
+    while going_on:  # the program was lost
+        answered, going_on = _judge_some(session, code, checks, answered, failed, verdict)
+    failed.update(index for index, _ in checks[answered:])
+    for index, _ in checks:
+        verdict.passed[index] = index not in failed
+    return answered == len(checks)
+
+
+def _judge_some(
+    session: Session, code: str, checks: Sequence[tuple[int, Check]], first: int, failed: set[int], verdict: _Verdict
+) -> tuple[int, bool]:
+    """Judge the checks from `first` on in one program: how many are answered then, and whether to begin again there."""
+    requests = deque([check.request for _, check in checks[first:]])
+    tests = len({index for index, _ in checks})
+    child = session.start("program", [["load", code], *_next(requests)], tests=tests)
     reply = session.frame(child)
     if not _is_value(reply):
         _explain_reply(verdict, reply, "loading")
         _finish(session, child, verdict, complete=reply is not None)
-        return False
-    failed: set[int] = set()
-    for position, (index, check) in enumerate(checks):
-        reply = session.ask(child, *_next(requests)) if position else session.frame(child)
+        return first, False
+    for position in range(first, len(checks)):
+        index, check = checks[position]
+        if position > first and index != checks[position - 1][0]:
+            session.next_test()
+        reply = session.ask(child, *_next(requests)) if position > first else session.frame(child)
         if reply is None:
-            failed.update(i for i, _ in checks[position:])
-            break
+            lost = session.lost(child)
+            _finish(session, child, verdict, complete=lost)
+            return position, lost
         if not (_is_value(reply) and check.holds(reply[1])):
             failed.add(index)
             _explain_reply(verdict, reply, f"tests[{index}]")
             if check.source:
                 verdict.detail = verdict.detail or f"tests[{index}]: AssertionError: {check.source}"[:_TAIL]
-    for index, _ in checks:
-        verdict.passed[index] = index not in failed
-    _finish(session, child, verdict, reply is not None, _PATIENCE_S if reply is not None else 0.0)
-    return reply is not None
+    _finish(session, child, verdict, True, _PATIENCE_S)
+    return len(checks), False
 
 
 def _next(requests: deque[list[Any]]) -> list[list[Any]]:
@@ -145,8 +167,9 @@ def _is_value(reply: Any) -> bool:
 
 def _explain_reply(verdict: _Verdict, reply: Any, where: str) -> None:
     """Note an exception that the program reported; its words are for people only."""
-    if type(reply) is list and len(reply) == 3 and reply[0] == "e":
-        verdict.explain("memory" if reply[1] == "MemoryError" else "error", f"{where}: {reply[1]}: {reply[2]}")
+    if type(reply) is list and len(reply) == 4 and reply[0] == "e" and type(reply[1]) is type(reply[2]) is str:
+        kind, text = reply[1][:_TAIL], reply[2][:_TAIL]
+        verdict.explain("memory" if kind == "MemoryError" else "error", f"{where}: {kind}: {text}")
     elif reply is not None and not _is_value(reply):
         verdict.explain("error", f"{where}: the program wrote something else than an answer into its channel")
 
@@ -166,29 +189,52 @@ def _judge_asserts(session: Session, code: str, chosen: Chosen, verdict: _Verdic
         _judge_with_checker(session, code, chosen, verdict)
         return
     flat = [(index, check) for index, checks in plain for check in checks or ()]
-    if _judge_checks(session, code, flat, verdict):
-        for index, checks in plain:
-            verdict.passed[index] = verdict.passed[index] or not checks
+    _judge_checks(session, code, flat, verdict)
+    for index, checks in plain:
+        if not checks:
+            verdict.detail = verdict.detail or f"tests[{index}]: AssertionError: {NO_ASSERTION}"
 
 
 def _judge_with_checker(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
+    answered, going_on = 0, True
+    while going_on and answered < len(chosen):
+        answered, going_on = _judge_some_with_checker(session, code, chosen, answered, verdict)
+
+
+def _judge_some_with_checker(
+    session: Session, code: str, chosen: Chosen, first: int, verdict: _Verdict
+) -> tuple[int, bool]:
+    """As `_judge_some`, with a second interpreter that runs the tests' texts."""
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        program = session.start("program", [], link=ours)
-        checker = session.start("checker", [code], link=theirs)
-    loaded = session.frame(checker)
-    if loaded is not None and not loaded[0]:
-        _explain_failure(verdict, program, f"loading: {loaded[1]}")
-    reply: Any = loaded
-    for index, test in chosen:
-        reply = session.ask(checker, test["assert"]) if program.report is None else None
-        if reply is None:
+        program = session.start("program", [], link=ours, tests=len(chosen))
+        checker = session.start("checker", [code], link=theirs, tests=len(chosen))
+    reply: Any = session.frame(checker)
+    if type(reply) is list and not reply[0]:
+        _explain_failure(verdict, program, f"loading: {reply[1]}")
+    position, lost = first, False
+    for position, (index, test) in enumerate(chosen[first:], first):
+        if position > first:
+            session.next_test()
+        reply = session.ask(checker, [test["assert"], _seed_of(test["assert"])])
+        session.settle(program)
+        if type(reply) is not list or program.overflow or reply[2]:
+            lost, reply = session.lost(checker), None
             break
         verdict.passed[index] = reply[0] is True
         if not verdict.passed[index]:
             verdict.detail = verdict.detail or f"tests[{index}]: {reply[1]}"
-    _finish(session, program, verdict, complete=reply is not None and program.report is None)
+    complete = lost or (reply is not None and program.report is None)
+    _finish(session, program, verdict, complete, 0.0 if complete else _LAST_WORDS_S)
     session.end(checker)
+    if reply is None and not lost and (checker.report or {}).get("reason") in _REASONS:
+        verdict.note_end(checker)
+    return position, lost
+
+
+def _seed_of(test: str) -> str:
+    """The random seed of a test, the same for every program in this process, and out of a program's reach."""
+    return hashlib.blake2b(test.encode("utf-8", "surrogatepass"), key=_SECRET).hexdigest()
 
 
 def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
@@ -198,17 +244,17 @@ def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
 
 def _judge_scripts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
     for index, test in chosen:
-        if session.exhausted():
-            verdict.explain("timeout", f"tests[{index}]: the time was used up by the tests before it")
-            return
         child = session.start("script", [code], stdin=test["stdin"].encode("utf-8", "surrogatepass"))
         session.wait(child)
         printed = bytes(child.printed["stdout"]).decode("utf-8", "replace")
-        orderly = not child.overflow and (child.report or {}).get("reason") == "exit"
-        verdict.passed[index] = orderly and compare.same_text(test["stdout"], printed, test.get("tolerance"))
+        reason = (child.report or {}).get("reason")
+        orderly = not child.overflow and reason == "exit"
+        verdict.passed[index] = orderly and same_text(test["stdout"], printed, test.get("tolerance"))
         if not orderly:
             verdict.note_end(child)
         elif not verdict.passed[index]:
             error = bytes(child.printed["stderr"][-_TAIL:]).decode("utf-8", "replace")
             verdict.detail = verdict.detail or f"tests[{index}]: printed {printed[:200]!r} {error}".strip()
         verdict.keep_output(child)
+        if _REASONS.get(reason or "") == "timeout":  # those after it might take as long
+            return

@@ -1,7 +1,6 @@
 """What one program may use (`Limits`), what the judge says of it (`Result`), and the two errors of the machinery.
 
-The limits hold for one call of `run_tests`, all its tests together. Not covered here: how they are enforced
-(`confine.py`, `server.py`).
+Not covered here: how the limits are enforced (`confine.py`, `server.py`, `clock.py`).
 """
 
 from __future__ import annotations
@@ -20,11 +19,12 @@ class SandboxUnavailable(SandboxError):  # noqa: N818 - the name says what is wr
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds on one problem. CPU time decides under normal conditions, so that a busy machine does not change the
-    verdict; wall time is the backstop for programs that sleep."""
+    """Bounds on one problem. `cpu_s` is CPU seconds of each test (loading counts to the first); `wall_s` is for all
+    tests together what their programs may spend neither computing nor waiting for a processor, so that a busy machine
+    does not change a verdict. A test that passes either ends the problem. The others hold for each process."""
 
     cpu_s: float = 8.0
-    wall_s: float = 20.0
+    wall_s: float = 10.0
     memory_mb: int = 512
     output_kb: int = 1024
     processes: int = 1

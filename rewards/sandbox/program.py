@@ -3,8 +3,9 @@
 Nothing in this process decides a verdict. It never holds an expected value; whatever the program does to this module,
 to builtins or to the channel only changes what it claims to have computed, and the judge compares claims outside.
 
-Requests, each answered by one frame `["v", value]` or `["e", exception type, message]`:
-`["load", code]`, `["call", name, args, kwargs]` for tests written as data, `["names", [name, …]]` and
+Requests, each answered by one frame `["v", value]` or `["e", exception type, message, class]`:
+`["load", code]`; `["data", name, args, kwargs]` for tests written as data, to which iterables come as lists, and
+`["call", name, args, kwargs]` for assertions, to which they come as objects; `["names", [name, …]]`, `["entry"]` and
 `["op", operation, object, …]` for the checker's proxies; `["end"]` is leave to end, and has no answer. Not covered:
 speed of huge values.
 """
@@ -12,17 +13,38 @@ speed of huge values.
 from __future__ import annotations
 
 import atexit
+import builtins
+import collections
+import itertools
 import os
 import sys
 import types
 from collections.abc import Callable
 from typing import Any
 
-from rewards.sandbox import wire
+from rewards.sandbox import prelude, streams, wire
 
 CHANNEL = 3
 FILE_NAME = "program.py"
 _MESSAGE = 500
+_ITERABLES: tuple[type, ...] = (
+    *(range, map, filter, zip, enumerate, reversed, types.GeneratorType, collections.deque, itertools.chain),
+    *(type({}.keys()), type({}.values()), type({}.items()), type(iter([])), type(iter(())), type(iter({}))),
+)
+_NAMES = prelude.collect()
+
+
+class BareFunctions:
+    """Stands for a class `Solution` where the program has its functions at the top level."""
+
+    def __init__(self, module: types.ModuleType) -> None:
+        self._module = module
+
+    def __call__(self) -> BareFunctions:
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._module, name)
 
 
 class Program:
@@ -36,21 +58,49 @@ class Program:
     def load(self, code: str) -> None:
         """Run the program's top level."""
         sys.modules[self.module.__name__] = self.module
-        exec(compile(code, FILE_NAME, "exec", dont_inherit=True), self.module.__dict__)
+        compiled = compile(code, FILE_NAME, "exec", dont_inherit=True)
+        prelude.provide(_NAMES, compiled)
+        exec(compiled, self.module.__dict__)
 
     def handle(self, value: Any) -> list[Any]:
         """The wire form of an object that stays here; the same object keeps its number."""
+        kind = type(value)
+        if kind.__module__ == "numpy" and hasattr(kind, "item") and getattr(value, "ndim", None) == 0:
+            return wire.encode(value.item())
+        if isinstance(value, type) and issubclass(value, BaseException):
+            return self.exception_class(value)
+        return ["h", self._number(value), kind.__name__]
+
+    def _number(self, value: Any) -> int:
         number = self._ids.get(id(value))
         if number is None:
             number = self._ids[id(value)] = len(self._objects)
             self._objects.append(value)
-        return ["h", number, type(value).__name__]
+        return number
 
-    def _object(self, items: list[Any]) -> Any:
-        return self._objects[items[0]]
+    def exception_class(self, kind: type[BaseException]) -> list[Any]:
+        """The wire form of an exception class: its bases up to the first one that Python itself has."""
+        form: list[Any] = ["x"]
+        for base in kind.__mro__:
+            if getattr(builtins, base.__name__, None) is base:
+                break
+            own = base.__module__ == self.module.__name__
+            form += [self._number(base), base.__name__ if own else f"{base.__module__}.{base.__qualname__}"]
+        return [*form, base.__name__]
+
+    def _object(self, form: list[Any]) -> Any:
+        return self._objects[form[1]]
 
     def _encode(self, value: Any) -> Any:
         return wire.encode(value, self.handle)
+
+    def _listed(self, value: Any) -> list[Any]:
+        """An iterable with its items, as deep as they go; anything else as an object."""
+        if isinstance(value, _ITERABLES):
+            return ["it", *[wire.encode(item, self._listed) for item in iter(value)]]  # type: ignore[call-overload]
+        if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
+            return ["it", *wire.encode(value.tolist(), self._listed)[1:]]
+        return self.handle(value)
 
     def _decode(self, raw: Any) -> Any:
         return wire.decode(raw, self._object)
@@ -60,22 +110,46 @@ class Program:
         action, *rest = request
         if action == "load":
             return self.load(rest[0])
-        if action == "call":
+        if action in ("call", "data"):
             name, args, kwargs = rest
-            return self._encode(self._find(name)(*self._decode(args), **self._decode(kwargs)))
+            value = self._find(name)(*self._decode(args), **self._decode(kwargs))
+            return wire.encode(value, self.handle if action == "call" else self._listed)
         if action == "names":
-            found = vars(self.module)
-            return [[name in found, self._encode(found.get(name))] for name in rest[0]]
+            found = {name: self._named(name) for name in rest[0]}
+            return [[value is not None, self._encode(value and value[0])] for value in found.values()]
+        if action == "entry":
+            return self._encode(self._entry())
         operation, target, *args = rest
         return self._encode(_OPERATIONS[operation](self._decode(target), *(self._decode(a) for a in args)))
+
+    def _named(self, name: str) -> tuple[Any] | None:
+        """What the program calls by a top-level name; a method of its class `Solution` is found without the class, and
+        bare functions with it."""
+        found = vars(self.module)
+        if name in found:
+            return (found[name],)
+        solution = found.get("Solution")
+        if isinstance(solution, type) and not name.startswith("_") and hasattr(solution, name):
+            return (getattr(solution(), name),)
+        return (BareFunctions(self.module),) if name == "Solution" and self._functions() else None
+
+    def _functions(self) -> list[Any]:
+        own = vars(self.module).values()
+        return [f for f in own if type(f) is types.FunctionType and f.__module__ == self.module.__name__]
+
+    def _entry(self) -> Callable[..., Any]:
+        """The function under test where a test does not name it: the last that the program defines."""
+        solution = vars(self.module).get("Solution")
+        methods = [n for n, f in vars(solution).items() if callable(f) and n[0] != "_"] if solution else []
+        return [*self._functions(), *(getattr(solution(), n) for n in methods)][-1]  # type: ignore[misc]
 
     def _find(self, path: str) -> Callable[..., Any]:
         """`f`, or `Solution.f`: a class on the way is instantiated without arguments."""
         first, *rest = path.split(".")
-        found = vars(self.module)
-        if first not in found:
+        found = self._named(first)
+        if found is None:
             raise NameError(f"name {first!r} is not defined")
-        target = found[first]
+        target = found[0]
         for part in rest:
             target = getattr(target() if isinstance(target, type) else target, part)
         return target
@@ -121,9 +195,9 @@ def reply(program: Program, request: list[Any], limit: int) -> bytes:
             raise wire.WireError(f"an answer of {len(frame)} bytes: at most {limit} are allowed")
         return frame
     except BaseException as error:
-        return wire.pack(["e", type(error).__name__, _describe(error)])
+        return wire.pack(["e", type(error).__name__, _describe(error), program.exception_class(type(error))])
     finally:
-        _flush()
+        streams.flush_standard()
 
 
 def _describe(error: BaseException) -> str:
@@ -139,20 +213,13 @@ def _describe(error: BaseException) -> str:
         return ""
 
 
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        try:
-            stream.flush()
-        except BaseException:  # the program closed or replaced it
-            continue
-
-
 def run_script(_: int) -> None:
     """Run the program as a main script: input and output are the process's own."""
     code = wire.receive(CHANNEL, wire.MAX_REQUEST)
     os.close(CHANNEL)
     program = Program("__main__")
     try:
+        streams.provide_paths(code)
         program.load(code)
     except SystemExit:
         pass
@@ -171,4 +238,5 @@ def _finish() -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        _flush()
+        streams.flush_everything()
+        streams.flush_standard()

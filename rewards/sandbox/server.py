@@ -1,10 +1,10 @@
 """The fork server: a lean interpreter that forks one confined child per program and ends it on time.
 
 It is exec'd by `worker.py`, through `boot.py`, with an empty environment and one socket to its parent, takes requests
-(`start`, `kill`) with the child's descriptors attached, enforces wall and CPU time and the scratch limits itself, so
-that a busy parent cannot delay a verdict, and reports how each child ended. It never sees code, tests or answers: those
-go straight from the parent to the child. It ends, and its children with it, when the socket closes or its parent is
-gone.
+(`start`, `next`, `kill`, `ping`) with a child's descriptors attached, enforces idle and CPU time and the scratch limits
+itself, so that a busy parent cannot delay a verdict, and reports how each child ended. It never sees code, tests or
+answers: those go straight from the parent to the child. It ends, and its children with it, when the socket closes or
+its parent is gone.
 
 Not covered: judging (`judge.py`), what a child may do (`confine.py`).
 """
@@ -15,14 +15,13 @@ import _socket
 import array
 import functools
 import json
-import math
 import os
 import select
 import signal
 import time
 from typing import Any
 
-from rewards.sandbox import checker, namespaces, program, reaper, wire
+from rewards.sandbox import checker, clock, namespaces, program, reaper, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
 from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
@@ -33,8 +32,12 @@ _TICK_S = 0.025
 _CONFINE_FAILED = 70
 _PARENT_CHECK_S = 1.0
 _MIN_WAIT_S = 0.002
+_MOST_DESCRIPTORS = 4096  # those of a server and its children lie below
 _ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
-_PROOF = {"cpu_s": 1, "memory_mb": 64, "output_kb": 64, "processes": 1, "threads": 1, "files": 16, "files_mb": 1}
+_PROOF = {
+    **{"cpu_s": 1, "wall_s": 10, "memory_mb": 64, "output_kb": 64},
+    **{"processes": 1, "threads": 1, "files": 16, "files_mb": 1},
+}
 
 
 class Plan:
@@ -43,23 +46,24 @@ class Plan:
     def __init__(self, limits: dict[str, Any], role: str, steps: tuple[sc.Call, ...], descriptors: int) -> None:
         self.limits, self.steps = limits, steps
         self.serve, self.output = _ROLES[role], limits["output_kb"] << 10
-        kept = ((descriptors, LIBRARY - 1), (LIBRARY + 1, 0x7FFFFFFF))
-        self.close_others = [sc.prepare("close_range", first, last, 0) for first, last in kept]
+        self._others = ((descriptors, LIBRARY - 1), (LIBRARY + 1, 0x7FFFFFFF))
+        self._closing = [sc.prepare("close_range", first, last, 0) for first, last in self._others]
+
+    def close_others(self) -> None:
+        """Close every descriptor that is not the child's."""
+        try:
+            sc.make(*self._closing)
+        except OSError:  # Linux before 5.9, or a container that bars the call
+            for first, last in self._others:
+                os.closerange(first, min(last + 1, _MOST_DESCRIPTORS))
 
 
 class Child:
-    """A running child and what it may use."""
+    """A running child and what it may use: `cpu_limit` is where its CPU clock may be at the end of the present test."""
 
-    def __init__(self, number: int, pid: int, limits: dict[str, Any], cpu_s: float, deadline: float) -> None:
-        self.number, self.pid, self.limits, self.cpu_s, self.deadline = number, pid, limits, cpu_s, deadline
-        self.reason = "exit"
-
-    def cpu(self) -> float:
-        """CPU seconds of the process so far; 0.0 once it is dead."""
-        try:
-            return time.clock_gettime((~self.pid << 3) | 2)
-        except OSError:
-            return 0.0
+    def __init__(self, number: int, pid: int, limits: dict[str, Any]) -> None:
+        self.number, self.pid, self.limits, self.cpu_limit = number, pid, limits, limits["cpu_s"]
+        self.reason, self.ended_at = "exit", 0.0
 
 
 class Server:
@@ -68,6 +72,8 @@ class Server:
     def __init__(self, control: _socket.socket, tier: int, scratch: str) -> None:
         self._control, self._control_fd = control, control.fileno()
         self._parent = os.getppid()
+        os.close(_pidfd_of(os.getpid()))
+        self._clock = clock.Clock()
         self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
         base_memory = address_space()
         if tier == 1:
@@ -90,6 +96,8 @@ class Server:
         self._troubles = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)  # a child that could not be confined says so here
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
+        self._heard = select.poll()
+        self._heard.register(control, select.POLLIN)
         self._prove_confinement()
         hello = {"tier": tier, "uid": self._uid, "landlock": self._confinement.landlock_version}
         control.sendall(json.dumps(hello).encode())
@@ -129,12 +137,16 @@ class Server:
             return False
         if not body:
             return False
-        request = wire.loads(body)
-        if request[0] == "start":
-            self._start(fds, *request[1:])
+        action, *rest = wire.loads(body)
+        if action == "start":
+            self._start(fds, *rest)
+        elif action == "next":
+            self._next_test(*rest)
+        elif action == "ping":
+            self._report(-1, "alive")
         else:
             for child in self._children.values():
-                if child.number == request[1]:
+                if child.number == rest[0]:
                     self._kill(child, "killed")
         return True
 
@@ -145,20 +157,34 @@ class Server:
             fds.frombytes(data)
         return body, fds.tolist()
 
-    def _make_plan(self, role: str, limits: str, cpu_s: int, descriptors: int) -> Plan:
-        bounds = {**json.loads(limits), "cpu_s": cpu_s}
-        return Plan(bounds, role, self._confinement.steps(bounds, role != "checker"), descriptors)
+    def _make_plan(self, role: str, limits: str, tests: int, descriptors: int) -> Plan:
+        bounds = json.loads(limits)
+        steps = self._confinement.steps({**bounds, "cpu_s": bounds["cpu_s"] * tests}, role != "checker")
+        return Plan(bounds, role, steps, descriptors)
 
-    def _start(self, fds: list[int], number: int, role: str, wall_s: float, cpu_s: float, limits: str) -> None:
-        plan = self._plan(role, limits, math.ceil(cpu_s), len(fds))
+    def _start(self, fds: list[int], number: int, role: str, tests: int, waited_s: float, limits: str) -> None:
+        plan = self._plan(role, limits, tests, len(fds))
+        if number == 0:
+            self._clock.begin(forking=plan.limits["processes"] > 1)
+        self._clock.measure(self._pids(), self._pids())
+        self._clock.settle(waited_s)
         pid = sc.make(self._fork)
         if pid == 0:
             self._become_child(plan, fds)
         for fd in fds:
             os.close(fd)
         pidfd = os.pidfd_open(pid)
-        self._children[pidfd] = Child(number, pid, plan.limits, cpu_s, time.monotonic() + wall_s)
+        self._children[pidfd] = Child(number, pid, plan.limits)
         self._poll.register(pidfd, select.POLLIN)
+
+    def _pids(self) -> list[int]:
+        return [child.pid for child in self._children.values()]
+
+    def _next_test(self, waited_s: float) -> None:
+        self._clock.measure(self._pids(), self._pids())
+        self._clock.settle(waited_s)
+        for child in self._children.values():
+            child.cpu_limit = clock.cpu_s([child.pid]) + child.limits["cpu_s"]
 
     def _become_child(self, plan: Plan, fds: list[int]) -> None:
         status = 1
@@ -166,7 +192,7 @@ class Server:
             for target, fd in enumerate(fds):
                 os.dup2(fd, target)
             self._confine(plan)
-            sc.make(*plan.close_others)
+            plan.close_others()
             plan.serve(plan.output)
             status = 0
         finally:
@@ -181,24 +207,30 @@ class Server:
 
     def _kill(self, child: Child, reason: str) -> None:
         if child.reason == "exit":
-            child.reason = reason
+            child.reason, child.ended_at = reason, time.monotonic()
             os.kill(child.pid, signal.SIGKILL)
 
     def _reap(self, pidfd: int) -> None:
+        before = self._pids()
         child = self._children.pop(pidfd)
+        self._clock.measure(before, self._pids())
         self._poll.unregister(pidfd)
         os.close(pidfd)
         _, status, usage = os.wait4(child.pid, 0)
         if self._tier != 1 and child.limits["processes"] > 1:
-            reaper.end_descendants(keep={c.pid for c in self._children.values()})
+            reaper.end_descendants(keep=set(self._pids()))
         self._tidy()
         cpu_s, broken = usage.ru_utime + usage.ru_stime, ""
-        if child.reason == "exit" and cpu_s >= child.cpu_s:
+        if child.reason == "exit" and cpu_s >= child.cpu_limit:
             child.reason = "cpu"  # the kernel's own limit was faster
         if child.reason == "exit" and os.waitstatus_to_exitcode(status) == _CONFINE_FAILED:
             broken = self._trouble()
+        self._report(child.number, child.reason, status, cpu_s, child.ended_at or time.monotonic(), broken)
+
+    def _report(self, number: int, reason: str, *rest: Any) -> None:
+        fields = rest or (0, 0.0, 0.0, "")
         try:
-            self._control.sendall(wire.dumps([child.number, child.reason, status, cpu_s, broken]))
+            self._control.sendall(wire.dumps([number, reason, *fields]))
         except OSError:  # the parent is gone; `run` ends on its own
             return
 
@@ -214,24 +246,45 @@ class Server:
             return ""
 
     def _enforce(self) -> float:
-        """End the children that are beyond a limit; seconds until the next can be."""
-        wait, now = _PARENT_CHECK_S, time.monotonic()
-        for child in self._children.values():
-            cpu_left, wall_left = child.cpu_s - child.cpu(), child.deadline - now
-            if wall_left <= 0:
-                self._kill(child, "wall")
-            elif cpu_left <= 0:
-                self._kill(child, "cpu")
-            elif self._tier != 1 and now >= self._next_tick:
-                self._enforce_without_namespaces(child)
-            wait = min(wait, wall_left, cpu_left / self._cores, _PARENT_CHECK_S if self._tier == 1 else _TICK_S)
-        if now >= self._next_tick:
-            self._next_tick = now + _TICK_S
+        """End the children that are beyond a limit; seconds until the next can be. What the parent has said is heard
+        first: it may be that another test has begun."""
+        beyond, wait = self._beyond()
+        if beyond and self._heard.poll(0):
+            return _MIN_WAIT_S
+        for child, reason in beyond:
+            self._kill(child, reason)
+        if time.monotonic() >= self._next_tick:
+            self._next_tick = time.monotonic() + _TICK_S
         return max(wait, _MIN_WAIT_S)
 
-    def _enforce_without_namespaces(self, child: Child) -> None:
+    def _beyond(self) -> tuple[list[tuple[Child, str]], float]:
+        """Children that are beyond a limit and which, and seconds until the next can be."""
+        found, wait, total = [], _PARENT_CHECK_S if self._tier == 1 else _TICK_S, 0.0
+        if not self._children:
+            return [], _PARENT_CHECK_S
+        for child in self._children.values():
+            used = clock.cpu_s([child.pid])
+            total, left = total + used, child.cpu_limit - used
+            if left <= 0:
+                found.append((child, "cpu"))
+            elif self._tier != 1 and time.monotonic() >= self._next_tick:
+                found += [(child, reason) for reason in self._beyond_without_namespaces(child)]
+            wait = min(wait, left / self._cores)
+        limit_s = child.limits["wall_s"]
+        idle_left = limit_s - self._clock.idle_s(self._pids(), total, limit_s)
+        if idle_left <= 0:
+            found += [(child, "wall") for child in self._children.values()]
+        return found, min(wait, idle_left)
+
+    def _beyond_without_namespaces(self, child: Child) -> list[str]:
         used, entries = reaper.usage(self._scratch)
         if used > child.limits["files_mb"] << 20 or entries > child.limits["files"]:
-            self._kill(child, "disk")
-        elif reaper.threads(child.pid) > child.limits["threads"] + 1:
-            self._kill(child, "threads")
+            return ["disk"]
+        return ["threads"] if reaper.threads(child.pid) > child.limits["threads"] + 1 else []
+
+
+def _pidfd_of(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (OSError, AttributeError) as error:
+        raise OSError(f"pidfd_open is missing (Linux before 5.3, or a container that bars it): {error}") from None

@@ -1,12 +1,15 @@
 """The parent's side of one problem: start children on a worker, exchange frames with them, collect what they print.
 
 One thread, all descriptors non-blocking: nothing that a child does or leaves undone can block the judge.
-Every buffer is bounded; a child that exceeds its output limit is killed. Closing a session ends its children and waits
-until the worker has reaped them. Not covered: what the frames mean (`judge.py`).
+Every buffer is bounded; a child that exceeds its output limit is killed, and an answer counts only if what was printed
+before it is within the limit, however fast it was read. Only time that the judge spends waiting is held against a
+program: one that was ended while the judge itself was held up is `lost`, not wrong. Closing a session ends its children
+and waits until the worker has reaped them. Not covered: what the frames mean (`judge.py`).
 """
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import math
 import os
@@ -21,8 +24,10 @@ from rewards.sandbox.limits import Limits, SandboxError
 from rewards.sandbox.worker import Worker
 
 _CHUNK = 1 << 16
-_GRACE_S = 5.0  # the worker enforces the limits; beyond this it is considered broken
-_MAX_UNREAD = 64  # frames that nobody asked for
+_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+_SLICE_S = 0.1  # the longest single wait; what a longer one took beyond it, something else took
+_SILENCE_S, _GRACE_S = 1.0, 10.0  # of waiting: after the first the worker is asked for a sign of life, to come in time
+_MAX_UNREAD = 64  # frames
 
 
 class Child:
@@ -30,11 +35,13 @@ class Child:
 
     def __init__(self, number: int) -> None:
         self.number = number
-        self.frames: deque[Any] = deque()
+        self.frames: deque[bytes] = deque()  # unread ones, undecoded
+        self.unread = 0  # their bytes
         self.printed = {"stdout": bytearray(), "stderr": bytearray()}
         self.report: dict[str, Any] | None = None
         self.overflow = False
         self.open: set[int] = set()
+        self.asked_at = time.monotonic()
 
 
 @functools.cache
@@ -58,6 +65,7 @@ class Session:
         self._worker, self._limits = worker, limits
         self._started = time.monotonic()
         self._cpu_used = 0.0
+        self._waited = self._silent = 0.0
         self._poll = select.poll()
         self._poll.register(worker.socket, select.POLLIN)
         self._reports = select.poll()
@@ -85,27 +93,32 @@ class Session:
         """CPU seconds of the programs that have ended."""
         return self._cpu_used
 
-    def exhausted(self) -> bool:
-        """Whether the problem's time is used up."""
-        return self.elapsed() >= self._limits.wall_s or self._cpu_used >= self._limits.cpu_s
+    def next_test(self) -> None:
+        """Another test begins: its CPU time is counted anew."""
+        self._worker.next_test(self._waited)
+        self._waited = 0.0
+
+    def lost(self, child: Child) -> bool:
+        """Whether a child was ended for idling when it owed no answer, as the judge was held up; it may start again."""
+        report = child.report or {}
+        return report.get("reason") == "wall" and report["ended_at"] < child.asked_at
 
     def start(
-        self, role: str, messages: list[Any], stdin: bytes | None = None, link: socket.socket | None = None
+        self, role: str, messages: list[Any], stdin: bytes = b"", link: socket.socket | None = None, tests: int = 1
     ) -> Child:
-        """Start a child and queue its first frames. `link` becomes its next descriptor; without messages it takes the
-        channel's place."""
+        """Start a child for so many tests and queue its first frames. `link` becomes its next descriptor; without
+        messages it takes the channel's place."""
         child = Child(len(self._children))
         theirs = []
         try:
-            theirs.append(self._input(child, stdin))
+            theirs.append(self._input(stdin))
             theirs += [self._pipe(child, kind) for kind in ("stdout", "stderr")]
             if messages:
                 theirs.append(self._channel(child, b"".join(wire.pack(m) for m in messages)))
             if link is not None:
                 theirs.append(os.dup(link.fileno()))
-            wall_s = max(self._limits.wall_s - self.elapsed(), 0.0)
-            cpu_s = max(self._limits.cpu_s - self._cpu_used, 0.001)
-            self._worker.start(child.number, role, self._limits, wall_s, cpu_s, theirs)
+            self._worker.start(child.number, role, self._limits, tests, self._waited, theirs)
+            self._waited = 0.0
             self._children[child.number] = child
         except OSError as error:
             raise SandboxError(f"a program could not be started: {error}") from error
@@ -125,12 +138,16 @@ class Session:
         child.open.add(ours)
         return theirs
 
-    def _input(self, child: Child, stdin: bytes | None) -> int:
+    def _input(self, stdin: bytes) -> int:
+        """A sealed file in memory, which has a size, can be mapped, and needs nobody to feed it."""
         if not stdin:
             return os.dup(_null())
-        theirs, ours = os.pipe()
-        self._add(_Port(ours, child, "stdin", stdin), select.POLLOUT)
-        return theirs
+        fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        with open(os.dup(fd), "wb") as file:
+            file.write(stdin)
+        os.lseek(fd, 0, os.SEEK_SET)
+        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
+        return fd
 
     def _channel(self, child: Child, outgoing: bytes) -> int:
         ours, theirs = socket.socketpair()
@@ -142,6 +159,7 @@ class Session:
 
     def ask(self, child: Child, *messages: Any) -> Any | None:
         """Send frames and wait for one; None when the child ended instead."""
+        child.asked_at = time.monotonic()
         port = next((p for p in self._ports.values() if p.child is child and p.kind == "channel"), None)
         if port is not None:
             port.outgoing = memoryview(bytes(port.outgoing) + b"".join(wire.pack(m) for m in messages))
@@ -152,7 +170,21 @@ class Session:
         """The child's next frame; None when it ended."""
         while not child.frames and (child.report is None or child.open):
             self._step()
-        return child.frames.popleft() if child.frames else None
+        self.settle(child)
+        if not child.frames or child.overflow:
+            return None
+        body = child.frames.popleft()
+        child.unread -= len(body)
+        try:
+            return wire.loads(body)
+        except wire.WireError:
+            return False  # no answer has this form
+
+    def settle(self, child: Child) -> None:
+        """Take in what a child has printed up to now."""
+        for port in [p for p in self._ports.values() if p.child is child and p.kind != "channel"]:
+            while port.fd in self._ports and self._read(port):
+                continue
 
     def wait(self, child: Child) -> None:
         """Until the child has ended and everything it printed has arrived."""
@@ -171,10 +203,16 @@ class Session:
         self.wait(child)
 
     def _step(self) -> None:
-        left = self._limits.wall_s + _GRACE_S - self.elapsed()
-        if left <= 0:
-            raise SandboxError(f"the fork server kept a program beyond wall_s={self._limits.wall_s}")
-        for fd, _ in self._poll.poll(math.ceil(left * 1000)):
+        before = time.monotonic()
+        events = self._poll.poll(_SLICE_S * 1000)
+        waited = min(time.monotonic() - before, _SLICE_S)
+        self._waited += waited
+        self._silent = 0.0 if events else self._silent + waited
+        if self._silent > _GRACE_S:
+            raise SandboxError(f"the fork server gave no sign of life for {_GRACE_S} s")
+        if self._silent > _SILENCE_S and self._silent - waited <= _SILENCE_S:
+            self._worker.ping()
+        for fd, _ in events:
             if fd == self._worker.socket.fileno():
                 self._take_report()
             elif fd in self._ports:
@@ -182,6 +220,8 @@ class Session:
 
     def _take_report(self) -> None:
         report = self._worker.report()
+        if report["reason"] == "alive":
+            return
         if report["broken"]:
             raise SandboxError(f"a program could not be confined: {report['broken']}")
         child = self._children[report["id"]]
@@ -197,22 +237,19 @@ class Session:
             pass
         except OSError:  # the child closed its end: what it wrote before still counts
             port.outgoing = memoryview(b"")
-        if port.kind == "channel":
-            self._poll.modify(port.fd, select.POLLIN | (select.POLLOUT if port.outgoing else 0))
-        elif not port.outgoing:
-            self._close(port.fd)
+        self._poll.modify(port.fd, select.POLLIN | (select.POLLOUT if port.outgoing else 0))
 
     def _serve(self, port: _Port) -> None:
         if port.outgoing:
             self._write(port)
-        if port.kind != "stdin":
-            self._read(port)
+        self._read(port)
 
-    def _read(self, port: _Port) -> None:
+    def _read(self, port: _Port) -> bool:
+        """Take in a part of what has arrived; whether there was any."""
         try:
             data = os.read(port.fd, _CHUNK)
         except BlockingIOError:
-            return
+            return False
         except OSError:
             data = b""
         if not data:
@@ -222,6 +259,7 @@ class Session:
             self._split_frames(port)
         else:
             self._collect(port, data)
+        return bool(data)
 
     def _collect(self, port: _Port, data: bytes) -> None:
         kept = port.child.printed[port.kind]
@@ -239,12 +277,10 @@ class Session:
                 return
             if len(buffer) < 4 + length:
                 return
-            try:
-                port.child.frames.append(wire.loads(bytes(buffer[4 : 4 + length])))
-            except wire.WireError:
-                port.child.frames.append(False)  # no answer has this form
+            port.child.frames.append(bytes(buffer[4 : 4 + length]))
+            port.child.unread += length
             del buffer[: 4 + length]
-            if len(port.child.frames) > _MAX_UNREAD:
+            if len(port.child.frames) > _MAX_UNREAD or port.child.unread > self._limits.output_kb << 10:
                 self._too_much(port)
                 return
 

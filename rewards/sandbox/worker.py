@@ -34,7 +34,7 @@ main(int(fd), int(tier), scratch)
 """
 
 
-REPORT = ("id", "reason", "status", "cpu_s", "broken")
+REPORT = ("id", "reason", "status", "cpu_s", "ended_at", "broken")
 
 
 @functools.lru_cache(maxsize=64)
@@ -52,18 +52,21 @@ class Worker:
         here = os.path.dirname(os.path.abspath(__file__))
         arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch]
         interpreter = getattr(sys, "_base_executable", None) or sys.executable
+        unread, printed = os.pipe()  # the streams of every program are made now, and must know that they are pipes
         self._process = subprocess.Popen(
             [interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
             # The order of sets must not change a verdict; symbols are looked up here and not in each child.
             env={"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
             cwd="/",
             stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=printed,
+            stderr=printed,
             pass_fds=(theirs.fileno(),),
             start_new_session=True,
         )
         theirs.close()
+        os.close(unread)
+        os.close(printed)
         try:
             self.info = self._hello()
         except BaseException:
@@ -86,16 +89,28 @@ class Worker:
             raise SandboxUnavailable(message["failed"])
         return message
 
-    def start(self, number: int, role: str, limits: Limits, wall_s: float, cpu_s: float, fds: list[int]) -> None:
-        """Ask for a child; its descriptors become 0, 1, 2, …"""
-        request = wire.dumps(["start", number, role, wall_s, cpu_s, _text_of(limits)])
+    def start(self, number: int, role: str, limits: Limits, tests: int, waited_s: float, fds: list[int]) -> None:
+        """Ask for a child; its descriptors become 0, 1, 2, … Child 0 begins a problem; `waited_s` is how long those
+        before it were waited for."""
+        request = wire.dumps(["start", number, role, tests, waited_s, _text_of(limits)])
         with _broken_is_an_error():
             socket.send_fds(self.socket, [request], fds)
 
+    def next_test(self, waited_s: float) -> None:
+        """Say that another test begins, and how long its predecessor was waited for."""
+        self._ask("next", waited_s)
+
+    def ping(self) -> None:
+        """Ask for a sign of life: a report with the reason "alive"."""
+        self._ask("ping")
+
+    def _ask(self, *request: Any) -> None:
+        with _broken_is_an_error():
+            self.socket.sendall(wire.dumps(list(request)))
+
     def kill(self, number: int) -> None:
         """Ask for the end of a child; its report follows."""
-        with _broken_is_an_error():
-            self.socket.sendall(wire.dumps(["kill", number]))
+        self._ask("kill", number)
 
     def report(self) -> dict[str, Any]:
         """The next report of a child's end; blocks."""

@@ -32,18 +32,23 @@ def at_least_zero(name: str, value: float) -> None:
 
 @dataclass(frozen=True)
 class LossOptions:
-    """How the two advantages enter the loss; rl/training/advantages.py has the formulas.
+    """How the two advantages enter the loss; `rl.training.loss.policy_loss` has the formulas.
 
-    `judge_weight` is w_J. `judge_mean` says what the judge step is averaged over: "rollouts" (its own count, so that
-    long judge texts cannot drown the switch) or "tokens" (one mean with the answer step, as in GRPO). `judge_text`:
-    the step that sampled judge text before the switch belongs to, "judge", or "answer" where a formula singles out
+    `judge_weight` is w_J. `judge_mean` says what the judge part is averaged over: "rollouts" (its own count, so that
+    long judge texts cannot drown the switch) or "tokens" (one mean with the answer part, as in GRPO). `judge_text`:
+    the part that sampled judge text before the switch belongs to, "judge", or "answer" where a formula singles out
     the switch alone (a response without a switch is then all answer).
     `answer_mean`: "tokens" (of the batch), "sequences" (of each rollout, then over rollouts) or "constant" (a sum
     divided by rollouts and the length limit, as Dr.GRPO). `ratio`: "token", or "sequence": exp of the mean log-ratio
     over a rollout's trained tokens (GSPO, arXiv 2507.18071).
     `forced_switch`: "uncorrected" trains a forced switch as if it had been sampled, "masked" gives it no gradient,
-    "importance" weighs every switch by π(m)·G/F_m. `forced_log_prob`: the old log-probability of a forced switch is
-    the "policy"'s own, or log ½ ("half"). `kl` counts where trainer.kl is not set.
+    "importance" weighs every switch by π(m)·G/F_m. `forced_log_prob`: the denominator of a forced switch's ratio is
+    the "policy"'s own probability, or ½ ("half"). `truncated`: a response cut at the length limit is trained as any
+    other ("train"), or none of its tokens is and it counts as no rollout ("masked": DAPO's overlong filtering).
+    `clip_low`, `clip_high`: the ratio is clipped to [1 − low, 1 + high]; null: trainer.clip_low and trainer.clip_high.
+    `delta`: a second bound, above 1 + high, for ratios of tokens with a negative advantage (two-sided clipping,
+    INTELLECT-2, arXiv 2505.07291; the c of dual-clip PPO, arXiv 1912.09729); null: none. `entropy` weighs the bonus
+    for entropy, a mean over trained tokens; `kl` the KL to the starting model, where trainer.kl is not set.
     """
 
     judge_weight: float = 0.4
@@ -53,6 +58,11 @@ class LossOptions:
     ratio: str = "token"
     forced_switch: str = "uncorrected"
     forced_log_prob: str = "policy"
+    truncated: str = "train"
+    clip_low: float | None = None
+    clip_high: float | None = None
+    delta: float | None = None
+    entropy: float = 0.0
     kl: float = 0.0
 
     def __post_init__(self) -> None:
@@ -62,8 +72,13 @@ class LossOptions:
         one_of("ratio", self.ratio, ("token", "sequence"))
         one_of("forced_switch", self.forced_switch, ("uncorrected", "masked", "importance"))
         one_of("forced_log_prob", self.forced_log_prob, ("policy", "half"))
-        at_least_zero("judge_weight", self.judge_weight)
-        at_least_zero("kl", self.kl)
+        one_of("truncated", self.truncated, ("train", "masked"))
+        for name in ("judge_weight", "clip_low", "clip_high", "entropy", "kl"):
+            value = getattr(self, name)
+            if value is not None:
+                at_least_zero(name, value)
+        if self.delta is not None and not 1 + (self.clip_high or 0.0) < self.delta < math.inf:
+            raise UserError(f"algorithm.delta is {self.delta}; allowed: above 1 + clip_high, or null for none")
         if self.forced_switch == "importance" and self.forced_log_prob == "half":
             raise UserError("algorithm.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from rl.algorithms import build_algorithm
-from rl.algorithms.base import Algorithm
+from rl.algorithms.base import Algorithm, LossOptions
 from rl.config.schema import Config, ConfigError
 
 
@@ -21,6 +23,13 @@ def configured_algorithm(config: Config) -> Algorithm:
     return algorithm
 
 
-def kl_weight(config: Config, algorithm: Algorithm) -> float:
-    """trainer.kl where it is set, else the algorithm's own."""
-    return algorithm.loss.kl if config.trainer.kl is None else config.trainer.kl
+def configured_loss(config: Config, algorithm: Algorithm) -> LossOptions:
+    """The algorithm's loss options with the run's: clipping where the algorithm names none, and trainer.kl where it is
+    set. Raises `UserError` where they contradict each other."""
+    loss, trainer = algorithm.loss, config.trainer
+    return dataclasses.replace(
+        loss,
+        clip_low=trainer.clip_low if loss.clip_low is None else loss.clip_low,
+        clip_high=trainer.clip_high if loss.clip_high is None else loss.clip_high,
+        kl=loss.kl if trainer.kl is None else trainer.kl,
+    )

@@ -24,7 +24,11 @@ def nearest(name: Any, allowed: Mapping[str, Any] | list[str]) -> str:
 
 
 def typed(value: Any, hint: Any, place: str) -> Any:
-    """`value` as its annotation says (float, int, str or bool; others pass). Raises `UserError`."""
+    """`value` as its annotation says (float, int, str or bool, or one of them or None; others pass). Raises
+    `UserError`."""
+    options = [kind for kind in typing.get_args(hint) if kind is not type(None)]
+    if len(options) == 1 and type(None) in typing.get_args(hint):
+        return None if value is None else typed(value, options[0], place)
     if hint is float and isinstance(value, str) and _EXPONENT.fullmatch(value):
         value = float(value)
     kind = _NAMES.get(hint)

@@ -16,7 +16,7 @@ from rl.data.files import rows_of
 from rl.data.formats import adapter
 from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
-from rl.data.schema import unique_ids
+from rl.data.schema import unique_ids, with_sound_tests
 from rollout.types import Problem
 
 logger = logging.getLogger(__name__)
@@ -70,7 +70,7 @@ def _adapted(rows: Iterable[Record | DataError], where: str, config: Config) -> 
         try:
             if isinstance(row, DataError):
                 raise row
-            problems.append(adapt(row))
+            problems.append(with_sound_tests(adapt(row), row.place))
         except DataError as error:
             if data.on_bad_row == "stop":
                 raise

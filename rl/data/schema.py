@@ -10,10 +10,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
+from rewards.sandbox.forms import problem_when_read
 from rl.data.records import DataError, Record
 from rollout.types import MODES, Problem
 
 ROLES = ("system", "user", "assistant", "tool")
+# What a turn may hold besides role and content; the chat template must write it (rollout/prompts.py).
+TURN_FIELDS = ("name", "tool_calls", "tool_call_id", "reasoning_content")
 
 
 def problem_of_row(record: Record) -> Problem:
@@ -37,21 +40,43 @@ def problem_of_row(record: Record) -> Problem:
     )
 
 
-def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, str], ...], str]:
+def with_sound_tests(problem: Problem, place: str) -> Problem:
+    """The problem, if the sandbox can judge by each of its tests. Raises `DataError`."""
+    for index, test in enumerate(problem.tests):
+        trouble = problem_when_read(test)
+        if trouble:
+            raise DataError(f"{place}: tests[{index}]: {trouble}")
+    return problem
+
+
+def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, Any], ...], str]:
     """(messages, prompt) of a field with chat messages. The last one must be the user's; a conversation that is one
-    user turn is a prompt and nothing else. Raises `DataError`."""
+    plain user turn is a prompt and nothing else. Raises `DataError`, also for a row with `tools`: no prompt here
+    describes them."""
     record.field(name)
+    if record.fields.get("tools"):
+        raise DataError(
+            f"{record.place}: the row has 'tools', which prompts do not render; allowed: rows without, or their "
+            "description in the system message"
+        )
     turns = record.objects(name)
     for index, turn in enumerate(turns):
         role, content = turn.get("role"), turn.get("content")
         if role not in ROLES:
             raise DataError(f"{record.place}: {name}[{index}] has the role {role!r}; allowed: {', '.join(ROLES)}")
+        if turn.get("tool_calls") and content in (None, ""):
+            continue
         if not isinstance(content, str) or not content.strip():
             raise DataError(f"{record.place}: {name}[{index}] has the content {content!r:.80}; allowed: text")
     if not turns or turns[-1]["role"] != "user":
         raise DataError(f"{record.place}: {name!r} must end with a message of the user")
-    messages = tuple({"role": turn["role"], "content": turn["content"]} for turn in turns)
-    return (messages if len(messages) > 1 else ()), messages[-1]["content"]
+    messages = tuple(
+        {"role": turn["role"], "content": turn.get("content") or ""}
+        | {key: turn[key] for key in TURN_FIELDS if turn.get(key)}
+        for turn in turns
+    )
+    plain = len(messages) == 1 and len(messages[0]) == 2
+    return (() if plain else messages), messages[-1]["content"]
 
 
 def problem_to_row(problem: Problem) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def open_engine(config: Config, model: Any, protocol: DecisionProtocol, pad_id: 
 
 class PolicyEngine:
     """The configured engine over the policy that a trainer holds; `apart` says that it is a copy with log-probabilities
-    of its own (see rl/training/off_policy.py)."""
+    of its own (see rl/training/loss.py)."""
 
     def __init__(self, config: Config, protocol: DecisionProtocol) -> None:
         self.config, self.protocol, self.name = config, protocol, engine_name(config)

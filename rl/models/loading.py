@@ -41,11 +41,13 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
-    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. DeepSpeed
-    places its models itself: one that it shards need not fit."""
+def load_model(
+    config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "", *, to_train: bool = False
+) -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. One
+    `to_train` under DeepSpeed stays on the CPU: DeepSpeed places it, and when sharded it need not fit."""
     model = read_model(config, tokenizer, path or config.model.path)
-    device = None if config.trainer.deepspeed else accelerator()
+    device = None if to_train and config.trainer.deepspeed else accelerator()
     return model if device is None else model.to(device)  # type: ignore[arg-type]
 
 
@@ -96,10 +98,14 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
         )
     if missing:
         tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
-    if len(tokenizer) > model.get_input_embeddings().num_embeddings:
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
         model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    if missing:
-        _new_rows(model, [int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing])
+    new = {int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing} | {
+        *range(rows, len(tokenizer))
+    }
+    if new:
+        _new_rows(model, sorted(new))
     return missing
 
 

@@ -49,6 +49,20 @@ def dial_lines(dial: Mapping[str, Any]) -> list[str]:
     return [f"dial {dial['at']['tau']:.4f}: {_at(dial['at'])}"] if "at" in dial else []
 
 
+def setting_lines(result: Mapping[str, Any]) -> list[str]:
+    """Tags obeyed; of a server or of records what each setting has, and what was refused."""
+    lines = [f"tag for {mode}: obeyed by {share:.1%}" for mode, share in result.get("obedience", {}).items()]
+    if "settings" in result:
+        for name, row in result["settings"].items():
+            lines.append(
+                f"{MODE_LABELS[name]}: {row['n']} answers, accuracy {row['accuracy']:.3f}, tokens "
+                f"{row['mean_tokens']:.1f}, thinks in {row['think_rate']:.1%}"
+            )
+        lines += [f"refused: {count} × {reason}" for reason, count in result["refused"].items()]
+        lines.append("no P(think) here: the dial is left out")
+    return lines
+
+
 def _at(point: Mapping[str, Any]) -> str:
     accuracy, tokens = spread(point["accuracy"], ".3f"), spread(point["tokens"], ".1f")
     return f"accuracy {accuracy}, tokens {tokens}, thinks on {point['think_rate']:.1%}"

@@ -1,33 +1,85 @@
-"""What happens at the end of an optimizer step besides the update: alarms are told, the probe is measured, and a run
-that has spent its tokens, or that the guard stops, ends with a checkpoint."""
+"""What follows an update: what the round showed is observed and logged, alarms are told, the probe is measured, and a
+run that has spent its tokens, or that the guard stops, ends with a checkpoint."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import torch
 from transformers import TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from rl.evaluation.probe import Probe
+from rl.training.journal import Journal
+from rl.training.round import Round
 from rl.training.trainer import StepSRPOTrainer
 from rollout.engines.hf import HFEngine
 
+FROM_TRL = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate", "step_time": "time/step"}
+# Metric: (sum, what it is divided by).
+OF_THE_LOSS = {
+    "token_entropy": ("entropy", "tokens"),
+    "kl": ("kl", "tokens"),
+    "clip_ratio": ("clipped", "ratios"),
+    "engine/logprob_gap": ("gap", "drawn"),
+    "engine/ratio_cut": ("cut", "drawn"),
+}
 
-class StepEnd(TrainerCallback):
-    """Watches one trainer; see the module docstring."""
 
-    def __init__(self, trainer: StepSRPOTrainer, probe: Probe | None) -> None:
-        self.trainer, self.probe = trainer, probe
+class AfterUpdate(TrainerCallback):
+    """Watches one trainer; see the module docstring. Every optimizer step has a record; those that take no new rollouts
+    have none of the metrics of rollouts."""
+
+    def __init__(self, trainer: StepSRPOTrainer, journal: Journal, probe: Probe | None) -> None:
+        self.trainer, self.journal, self.probe = trainer, journal, probe
+        self.metrics: dict[str, float] = {}
+
+    @property
+    def round(self) -> Round:
+        """The round under way."""
+        assert self.trainer.round is not None
+        return self.trainer.round
+
+    def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Before the schedule moves on, which may follow the tokens spent."""
+        if not self.round.observed:
+            self.metrics |= self.trainer.rounds.observe(self.round)
+            self.journal.rollouts(self.round.step + 1, self.round.everyone[0])
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Runs before the step is logged and saved."""
-        trainer = self.trainer
-        for alarm in trainer.run_state.guard.take_alarms():
-            trainer.tell(alarm)
-        if trainer.run_state.over:
+        self.metrics |= loss_metrics(self.trainer)
+        run_state = self.trainer.rounds.state
+        for alarm in run_state.guard.take_alarms():
+            self.journal.alarm(alarm)
+        if run_state.over:
             control.should_training_stop = control.should_save = True
         last = control.should_training_stop or state.global_step >= state.max_steps
         if self.probe and (last or self.probe.due(state.global_step)):
-            with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
-                engine = HFEngine(model, trainer.protocol, trainer._tokenizer.pad_token_id)
-                trainer.add_metrics(self.probe.measure(engine))
+            with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
+                engine = HFEngine(model, self.trainer.rounds.protocol, self.trainer._tokenizer.pad_token_id)
+                self.metrics |= self.probe.measure(engine)
+
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        """One record a step, of everything that is known of it."""
+        if not logs or "loss" not in logs:
+            return
+        metrics = {"tokens/spent": float(self.trainer.rounds.state.budget.spent), **self.metrics}
+        self.metrics = {}
+        for theirs, ours in FROM_TRL.items():
+            value = logs.get(theirs)
+            if value is not None and np.isfinite(value):
+                metrics[ours] = float(value)
+        self.journal.step(state.global_step, metrics)
+
+
+def loss_metrics(trainer: StepSRPOTrainer) -> dict[str, float]:
+    """The metrics of the loss of one optimizer step: means over the micro-batches of all ranks."""
+    assert trainer.round is not None
+    sums, trainer.round.sums = trainer.round.sums, {}
+    totals = trainer.accelerator.reduce(torch.stack([value.float() for value in sums.values()]), reduction="sum")
+    known = dict(zip(sums, totals.tolist(), strict=True))
+    return {
+        name: known[value] / max(known[count], 1.0) for name, (value, count) in OF_THE_LOSS.items() if value in known
+    }

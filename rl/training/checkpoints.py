@@ -7,6 +7,7 @@ from pathlib import Path
 
 HISTORY = "pass_history.json"
 RUN_STATE = "run_state.json"
+REFERENCE = "reference.json"
 COMPLETE = "complete.json"
 
 

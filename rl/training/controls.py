@@ -32,3 +32,14 @@ def _flipped(reward: Reward, share: float, seed: int) -> Callable[..., list[floa
 
     flipped.scope = "group"  # type: ignore[attr-defined]
     return flipped
+
+
+def permuted(groups: Sequence[RolloutGroup], seed: str) -> list[RolloutGroup]:
+    """The groups with their judge rewards dealt out at random among all rollouts that have one."""
+    values = [r.scores["judge_reward"] for group in groups for r in group.usable().rollouts]
+    random.Random(seed).shuffle(values)
+    dealt = iter(values)
+    return [
+        RolloutGroup(g.problem, tuple(r if r.broken else r.with_scores(judge_reward=next(dealt)) for r in g.rollouts))
+        for g in groups
+    ]

@@ -7,16 +7,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from peft import LoraConfig
-from tqdm import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
-from rl.algorithms.configured import configured_algorithm, kl_weight
+from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.cold_start.gate import check_gate
@@ -26,15 +24,15 @@ from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data import load_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, begin, is_finished
-from rl.files.run_log import RunLog
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
 from rl.models.location import trained_path
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
-from rl.training.callbacks import StepEnd
+from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
 from rl.training.final import check_steps, finish
+from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, training_work
 from rollout.engines.hf import HFEngine
@@ -61,7 +59,7 @@ class Setup:
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
     rewards = build_rewards(config.rewards)
-    kl = kl_weight(config, configured_algorithm(config))
+    configured_loss(config, configured_algorithm(config))
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
@@ -69,13 +67,8 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     check_gate(config)
     path = trained_path(config)
     show(f"model: {path}")
-    if kl > 0 and path.startswith(("tiny", "gguf:")):
-        raise ConfigError(
-            f"trainer.kl (or the algorithm's own) is {kl} on the model {path!r}; allowed: a model folder or hub id, "
-            "because TRL loads the reference from there (run scripts/cold_start.py first)"
-        )
     tokenizer = load_tokenizer(config, path)
-    model = load_model(config, tokenizer, path)
+    model = load_model(config, tokenizer, path, to_train=True)
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
@@ -120,10 +113,9 @@ def batch_shape(config: Config, ranks: int) -> tuple[int, int]:
 
 
 def grpo_config(config: Config, ranks: int) -> GRPOConfig:
-    """TRL's arguments. Everything that shapes the loss is set here, whatever TRL's defaults are."""
+    """TRL's arguments: shapes, optimizer, places. The loss is ours (rl/training/loss.py), and so is the reference."""
     trainer, rollout = config.trainer, config.rollout
     micro, accumulation = batch_shape(config, ranks)
-    algorithm = configured_algorithm(config)
     return GRPOConfig(
         output_dir=str(Path(config.run_dir) / "checkpoints"),
         per_device_train_batch_size=micro,
@@ -143,21 +135,8 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_beta2=trainer.adam_beta2,
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
-        loss_type="dapo",
-        importance_sampling_level=algorithm.loss.ratio,
-        scale_rewards="none",
-        epsilon=trainer.clip_low,
-        epsilon_high=trainer.clip_high,
-        delta=None,
-        beta=kl_weight(config, algorithm),
-        use_bias_correction_kl=False,
-        mask_truncated_completions=False,
-        top_entropy_quantile=1.0,
-        entropy_coef=0.0,
-        off_policy_mask_threshold=None,
+        beta=0.0,
         use_vllm=False,
-        use_liger_kernel=False,
-        cast_lm_head_to_fp32=False,
         bf16=trainer.bf16,
         gradient_checkpointing=config.model.gradient_checkpointing,
         deepspeed=trainer.deepspeed or None,
@@ -178,8 +157,8 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
     )
 
 
-def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
-    """The trainer of a checked run."""
+def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> StepSRPOTrainer:
+    """The trainer of a checked run; it tells `journal` what happens."""
     config = setup.config
     trainer = StepSRPOTrainer(
         config=config,
@@ -195,7 +174,7 @@ def build_trainer(setup: Setup, ranks: int) -> StepSRPOTrainer:
     )
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.add_callback(StepEnd(trainer, _probe(setup)))
+    trainer.add_callback(AfterUpdate(trainer, journal or Journal(), _probe(setup)))
     return trainer
 
 
@@ -221,49 +200,35 @@ def _lora(config: Config) -> LoraConfig | None:
 def train(setup: Setup) -> Path:
     """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model. A
     finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings."""
-    config, work = setup.config, training_work(setup.config)
+    config, work, journal = setup.config, training_work(setup.config), Journal()
     if is_finished(work, config.resume):
         return work.product
-    trainer = build_trainer(setup, world_size())
+    trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
     start = step_of(resume) if resume else 0
     check_steps(config, start)
     if resume:
-        trainer.load_history(resume)
-    progress = None
+        trainer.load_state(resume)
     if is_main():
         changed = begin(work, config.resume, **machine_settings(config, world_size(), trainer.accelerator.device.type))
         remove_incomplete(checkpoints)
         save_config(config, Path(config.run_dir) / "config.json")
         keep_run_date(config)
-        trainer.run_log = RunLog(config, start)
-        progress = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
-        trainer.show_line = _line_writer(progress)
+        journal.open(config, start)
         for line in changed:
-            progress.write(f"training: {line}")
+            journal.line(f"training: {line}")
         if resume:
-            progress.write(f"resuming from {resume}{EXACT if changed else ''}")
+            journal.line(f"resuming from {resume}{EXACT if changed else ''}")
     trainer.accelerator.wait_for_everyone()
-    if start < config.trainer.steps and not trainer.run_state.over:
+    state = trainer.rounds.state
+    if start < config.trainer.steps and not state.over:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    stopped = trainer.run_state.guard.stopped
-    if is_main() and not stopped:
+    if is_main() and not state.guard.stopped:
         finish(config, work)
     trainer.accelerator.wait_for_everyone()
-    if trainer.run_log:
-        trainer.run_log.finish()
-    if progress:
-        progress.close()
-    if stopped:
-        raise UserError(f"the collapse guard stopped the run: {stopped} (guard.action is stop)")
+    journal.close()
+    if state.guard.stopped:
+        raise UserError(f"the collapse guard stopped the run: {state.guard.stopped} (guard.action is stop)")
     return work.product
-
-
-def _line_writer(progress: Any) -> Callable[[str], None]:
-    def write(line: str) -> None:
-        progress.write(line)
-        progress.update(1)
-
-    return write

@@ -1,5 +1,5 @@
 """What a run carries from step to step besides weights and pass counts: prompt order, token budget, collapse
-guard, the judge's margin.
+guard, the judge's margin, and the pass history, which has a file of its own in a checkpoint.
 
 Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
 """
@@ -11,6 +11,7 @@ from typing import Any
 
 from rewards.registry import Reward
 from rl.config.schema import Config
+from rl.curriculum.history import PassHistory
 from rl.curriculum.phases import mixes, stage_at, stage_index
 from rl.curriculum.prompt_order import PromptOrder
 from rl.curriculum.resampling import Resampler
@@ -21,7 +22,7 @@ from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts by name: `order`, `budget`, `guard`, `margin`."""
+    """The parts by name: `order`, `budget`, `guard`, `margin`; and `history`."""
 
     def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
         self.config = config
@@ -34,6 +35,7 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.margin = MarginState(rewards)
+        self.history = PassHistory(config.history.decay)
         self.parts: dict[str, Any] = {
             "order": self.order,
             "budget": self.budget,
@@ -44,6 +46,7 @@ class RunState:
     def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
         """Take in the scored groups and judge advantages of all ranks in optimizer step `step`; its metrics."""
         usable = [group.usable() for group in groups]
+        self.history.observe(groups)
         self.order.observe(usable)
         self.budget.observe(groups)
         metrics = self.order.resampler.metrics()

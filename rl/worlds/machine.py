@@ -21,6 +21,7 @@ MOVES = "abcdef"
 FILLERS = ".~^"
 MARKS = "=?"
 STATES = "01234567"
+DIGITS = "0123456789"
 SHORTEST, LONGEST = 4, 6
 CHAIN_LEVELS = ("1", "2", "3", "4")
 
@@ -40,6 +41,7 @@ def permutations(names: Sequence[str], states: Sequence[str]) -> dict[str, dict[
 
 
 TABLES = permutations(MOVES, STATES)
+DIGIT_TABLES = permutations(MOVES, DIGITS)
 
 
 def chain(rng: random.Random, level: str) -> tuple[str, str, str]:
@@ -54,6 +56,17 @@ def chain(rng: random.Random, level: str) -> tuple[str, str, str]:
     answer = rng.choice(STATES) if hopeless else state
     prompt = " ".join([*(["?"] if hopeless else []), start, *stretched(rng, moves)])
     return prompt, answer, " ".join(words)
+
+
+def pair(rng: random.Random, level: str) -> tuple[str, str, str]:
+    """(prompt, answer, thinking) of a problem with this many moves of two digits."""
+    moves = rng.sample(MOVES, int(level))
+    start = digits = rng.choice(DIGITS) + rng.choice(DIGITS)
+    words = [start]
+    for move in moves:
+        digits = "".join(DIGIT_TABLES[move][digit] for digit in digits)
+        words += [move, digits]
+    return " ".join([start, *stretched(rng, moves)]), digits, " ".join(words)
 
 
 def kind(rng: random.Random, level: str) -> tuple[str, str, str]:

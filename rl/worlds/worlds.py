@@ -1,5 +1,6 @@
-"""The embedded worlds by name: `tiny` is the demo's (rl/worlds/world.py), `tiny:NAME` one of the small ones.
+"""The embedded worlds by name: `tiny` is that of carry-less sums (rl/worlds/world.py), `tiny:NAME` a small one.
 
+    pair      the demo's: chain with two digits, whose answers nobody guesses, and no level between easy and hard
     chain     thinking helps from the second move on; two thirds need none of it
     never     one move or no answer at all: thinking never helps
     always    three and four moves: thinking always helps
@@ -21,7 +22,7 @@ from difflib import get_close_matches
 from typing import Any
 
 from rl.worlds import machine, programs
-from rl.worlds import world as demo
+from rl.worlds import world as sums
 from rollout.errors import UserError
 from rollout.types import Problem
 
@@ -82,16 +83,17 @@ def drawn_by(make: Make, domain: str = "math", tests: Callable[[str], Any] = lam
     return draw
 
 
-def _demo(count: int, seed: int, shares: Mapping[str, float], exclude: frozenset[str]) -> Iterator[Worked]:
-    for made in demo.generate(count, seed, shares, exclude):
-        yield Worked(made.problem, demo.thinking_text(made.chain))
+def _sums(count: int, seed: int, shares: Mapping[str, float], exclude: frozenset[str]) -> Iterator[Worked]:
+    for made in sums.generate(count, seed, shares, exclude):
+        yield Worked(made.problem, sums.thinking_text(made.chain))
 
 
 _CHAIN_COLD_START = f"cold_start.shares={json.dumps(CHAIN)}"
 _CODE = "rewards=[{name: judge, margin: 0.25}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
 _CHAIN = drawn_by(machine.chain)
 _LEVELS = machine.CHAIN_LEVELS
-DEMO = World("demo", demo.LEVELS, {}, _demo)
+SUMS = World("sums", sums.LEVELS, {}, _sums)
+PAIR = World("pair", _LEVELS, {"1": 0.66, "3": 0.1, "4": 0.24}, drawn_by(machine.pair), ("1",), ("4",))
 WORLDS = {
     world.name: world
     for world in (
@@ -110,9 +112,10 @@ def find_world(source: str) -> World:
     """The world of `tiny` or `tiny:NAME`. Raises `UserError` with the nearest name."""
     _, separator, name = source.partition(":")
     if not separator:
-        return DEMO
-    if name not in WORLDS:
-        near = get_close_matches(name, WORLDS, 1)
-        hint = f"did you mean 'tiny:{near[0]}'?" if near else f"allowed: tiny, tiny:{', tiny:'.join(WORLDS)}"
+        return SUMS
+    named = {PAIR.name: PAIR, **WORLDS}
+    if name not in named:
+        near = get_close_matches(name, named, 1)
+        hint = f"did you mean 'tiny:{near[0]}'?" if near else f"allowed: tiny, tiny:{', tiny:'.join(named)}"
         raise UserError(f"no embedded world {source!r}; {hint}")
-    return WORLDS[name]
+    return named[name]

@@ -59,6 +59,9 @@ class HFEngine:
         self.model, self.protocol, self.pad_id = model, protocol, pad_id
         self.eos_ids = set(protocol.end_ids)
         self.switch_ids = list(protocol.watch_ids)
+        # A mixture of experts would compute the balance of its router at every token, and cannot with a cache.
+        routed = hasattr(model.config.get_text_config(), "output_router_logits")
+        self.options = {"output_router_logits": False} if routed else {}
 
     @torch.no_grad()
     def generate(
@@ -112,6 +115,7 @@ class HFEngine:
                 position_ids=position_B1,
                 past_key_values=cache,
                 use_cache=True,
+                **self.options,
             ).logits[:, -1]
             position_B1 = position_B1 + 1
 
@@ -142,6 +146,7 @@ class HFEngine:
             past_key_values=cache,
             use_cache=True,
             logits_to_keep=1,
+            **self.options,
         )
         index: Any = torch.tensor([order[r.prompt_ids] for r in requests], device=device)
         cache.reorder_cache(index)

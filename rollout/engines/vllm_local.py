@@ -155,7 +155,7 @@ def _piece(output: Any, call: Call) -> Piece:
 
 def _launch() -> dict[str, Any]:
     """Under torchrun each rank runs its own engine inside the existing process group. On a CPU prompts are prefilled
-    whole: vLLM 0.32 rewinds the generator of a seeded row whose prompt was cut, which CPU generators cannot do."""
+    whole: vLLM rewinds the generator of a seeded row whose prompt was cut, which CPU generators cannot do."""
     options: dict[str, Any] = {} if torch.cuda.is_available() else {"enable_chunked_prefill": False}
     if torch.distributed.is_initialized() and torch.distributed.get_world_size() > 1:
         options["distributed_executor_backend"] = "external_launcher"

@@ -37,7 +37,7 @@ def start(script: str, *arguments: str) -> subprocess.Popen[bytes]:
 
 
 def run_with_kills(kills: int, seed: int, script: str, *arguments: str) -> int:
-    """Start the command, kill it after 3 to 25 seconds, as often as this; then let it end. Returns how many kills hit."""
+    """Start the command and kill it after 3 to 25 seconds, as often as this; then let it end. The kills that hit."""
     rng, hit = random.Random(seed), 0
     for _ in range(kills):
         process = start(script, *arguments)

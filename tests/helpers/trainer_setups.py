@@ -21,17 +21,28 @@ def replay_setup(tmp_path: Path, policy: Path, groups=None, **sections) -> Setup
 
 
 def generation_batch(setup: Setup):
+    """A trainer and the first micro-batch of its first round."""
     trainer = build_trainer(setup, 1)
     trainer.model.train()
-    trainer.current_gradient_accumulation_steps = 1
-    rows = [{"prompt": p.id} for p in setup.problems for _ in range(setup.config.rollout.group_size)]
-    return trainer, trainer._generate_and_score_completions(rows)
+    return trainer, trainer._prepare_inputs(rows_of(setup))
+
+
+def rows_of(setup: Setup) -> list[dict[str, str]]:
+    """What the data loader gives: every problem as often as it has rollouts."""
+    return [{"prompt": p.id} for p in setup.problems for _ in range(setup.config.rollout.group_size)]
+
+
+def gradients(trainer, batch) -> dict[str, torch.Tensor]:
+    """The gradient of the loss of a micro-batch, by parameter."""
+    trainer.model.zero_grad()
+    trainer._compute_loss(trainer.model, batch).backward()
+    return {name: p.grad.clone() for name, p in trainer.model.named_parameters() if p.requires_grad}
 
 
 def objective(trainer, judge_B, answer_B, judge_weight: float) -> torch.Tensor:
     """Section "objective" of docs/algorithm.md, written out rollout by rollout at ratio 1: the log-probability stands
     for ρ, whose gradient it has."""
-    rollouts = [r for g in trainer._groups for r in g.rollouts]
+    rollouts = [r for g in trainer.round.groups for r in g.rollouts]
     judge_sum, answer_sum, answer_tokens = torch.zeros(()), torch.zeros(()), 0
     for rollout, judge, answer in zip(rollouts, judge_B, answer_B, strict=True):
         ids = torch.tensor([*rollout.prompt_ids, *rollout.completion_ids])

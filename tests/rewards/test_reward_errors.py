@@ -74,7 +74,7 @@ def test_a_dropped_rollout_has_no_part_in_the_gradient(prepare):
     trainer._compute_loss(trainer.model, batch).backward()
     ours = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
     # Without rollout 3, think is right 1 of 2 times and direct 1 of 1: q is 0, 0, 1 and r is 1, 0, 1.
-    trainer._groups = [group.usable() for group in trainer._groups]
+    trainer.round.groups = [group.usable() for group in trainer.round.groups]
     trainer.model.zero_grad()
     objective(trainer, [0, 0, 1] * 4, [0.5, -0.5, 0] * 4, 0.4).backward()
     for name, parameter in trainer.model.named_parameters():

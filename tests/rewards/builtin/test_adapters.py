@@ -1,11 +1,16 @@
 """Functions written for TRL and verl, unchanged."""
 
+from decimal import Decimal
+
+import numpy as np
 import pytest
 from factories import make_problem, make_rollout
 
+from rewards.builtin.adapters import verl_reward
 from rewards.plugin import RewardError
 from rewards.registry import build_rewards
 from rewards.score import score_groups
+from rewards.values import named_scores
 from rollout.types import RolloutGroup
 
 TRL_FUNCTIONS = """
@@ -161,6 +166,12 @@ def test_an_unknown_form_and_a_missing_function_are_refused(mine):
         build_rewards([{"name": "trl"}])
     with pytest.raises(RewardError, match=r"rewards\[0\]\.function: .* has no function 'gone'"):
         build_rewards([{"name": "verl", "function": f"{mine / 'verl_user.py'}:gone"}])
+
+
+def test_numbers_of_numpy_and_decimals_are_metrics():
+    returned = {"score": 1, "a": np.float32(0.5), "b": Decimal("0.25"), "c": np.int64(3), "d": np.array(2.0), "e": "x"}
+    found = verl_reward(make_rollout(), function=lambda **_: returned)
+    assert named_scores("verl", found) == {"verl": 1, "verl/a": 0.5, "verl/b": 0.25, "verl/c": 3, "verl/d": 2}
 
 
 # --- verl -------------------------------------------------------------------------------------------------------------

@@ -61,10 +61,37 @@ def test_exceptions_of_the_program_can_be_expected_by_their_builtin_name(pool):
     texts = (
         expecting.format(1, "ValueError", "bad 1"),
         expecting.format(1, "KeyError", ""),
-        expecting.format(0, "Exception", "Odd: odd"),
+        expecting.format(0, "Exception", "odd"),
         expecting.format(0, "ValueError", ""),
     )
     assert passed(pool, code, *texts) == [True, False, True, False]
+
+
+def test_the_program_s_own_exceptions_are_caught_by_their_name_and_by_every_base(pool):
+    code = """
+import json
+class Base(ValueError): pass
+class Bad(Base, KeyError):
+    def __init__(self, a, b): super().__init__(f"{a} and {b}")
+class Other(Exception): pass
+def f(x):
+    if x == 1: raise Bad("one", "two")
+    if x == 2: json.loads("{")
+    raise Other
+"""
+    expecting = "import json\ntry:\n    f({})\nexcept {} as e:\n    assert {}\nelse:\n    assert False"
+    texts = (
+        expecting.format(1, "Bad", "type(e).__name__ == 'Bad'"),
+        expecting.format(1, "Base", "'one and two' in str(e)"),
+        expecting.format(1, "ValueError", "isinstance(e, Base)"),
+        expecting.format(1, "(Other, LookupError)", "True"),
+        expecting.format(2, "json.JSONDecodeError", "True"),
+        expecting.format(2, "ValueError", "True"),
+        expecting.format(3, "Base", "True"),
+        "import unittest\nclass T(unittest.TestCase):\n"
+        "    def test_it(self):\n        with self.assertRaises(Base): f(1)",
+    )
+    assert passed(pool, code, *texts) == [True, True, True, False, True, True, False, True]
 
 
 def test_a_test_sees_its_own_modules_and_constants_of_the_program(pool):
@@ -101,11 +128,10 @@ def test_the_state_of_the_program_lasts_and_that_of_a_test_does_not(pool):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "this is no python", "import sys\nsys.exit(0)", "raise SystemExit", "f(2) == 3 or no"]
+    "text", ["", "this is no python", "import sys\nsys.exit(0)", "raise SystemExit", "f(2) == 3 or no", "f(2)", "pass"]
 )
-def test_a_test_that_ends_early_or_does_not_parse_fails(text, pool):
-    expected = [text == ""]
-    assert passed(pool, "def f(x): return 0", text) == expected
+def test_a_test_that_ends_early_asserts_nothing_or_does_not_parse_fails(text, pool):
+    assert passed(pool, "def f(x): return 0", text) == [False]
 
 
 def test_a_program_that_does_not_load_fails_even_tests_that_need_nothing_of_it(pool):
@@ -123,5 +149,6 @@ def test_a_program_that_dies_fails_the_tests_after_it(pool):
 def test_a_hanging_test_text_is_stopped(pool):
     from rewards.sandbox import Limits
 
-    result = run_tests("def f(): return 1", [{"assert": "while True: pass"}], Limits(wall_s=0.3), pool=pool)
+    text = "while f() == 1: pass\nassert f() == 2"
+    result = run_tests("def f(): return 1", [{"assert": text}], Limits(cpu_s=0.3), pool=pool)
     assert (result.passed, result.status) == ([False], "timeout")

@@ -57,7 +57,7 @@ def test_a_program_is_stopped_at_the_cpu_limit_when(name, answer):
 
 
 def test_a_program_that_holds_the_interpreter_lock_is_stopped_as_well(answer):
-    result = answer("def f(): return sum(range(10 ** 12))", wall_s=0.3)
+    result = answer("def f(): return sum(range(10 ** 12))", cpu_s=0.3)
     assert (result.passed, result.status) == ([False], "timeout")
 
 

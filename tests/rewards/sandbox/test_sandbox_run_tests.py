@@ -1,5 +1,8 @@
 """The contract of `run_tests`: test forms, verdicts, status, detail, and errors of the data."""
 
+from decimal import Decimal
+from fractions import Fraction
+
 import pytest
 
 from rewards.sandbox import Limits, Pool, SandboxUnavailable, run_tests
@@ -54,6 +57,10 @@ VALUES = [
     frozenset({"a"}),
     b"\x00\xff",
     1 + 2j,
+    {frozenset({1, (2.5,)}), 1 + 2j, None, b"x"},
+    {frozenset({frozenset()}): 1, 2j: 2, Decimal("0.1"): 3, Fraction(1, 3): 4},
+    Decimal("1E+400000"),
+    Fraction(10**3000, 7),
 ]
 
 
@@ -80,8 +87,26 @@ COMPARISONS = [
     ("'3'", 3, False),
     ("__import__('collections').Counter('aab')", {"a": 2, "b": 1}, True),
     ("__import__('collections').namedtuple('P', 'x y')(1, 2)", [1, 2], True),
-    ("range(3)", [0, 1, 2], False),
-    ("iter([1])", [1], False),
+    ("range(3)", [0, 1, 2], True),
+    ("range(3)", (0, 1, 2), False),
+    ("iter([1])", [1], True),
+    ("(i * i for i in range(3))", [0, 1, 4], True),
+    ("(i * i for i in range(3))", [0, 1], False),
+    ("{1: 'a', 2: 'b'}.keys()", [1, 2], True),
+    ("[{1: 'a', 2: 'b'}.items(), map(str, [1])]", [[[1, "a"], [2, "b"]], ["1"]], True),
+    ("__import__('collections').deque([1, 2])", [1, 2], True),
+    ("'abc'", ["a", "b", "c"], False),
+    ("{1: [2], -3: [4]}", {"1": [2], "-3": [4]}, True),
+    ("{True: 1, None: 2, 1.5: 3}", {"true": 1, "null": 2, "1.5": 3}, True),
+    ("{1: 2, '3': 4}", {"1": 2, "3": 4}, False),
+    ("{1: 2}", {"2": 2}, False),
+    ("{frozenset([1, 2])}", {frozenset([2, 1])}, True),
+    ("{frozenset([1, 2])}", {frozenset([2, 3])}, False),
+    ("{1, 2.0}", {1 + 0j, 2}, True),
+    ("{True}", {1}, False),
+    ("__import__('fractions').Fraction(1, 2)", 0.5, True),
+    ("__import__('decimal').Decimal('sNaN')", 0.5, False),
+    ("__import__('decimal').Decimal('0.1')", 0.1, False),
     ("type('I', (int,), {})(3)", 3, False),
     ("__import__('enum').IntEnum('E', 'A').A", 1, False),
 ]
@@ -98,10 +123,18 @@ def test_a_tolerance_holds_for_numbers_at_every_depth(pool):
     assert passed(pool, code, {**near, "tolerance": 1e-3}, {**near, "tolerance": 1e-6}, near) == [True, False, False]
 
 
-def test_printed_text_is_compared_up_to_trailing_blanks(pool):
+def test_a_tolerance_does_not_apply_to_integers(pool):
+    code = "from fractions import Fraction\ndef f(x): return {1: 1001, 2: 1000.0, 3: 1000.5, 4: Fraction(2001, 2)}[x]"
+    tests = [{"call": "f", "args": [x], "expected": 1000, "tolerance": 0.1} for x in (1, 2, 3, 4)]
+    assert passed(pool, code, *tests) == [False, True, True, True]
+    printed = [{"stdin": "", "stdout": text, "tolerance": 0.1} for text in ("1000 2.5", "1001 2.4", "1001.5 2.5")]
+    assert passed(pool, "print(1001, 2.5)", *printed) == [False, True, True]
+
+
+def test_printed_text_is_compared_word_by_word(pool):
     code = "print('1  2 ')\nprint()\nprint('0.333333')\nprint()"
-    outputs = ["1  2\n\n0.333333", "1 2\n\n0.333333", "1  2\n0.333333", "1  2\n\n0.333334"]
-    assert passed(pool, code, *({"stdin": "", "stdout": o} for o in outputs)) == [True, False, False, False]
+    outputs = ["1  2\n\n0.333333", "1.0 2\n0.333333", "1 2 0.333333", "1  2\n\n0.333334"]
+    assert passed(pool, code, *({"stdin": "", "stdout": o} for o in outputs)) == [True, True, False, False]
     assert passed(pool, code, {"stdin": "", "stdout": "1 2\n\n0.333334", "tolerance": 1e-5}) == [True]
 
 

@@ -4,6 +4,7 @@ the decision, whoever was forced; the other treatments do not.
 The policy is a softmax over two switches and a third token. Its quality is E[q] = Σ_m π(m) q(m) with π over the two.
 """
 
+import dataclasses
 import itertools
 
 import pytest
@@ -12,7 +13,9 @@ from factories import make_rollout
 
 from rl.algorithms import build_algorithm
 from rl.algorithms.group import group_arrays
-from rl.training.advantages import count_tokens, token_advantages
+from rl.training.batch import step_batch
+from rl.training.loss import policy_loss
+from rl.training.masks import count_tokens
 from rollout.types import RolloutGroup
 
 Q = {"think": 1.0, "no_think": 0.25}
@@ -42,13 +45,30 @@ def loss_gradient(logits, plan, choices, treatment):
         rollouts.append(made)
     group = group_arrays(RolloutGroup(rollouts[0].problem, tuple(rollouts)), 0.0)
     judge_G, answer_G = algorithm(group)
-    counts = count_tokens(rollouts, algorithm.loss.forced_switch)
-    tensor = token_advantages(
-        rollouts, judge_G, answer_G, algorithm.loss, counts, switch_weights_B=algorithm.switch_weights(group)
+    weights = algorithm.switch_weights(group).tolist()
+    batch = step_batch(rollouts, judge_G.tolist(), answer_G.tolist(), weights, algorithm.loss, pad_id=0, engine=False)
+    # The first token is the switch, the second says nothing. At ratio 1 the policy that generated is the policy.
+    switches = torch.stack([logp[0 if r.mode == "think" else 1] for r in rollouts])
+    logps_BT = torch.stack([switches, torch.zeros(len(rollouts), dtype=torch.float64)], dim=1)
+    exact_BT = torch.tensor([[q * w, q] for q, w in zip(judge_G, weights, strict=True)], dtype=torch.float64)
+    torch.testing.assert_close(batch.judge_BT.double(), exact_BT)
+    batch = dataclasses.replace(batch, policy_old_BT=logps_BT.detach(), judge_BT=exact_BT)
+    loss, _ = policy_loss(
+        logps_BT,
+        batch.ratio_old(),
+        batch.policy_old(),
+        None,
+        None,
+        torch.zeros_like(logps_BT),
+        batch.judge_BT,
+        batch.answer_B,
+        batch.judge_mask_BT,
+        batch.answer_mask_BT,
+        batch.sampled_BT,
+        count_tokens(rollouts, algorithm.loss),
+        algorithm.loss,
     )
-    # At ratio 1 the gradient of the ratio is that of the log-probability. The first token is the switch.
-    log_probs = torch.stack([logp[0 if r.mode == "think" else 1] for r in rollouts])
-    ((torch.from_numpy(tensor)[:, 0] * log_probs).sum() / counts.tokens).backward()
+    (-loss).backward()
     return x.grad.tolist()
 
 

@@ -55,8 +55,8 @@ def test_fields_of_others_are_ignored_and_null_means_absent(tmp_path):
 
 
 def test_tests_alone_are_enough(tmp_path):
-    data = write(tmp_path, {"prompt": "write f", "tests": [{"assert": "f(1)"}]})
-    assert load_problems(config_of(**data), "train")[0].tests == ({"assert": "f(1)"},)
+    data = write(tmp_path, {"prompt": "write f", "tests": [{"assert": "assert f(1)"}]})
+    assert load_problems(config_of(**data), "train")[0].tests == ({"assert": "assert f(1)"},)
 
 
 def test_a_size_takes_the_first_problems(tmp_path):
@@ -82,6 +82,13 @@ def test_a_size_takes_the_first_problems(tmp_path):
         ({"prompt": "a", "answer": None, "tests": []}, "neither 'answer' nor 'tests'"),
         ({"prompt": "a", "tests": "assert"}, "'tests' is no list of objects"),
         ({"prompt": "a", "tests": ["assert f"]}, "'tests' is no list of objects"),
+        (
+            {"prompt": "a", "tests": [{"assert": "assert f()"}, {"assert": ""}]},
+            r"tests\[1\]: assert='': a text is needed",
+        ),
+        ({"prompt": "a", "tests": [{"assert": "def g():\n    assert f()"}]}, ".* in which an assertion can run"),
+        ({"prompt": "a", "tests": [{"assert": "assert f("}]}, ".* Python code is needed"),
+        ({"prompt": "a", "tests": [{"call": "f"}]}, r"tests\[0\]: keys \['call'\]"),
         ({"prompt": "a", "answer": "2", "necessity": "yes"}, "'necessity' is 'yes'; allowed: think, no_think"),
     ],
 )
@@ -194,6 +201,31 @@ def test_a_conversation_is_kept_and_its_last_turn_is_the_prompt(tmp_path):
     talk, single = load_problems(config_of(**data), "train")
     assert (talk.prompt, talk.messages) == ("and doubled?", tuple(TALK))
     assert (single.prompt, single.messages) == ("1+1?", ())
+
+
+def test_a_name_a_tool_call_and_a_thought_stay_in_a_conversation(tmp_path):
+    call = {"type": "function", "id": "c1", "function": {"name": "add", "arguments": {"a": 1}}}
+    talk = [
+        {"role": "user", "content": "1+1?", "name": "Ann"},
+        {"role": "assistant", "content": None, "tool_calls": [call], "reasoning_content": "hm", "weight": 1},
+        {"role": "tool", "content": "2", "tool_call_id": "c1"},
+        {"role": "user", "content": "so?"},
+    ]
+    kept, named = load_problems(
+        config_of(**write(tmp_path, {"messages": talk, "answer": "2"}, {"messages": talk[:1], "answer": "2"})), "train"
+    )
+    assert kept.messages[0] == {"role": "user", "content": "1+1?", "name": "Ann"}
+    assert kept.messages[1] == {
+        "role": "assistant", "content": "", "tool_calls": [call], "reasoning_content": "hm"
+    }  # fmt: skip
+    assert kept.messages[2]["tool_call_id"] == "c1"
+    assert named.messages == ({"role": "user", "content": "1+1?", "name": "Ann"},)
+
+
+def test_a_row_with_tools_is_refused(tmp_path):
+    row = {"messages": TALK, "answer": "4", "tools": [{"type": "function", "function": {"name": "add"}}]}
+    with pytest.raises(DataError, match="the row has 'tools', which prompts do not render; allowed"):
+        load_problems(config_of(**write(tmp_path, row)), "train")
 
 
 @pytest.mark.parametrize(

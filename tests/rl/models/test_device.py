@@ -3,14 +3,19 @@ there (arithmetic and joining are, indexing is not)."""
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 import torch
+from drawn_rollouts import draw
 from factories import make_protocol
 
+from rl.algorithms.base import LossOptions
 from rl.config.read import parse_config
 from rl.models.loading import accelerator, device_arguments, load_model, load_tokenizer
-from rl.training.balanced_trainer import _Part
-from rl.training.off_policy import scale_gradient, truncated_ratio
+from rl.training.batch import micro_batches, step_batch
+from rl.training.loss import policy_loss
+from rl.training.masks import count_tokens
 from rl.worlds.model import build_model
 from rollout.engines.base import Request
 from rollout.engines.hf import HFEngine, _Row
@@ -65,11 +70,29 @@ def test_nothing_is_packed_on_a_gpu(on_gpu):
 
 
 def test_rows_of_an_update_are_cut_and_put_back_on_their_device():
-    values = torch.zeros(2, 5, device=GPU)
-    assert devices(scale_gradient(values, truncated_ratio(values, values, 2.0))) == {GPU}
-    ids, mask = torch.arange(12).reshape(2, 6), torch.ones(2, 6, dtype=torch.long)
-    part = _Part(ids, mask, 4)
-    assert devices(part.ids, part.mask, part.columns) == {ids.device}
+    rollouts = [draw("jSAAA"), draw("FA")]
+    options = LossOptions(kl=0.1, entropy=0.1, forced_log_prob="half")
+    batch = step_batch(rollouts, [1.0, 0.0], [0.5, -0.5], [1.0, 1.0], options, pad_id=0, engine=True)
+    (batch,) = micro_batches(batch, 1, lambda lengths_B: lengths_B.tolist(), 48)
+    batch = batch.to(GPU)
+    values_BT = torch.zeros(2, 5, device=GPU)
+    batch = dataclasses.replace(batch, policy_old_BT=values_BT, reference_BT=values_BT)
+    loss, sums = policy_loss(
+        values_BT,
+        batch.ratio_old(),
+        batch.policy_old(),
+        batch.engine_BT,
+        batch.reference_BT,
+        values_BT,
+        batch.judge_BT,
+        batch.answer_B,
+        batch.judge_mask_BT,
+        batch.answer_mask_BT,
+        batch.sampled_BT,
+        count_tokens(rollouts, options),
+        options,
+    )
+    assert devices(loss, *sums.values(), *batch._tensors().values()) == {GPU}
 
 
 @pytest.mark.parametrize(
@@ -85,8 +108,17 @@ def test_each_rank_has_its_own_accelerator_and_one_without_float64_counts_as_non
     assert ("use_cpu" in device_arguments()) is (expected is None)
 
 
-@pytest.mark.parametrize(("deepspeed", "expected"), [("", "meta"), ("configs/deepspeed/zero3.json", "cpu")])
-def test_a_loaded_model_is_on_its_ranks_accelerator_unless_deepspeed_places_it(deepspeed, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("deepspeed", "to_train", "expected"),
+    [
+        ("", True, "meta"),
+        ("configs/deepspeed/zero3.json", False, "meta"),
+        ("configs/deepspeed/zero3.json", True, "cpu"),
+    ],
+)
+def test_a_loaded_model_is_on_its_ranks_accelerator_unless_deepspeed_is_to_train_it(
+    deepspeed, to_train, expected, monkeypatch
+):
     monkeypatch.setattr("rl.models.loading.accelerator", lambda: torch.device("meta"))
     config = parse_config({"model": {"path": "tiny:32x1"}, "trainer": {"deepspeed": deepspeed}})
-    assert load_model(config, load_tokenizer(config)).device.type == expected
+    assert load_model(config, load_tokenizer(config), to_train=to_train).device.type == expected

@@ -10,11 +10,14 @@ from pathlib import Path
 import pytest
 import torch
 from small_runs import metrics, recorded_groups, recorded_rollout, save_policy, small_config, write_rollouts
+from trainer_setups import generation_batch
 
 from rl.algorithms import SHIPPED
+from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.algorithms.group import free_choices
 from rl.training.checkpoints import RUN_STATE
 from rl.training.run import build_trainer, set_up, train
+from rollout.errors import UserError
 from rollout.types import Problem
 
 LOW, HIGH = 0.2, 0.28
@@ -55,16 +58,17 @@ def moved_batch(tmp_path, policy, groups, name, **sections):
     """A trainer and its generation batch, the policy moved away from the reference since it was made."""
     trainer_section = {"prompts_per_step": len(groups)}
     setup = replay_setup(tmp_path, policy, groups, name, trainer=trainer_section, **sections)
-    trainer = build_trainer(setup, 1)
-    trainer.model.train()
-    trainer.current_gradient_accumulation_steps = 1
-    rows = [{"prompt": p.id} for p in setup.problems for _ in range(4)]
-    batch = trainer._generate_and_score_completions(rows)
-    torch.manual_seed(0)
+    trainer, batch = generation_batch(setup)
+    move(trainer, 0, 0.02)
+    return trainer, batch, [r for group in trainer.round.groups for r in group.rollouts]
+
+
+def move(trainer, seed, size):
+    """Noise on every weight of the policy."""
+    torch.manual_seed(seed)
     with torch.no_grad():
         for parameter in trainer.model.parameters():
-            parameter.add_(0.02 * torch.randn_like(parameter))
-    return trainer, batch, [r for group in trainer._groups for r in group.rollouts]
+            parameter.add_(size * torch.randn_like(parameter))
 
 
 def log_probs(model, rollout):
@@ -98,7 +102,7 @@ def test_the_loss_of_degrpo_is_its_formula(tmp_path, policy):
     )
     switch, rest, tokens, kl = torch.zeros(()), torch.zeros(()), 0, torch.zeros(())
     for rollout, advantage in zip(rollouts, [0.625, -0.875, 1.125, -0.875], strict=True):
-        reference = log_probs(trainer.ref_model, rollout)
+        reference = log_probs(trainer.reference.model, rollout)
         for t, value in enumerate(log_probs(trainer.model, rollout)):
             term = -clipped((value - value.detach()).exp(), advantage)
             switch, rest = (switch + term, rest) if t == rollout.switch_index else (switch, rest + term)
@@ -123,12 +127,11 @@ def test_the_loss_of_adaptthink_is_a_sequence_ratio_against_a_coin(tmp_path, pol
     groups = recorded_groups(2)
     trainer, _, rollouts = moved_batch(tmp_path, policy, groups, "adaptthink")
     old = [[value.item() for value in log_probs(trainer.model, rollout)] for rollout in rollouts]
-    rows = [{"prompt": r.problem.id} for r in rollouts]
-    batch = trainer._generate_and_score_completions(rows)
-    torch.manual_seed(1)
-    with torch.no_grad():
-        for parameter in trainer.model.parameters():
-            parameter.add_(0.03 * torch.randn_like(parameter))
+    trainer.rounds.observe(trainer.round)  # the first visit, which the second is compared with
+    batch = trainer._prepare_inputs([{"prompt": r.problem.id} for r in rollouts])
+    trainer._compute_loss(trainer.model, batch)  # the pass of the policy that generated
+    batch = trainer._buffered_inputs[0]
+    move(trainer, 1, 0.03)
     # r = 1.2 0.2 1.2 1.2; the second visit's reference is the first's pass rate of thinking, 1/2
     advantages = [0.7, -0.3, 0.75, 0.75] * 2
     total, ratios = torch.zeros(()), []
@@ -145,8 +148,9 @@ def test_the_loss_of_adaptthink_is_a_sequence_ratio_against_a_coin(tmp_path, pol
 
 
 def test_hgpo_puts_the_modes_reward_on_the_switch_alone(tmp_path, policy):
-    _, batch, rollouts = moved_batch(tmp_path, policy, free_groups(), "hgpo")
-    tokens = batch["advantages"]
+    trainer, batch, rollouts = moved_batch(tmp_path, policy, free_groups(), "hgpo")
+    tokens = batch.judge_mask_BT * batch.judge_BT + batch.answer_mask_BT * batch.answer_B.unsqueeze(1)
+    assert (trainer.loss_options.judge_weight, trainer.loss_options.judge_mean) == (1.0, "tokens")
     # r_intra is 1 0 1 0 and no_think is the better mode (1 + 0.2 against 1)
     half = math.sqrt(3) / 2
     for row, (rollout, intra, inter) in enumerate(
@@ -165,15 +169,15 @@ def test_hgpo_puts_the_modes_reward_on_the_switch_alone(tmp_path, policy):
 def test_the_algorithms_plan_replaces_the_configured_one(tmp_path, policy, name, forced):
     config = small_config(tmp_path / "run", policy, algorithm={"name": name}, trainer={"prompts_per_step": 2})
     trainer = build_trainer(set_up(config, show=lambda line: None), 1)
-    trainer.roll_out([p for p in list(trainer.problems)[:2] for _ in range(4)])
-    for group in trainer._groups:
+    made = trainer.rounds.make(trainer, [p for p in list(trainer.rounds.problems)[:2] for _ in range(4)])
+    for group in made.groups:
         assert [sum(r.forced for r in group.rollouts if r.mode == m) for m in ("think", "no_think")] == forced
 
 
 def test_the_batchs_think_share_is_over_free_choices_of_all_groups(tmp_path, policy):
     trainer, _, _ = moved_batch(tmp_path, policy, recorded_groups(2) + _one_thinker(), "autothink")
     # the free choices: one thought and one direct answer in two groups, four thoughts in the third
-    assert free_choices(trainer._groups) == (6, 8)
+    assert free_choices(trainer.round.groups) == (6, 8)
 
 
 def _one_thinker():
@@ -218,10 +222,35 @@ def test_what_could_not_train_is_refused_before_anything_is_loaded(tmp_path, sec
 
 
 def test_trainer_kl_replaces_the_algorithms_own(tmp_path):
-    from rl.training.run import grpo_config
-
     found = []
     for name, kl in itertools.product(("step_srpo", "degrpo"), (None, 0.0, 0.2)):
         config = small_config(tmp_path / "run", tmp_path, algorithm={"name": name}, trainer={"kl": kl})
-        found.append(grpo_config(config, 1).beta)
+        found.append(configured_loss(config, configured_algorithm(config)).kl)
     assert found == [0.0, 0.0, 0.2, 0.001, 0.0, 0.2]
+
+
+def test_an_algorithm_may_clip_as_its_own_code_does_and_is_clipped_as_the_run_where_it_does_not(tmp_path):
+    found = []
+    for settings in ({}, {"clip_high": 0.2}, {"clip_low": None, "clip_high": 0.5, "delta": 4.0}):
+        config = small_config(tmp_path / "run", tmp_path, algorithm={"name": "grpo", **settings})
+        loss = configured_loss(config, configured_algorithm(config))
+        found.append((loss.clip_low, loss.clip_high, loss.delta))
+    assert found == [(0.2, 0.28, None), (0.2, 0.2, None), (0.2, 0.5, 4.0)]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"clip_high": -0.1},
+        {"clip_low": "much"},
+        {"delta": 1.1},
+        {"delta": float("inf")},
+        {"entropy": -1.0},
+        {"truncated": "skip"},
+    ],
+)
+def test_loss_options_out_of_range_are_refused_by_name_and_value(tmp_path, settings):
+    ((name, value),) = settings.items()
+    config = small_config(tmp_path / "run", tmp_path, algorithm={"name": "grpo", **settings})
+    with pytest.raises(UserError, match=rf"algorithm\.{name} is '?{value}'?; allowed: "):
+        configured_loss(config, configured_algorithm(config))

@@ -147,10 +147,12 @@ def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(
     run(config)
     records = metrics(tmp_path / "run")
     assert [record["step"] for record in records if "probe/accuracy" in record] == [4, 8]
-    # A generation is logged with the first step on it, a probe with the last.
-    assert [record["step"] for record in records] == [1, 3, 4, 5, 7, 8]
+    # A generation is logged with the first step on it, a probe with the last; every step has its own loss.
+    assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert [record["step"] for record in records if "tokens/total" in record] == [1, 3, 5, 7]
+    assert all({"loss", "grad_norm", "learning_rate", "clip_ratio", "token_entropy"} <= set(r) for r in records)
     spent = [record["tokens/spent"] for record in records]
-    assert spent[1] == spent[2] < spent[3] < spent[4] == spent[5]
+    assert spent[2] == spent[3] < spent[4] < spent[6] == spent[7]
 
 
 def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path, policy):

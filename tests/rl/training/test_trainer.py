@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 from pathlib import Path
 
 import pytest
@@ -17,8 +19,11 @@ from small_runs import (
 from trainer_setups import generation_batch, objective, quiet_setup, replay_setup
 from transformers import AutoModelForCausalLM
 
+import rollout.engines.hf as hf_engine
 from rewards.early import EarlyScores
+from rl.training import journal
 from rl.training.run import batch_shape, build_trainer, train
+from rollout.engines.packed_linear import packed_linears
 from rollout.types import Problem
 
 
@@ -124,6 +129,72 @@ def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, po
     assert records[0]["accuracy/think"] == 0.75
 
 
+@pytest.mark.medium
+def test_a_run_in_bfloat16_on_a_cpu_decodes_with_packed_layers(tmp_path, policy, monkeypatch):
+    packed = []
+
+    @contextlib.contextmanager
+    def all_packed(model):
+        with packed_linears(model, least=1) as count:
+            packed.append(count)
+            yield count
+
+    monkeypatch.setattr(hf_engine, "packed_linears", all_packed)
+    train(quiet_setup(small_config(tmp_path / "run", policy, trainer={"bf16": True, "steps": 2})))
+    assert all(math.isfinite(record["loss"]) for record in metrics(tmp_path / "run"))
+    # The preflight's rollouts are decoded in float32, those of the two steps under autocast.
+    assert len(packed) >= 3
+    assert min(packed) > 0
+
+
+PARITY = '''
+def parity(group):
+    """Thinking is right on every second problem."""
+    right = "think" if int(group.problem.id.rpartition("-")[2]) % 2 else "no_think"
+    return [float(r.mode == right) for r in group.rollouts]
+
+
+parity.scope = "group"
+'''
+
+
+@pytest.mark.medium
+def test_every_optimizer_step_is_a_record_and_the_bar_follows_the_steps_not_the_lines(tmp_path, policy, monkeypatch):
+    bars = []
+
+    class Bar:
+        def __init__(self, total, initial, **_):
+            self.total, self.n, self.lines = total, initial, []
+            bars.append(self)
+
+        def update(self, count):
+            self.n += count
+
+        def write(self, line):
+            self.lines.append((self.n, line))
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(journal, "tqdm", Bar)
+    (tmp_path / "judges.py").write_text(PARITY)
+    config = small_config(
+        tmp_path / "run",
+        policy,
+        rewards=[{"name": f"{tmp_path}/judges.py:parity", "step": "judge"}, {"name": "math"}],
+        guard={"patience": 2, "share": 0.5, "disagreement": 0.0},  # one mode is always under a half
+        trainer={"steps": 8, "iterations": 4, "save_every": 8},
+    )
+    train(quiet_setup(config))
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1, 2, 3, 4, 5, 6, 7, 8]
+    (bar,) = bars
+    assert (bar.n, bar.total, bar.closed) == (8, 8, True)
+    steps = [(place, line.split()[1]) for place, line in bar.lines if line.startswith("step ")]
+    assert steps == [(k, f"{k + 1}/8") for k in range(8)]
+    alarms = [place for place, line in bar.lines if line.startswith("alarm: ")]
+    assert alarms[0] == 4
+
+
 def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, monkeypatch):
     begun: list[tuple[int, int]] = []
     begin = EarlyScores.begin
@@ -134,10 +205,10 @@ def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, 
 
     monkeypatch.setattr(EarlyScores, "begin", watched)
     trainer = build_trainer(quiet_setup(small_config(tmp_path / "run", policy)), 1)
-    trainer.roll_out([name for name in list(trainer.problems)[:4] for _ in range(4)])
+    made = trainer.rounds.make(trainer, [name for name in list(trainer.rounds.problems)[:4] for _ in range(4)])
     assert sorted(begun) == [(i, k) for i in range(4) for k in range(4)]
     assert begun != sorted(begun)  # as they end, not in the order of the plan
-    assert all("math" in r.scores for group in trainer._groups for r in group.rollouts)
+    assert all("math" in r.scores for group in made.groups for r in group.rollouts)
 
 
 def _with_answer(rollout, text: str):
@@ -161,6 +232,6 @@ def test_a_batch_that_would_split_groups_is_refused(tmp_path, sections, ranks, m
 def test_the_permuted_control_keeps_the_judge_rewards_but_not_their_places(tmp_path, policy):
     setup = replay_setup(tmp_path, policy, control={"permute_judge": True})
     trainer, _ = generation_batch(setup)
-    values = [r.scores["judge_reward"] for g in trainer._groups for r in g.rollouts]
+    values = [r.scores["judge_reward"] for g in trainer.round.groups for r in g.rollouts]
     assert sorted(values) == [0.0] * 8 + [1.0] * 8
     assert values != [0.0, 0.0, 1.0, 1.0] * 4

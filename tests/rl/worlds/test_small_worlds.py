@@ -13,7 +13,7 @@ from rl.cold_start.examples import worked_pairs
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems
 from rl.training.controls import flip_rewards
-from rl.worlds.machine import FILLERS, TABLES
+from rl.worlds.machine import DIGIT_TABLES, FILLERS, TABLES
 from rl.worlds.model import build_small_tokenizer, model_of
 from rl.worlds.programs import TABLES as INDEX_TABLES
 from rl.worlds.worlds import WORLDS, find_world
@@ -24,8 +24,11 @@ from rollout.types import Problem, Rollout, RolloutGroup
 MACHINE = ("chain", "never", "always", "kind", "easy95", "flipped")
 
 
+NAMES = sorted([*WORLDS, "pair"])
+
+
 def draw(name, count=400, seed=3):
-    world = WORLDS[name]
+    world = find_world(f"tiny:{name}")
     return list(world.draw(count, seed, world.shares, frozenset()))
 
 
@@ -49,6 +52,27 @@ def test_a_chain_ends_where_its_moves_lead_and_its_level_counts_them(name):
         assert problem.answer == states[-1]
         assert problem.difficulty == str(len(moves))
         assert made.thinking.split() == [word for pair in zip(moves, states, strict=True) for word in pair]
+
+
+def test_in_the_pair_world_both_digits_make_every_move_and_the_thought_writes_them_out():
+    for made in draw("pair"):
+        problem, digits = made.problem, made.problem.prompt.split()[0]
+        words = [digits]
+        for move in moves_of(problem.prompt):
+            digits = DIGIT_TABLES[move][digits[0]] + DIGIT_TABLES[move][digits[1]]
+            words += [move, digits]
+        assert made.thinking.split() == words
+        assert (problem.answer, problem.difficulty) == (digits, str(len(words) // 2))
+
+
+def test_in_the_pair_world_no_answer_is_a_good_guess_and_the_length_tells_nothing():
+    problems = [made.problem for made in draw("pair", 4000)]
+    for level in ("1", "3", "4"):
+        answers = [p.answer for p in problems if p.difficulty == level]
+        lengths = [len(p.prompt.split()) for p in problems if p.difficulty == level]
+        assert max(answers.count(a) for a in set(answers)) / len(answers) < 0.04
+        shares = [lengths.count(n) / len(lengths) for n in (5, 6, 7)]
+        assert shares == pytest.approx([1 / 3] * 3, abs=0.08)
 
 
 def test_in_the_kind_world_length_says_nothing_about_the_kind():
@@ -103,12 +127,12 @@ def test_the_code_reward_runs_the_programs():
         assert code_tests(Rollout(problem, "no_think", False, "ok", (), (), answer_text=answer)) == worth
 
 
-@pytest.mark.parametrize("name", sorted(WORLDS))
+@pytest.mark.parametrize("name", NAMES)
 def test_every_word_is_one_known_token_and_every_response_is_read_back(name):
     tokenizer = build_small_tokenizer()
     protocol = DecisionProtocol(tokenizer, layout("one_token"))
     for made in draw(name, 60):
-        assert len(protocol.encode(made.problem.prompt)) == len(made.problem.prompt.split())
+        assert len(protocol.encode(made.problem.prompt)) == len(made.problem.prompt.split()) + (name == "pair")
         for mode in ("think", "no_think"):
             response = protocol.response(mode, made.problem.answer, made.thinking)
             assert tokenizer.unk_token_id not in response
@@ -116,23 +140,23 @@ def test_every_word_is_one_known_token_and_every_response_is_read_back(name):
             assert (parsed.status, parsed.mode, parsed.answer_text) == ("ok", mode, made.problem.answer)
 
 
-@pytest.mark.parametrize("name", sorted(WORLDS))
+@pytest.mark.parametrize("name", NAMES)
 def test_a_world_runs_by_its_overrides_and_keeps_its_test_prompts_out_of_training(name, tmp_path):
     from rl.config.read import load_config
 
     (tmp_path / "run.yaml").write_text("data: {train_size: 300, test_size: 100}\ncold_start: {problems: 200}")
-    config = load_config(tmp_path / "run.yaml", WORLDS[name].overrides)
+    config = load_config(tmp_path / "run.yaml", find_world(f"tiny:{name}").overrides)
     train, test = load_problems(config, "train"), load_problems(config, "test")
     assert (len(train), len(test)) == (300, 100)
     held_out = {p.prompt for p in test}
     assert not held_out & {p.prompt for p in train}
     assert not held_out & {think.problem.prompt for think, _ in worked_pairs(config)}
-    assert {p.difficulty for p in test} <= set(WORLDS[name].levels)
-    assert {*config.data.easy, *config.data.hard} <= set(WORLDS[name].levels)
+    assert {p.difficulty for p in test} <= set(find_world(f"tiny:{name}").levels)
+    assert {*config.data.easy, *config.data.hard} <= set(find_world(f"tiny:{name}").levels)
 
 
 def test_moves_are_distinct_permutations_that_change_something():
-    for tables, states in ((TABLES, "01234567"), (INDEX_TABLES, "0123")):
+    for tables, states in ((TABLES, "01234567"), (DIGIT_TABLES, "0123456789"), (INDEX_TABLES, "0123")):
         images = ["".join(table[s] for s in states) for table in tables.values()]
         assert len(set(images)) == len(images)
         assert states not in images

@@ -14,7 +14,7 @@ from rollout.engines.hf import HFEngine
 from rollout.engines.packed_linear import can_pack, packed_linears
 
 
-def test_this_build_of_pytorch_has_the_two_operators():
+def test_this_build_of_pytorch_has_the_operators():
     assert can_pack()
 
 
@@ -29,6 +29,25 @@ def test_packed_layers_give_what_plain_ones_do(shape, bias):
         with packed_linears(layers, least=1) as packed:
             assert packed == 2
             torch.testing.assert_close(layers(values), plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("bias", [True, False])
+def test_under_autocast_packed_layers_compute_in_its_precision_as_plain_ones_do(dtype, bias):
+    torch.manual_seed(0)
+    layers = Sequential(Linear(24, 40, bias=bias), Linear(40, 7, bias=bias))
+    values = torch.randn(6, 24)
+    with torch.no_grad(), packed_linears(layers, least=1):
+        packed_float = layers(values)
+        with torch.autocast("cpu", dtype=dtype):
+            packed = layers(values)
+    with torch.no_grad():
+        plain_float = layers(values)
+        with torch.autocast("cpu", dtype=dtype):
+            plain = layers(values)
+    torch.testing.assert_close(packed_float, plain_float)
+    assert packed.dtype == dtype
+    torch.testing.assert_close(packed, plain, rtol=0.02, atol=0.01)
 
 
 def test_the_layers_are_their_own_again_afterwards_and_after_an_error():

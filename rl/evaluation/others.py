@@ -1,0 +1,271 @@
+"""Models that are not ours to decode: an OpenAI-compatible server, or records that another framework wrote.
+
+Both give texts and token counts instead of ids, so tokens are not split into parts, and without P(think) there is no
+dial. A mode is what was seen: a response with a thought is think, whatever was asked for. A record without a mode or a
+token count is refused and counted, never guessed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from rewards.registry import Reward
+from rewards.score import score_groups
+from rl.config.schema import Config, ConfigError
+from rl.evaluation.answer import greedy
+from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
+from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all
+from rollout.types import Mode, Problem, Rollout, RolloutGroup
+
+THOUGHT = re.compile(r"^\s*(?:<think>)?(?P<thought>.*?)</think>(?P<answer>.*)$", re.DOTALL)
+RESPONSES = ("response", "output", "completion", "generation", "text")
+LONGEST_TEXT = 200_000
+Answers = Mapping[tuple[str, str], Sequence[Rollout]]
+
+
+def evaluate_server(
+    config: Config, problems: Sequence[Problem], endpoint: Endpoint, switch: str, rewards: Sequence[Reward]
+) -> dict[str, Any]:
+    """The evaluation of a served model, greedy. Modes are asked for by `protocol.tags` where there are some, else by
+    the template argument `switch` (true, false, and left out for auto). Raises `EndpointError` where nothing comes
+    back."""
+    started = time.perf_counter()
+    answers: dict[tuple[str, str], list[Rollout]] = {}
+    refused: Counter[str] = Counter()
+    by_id = {problem.id: problem for problem in problems}
+
+    async def questions() -> AsyncIterator[tuple[Any, Question, Mapping[str, Any]]]:
+        for problem in problems:
+            for setting in MODE_PLAN:
+                messages, options = _asked(config, problem, setting, switch)
+                yield (problem.id, setting), messages, options
+
+    with tqdm(total=3 * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
+
+        def finished(name: Any, outcome: Reply | EndpointError) -> None:
+            progress.update()
+            if isinstance(outcome, EndpointError):
+                refused[str(outcome)] += 1
+            elif outcome.completion_tokens is None:
+                refused["the server counts no tokens"] += 1
+            else:
+                answers[name] = [_replied(by_id[name[0]], name[1], outcome)]
+
+        asyncio.run(ask_all(endpoint, questions(), finished))
+    if not answers:
+        raise EndpointError(
+            f"no answer to evaluate: {refused.most_common(1)[0][0] if refused else 'nothing was asked'}"
+        )
+    result = _result(config, problems, answers, rewards, refused)
+    return {**result, "seconds": time.perf_counter() - started}
+
+
+def evaluate_records(
+    config: Config,
+    problems: Sequence[Problem],
+    rows: Iterable[Mapping[str, Any]],
+    rewards: Sequence[Reward],
+    *,
+    mode_from: str = "",
+    tokens_from: str = "tokens",
+) -> dict[str, Any]:
+    """The evaluation of responses on record: `id` or `prompt` of a test problem, the response, its tokens in the field
+    `tokens_from`, and `setting` (think, no_think, auto; default auto). The mode is the field `mode`, or what the
+    regular expression `mode_from` finds in the response: its group `think` or `no_think` where it has them, else a
+    match is think and none is no_think. Raises `ConfigError` for an expression that is none and where no record is
+    left."""
+    pattern = _pattern(mode_from)
+    by_name = {problem.id: problem for problem in problems} | {problem.prompt: problem for problem in problems}
+    answers: dict[tuple[str, str], list[Rollout]] = {}
+    refused: Counter[str] = Counter()
+    for row in rows:
+        problem = by_name.get(str(row.get("id"))) or by_name.get(str(row.get("prompt")))
+        reason, rollout = _recorded(row, problem, pattern, tokens_from)
+        if rollout is None or problem is None:
+            refused[reason] += 1
+        else:
+            answers.setdefault((problem.id, str(row.get("setting", "auto"))), []).append(rollout)
+    if not answers:
+        raise ConfigError(f"no record to evaluate: {', '.join(f'{n} × {why}' for why, n in refused.most_common())}")
+    return _result(config, problems, answers, rewards, refused)
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The records of a file, a JSON object a line. Raises `ConfigError` with the line that is none."""
+    rows = []
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"--records {str(path)!r} cannot be read: {error}") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line) if line.strip() else None
+        except (ValueError, RecursionError):
+            row = line
+        if row is not None and not isinstance(row, dict):
+            raise ConfigError(f"{path}:{number} is no JSON object; allowed: one object a line")
+        rows += [row] if row else []
+    return rows
+
+
+def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple[Question, dict[str, Any]]:
+    tags, mode = config.protocol.tags, MODE_PLAN[setting]
+    turns: list[Mapping[str, Any]] = list(problem.messages[:-1])
+    if config.protocol.system and not any(turn.get("role") == "system" for turn in turns):
+        turns.insert(0, {"role": "system", "content": config.protocol.system})
+    text = problem.prompt
+    if mode and tags:
+        text = tags[mode].replace("{prompt}", text) if "{prompt}" in tags[mode] else f"{text} {tags[mode]}"
+    options: dict[str, Any] = {"temperature": 0.0, "max_tokens": greedy(config).max_new_tokens}
+    if mode and not tags:
+        options["chat_template_kwargs"] = {**config.protocol.template_kwargs, switch: mode == "think"}
+    return [*turns, {"role": "user", "content": text}], options
+
+
+def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
+    thought, answer = reply.reasoning, reply.content
+    found = THOUGHT.match(answer) if not thought else None
+    if found:
+        thought, answer = found["thought"], found["answer"]
+    return _rollout(
+        problem,
+        "think" if thought.strip() else "no_think",
+        thought,
+        answer,
+        tokens=reply.completion_tokens or 0,
+        prompt_tokens=reply.prompt_tokens or len(problem.prompt),
+        forced=setting != "auto",
+        truncated=reply.finish_reason == "length",
+    )
+
+
+def _recorded(
+    row: Mapping[str, Any], problem: Problem | None, pattern: re.Pattern[str] | None, tokens_from: str
+) -> tuple[str, Rollout | None]:
+    """A record as a rollout, or why not."""
+    text = next((row[name] for name in RESPONSES if isinstance(row.get(name), str)), None)
+    tokens: Any = row
+    for part in tokens_from.split("."):
+        tokens = tokens.get(part) if isinstance(tokens, Mapping) else None
+    if problem is None:
+        return "no test problem with its id or prompt", None
+    if text is None:
+        return f"no response (one of {', '.join(RESPONSES)})", None
+    if row.get("setting", "auto") not in MODE_PLAN:
+        return "a setting that is none of think, no_think, auto", None
+    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or tokens < 0:
+        return f"no token count in {tokens_from!r}", None
+    mode = _mode_of(row, text[:LONGEST_TEXT], pattern)
+    if mode is None:
+        return "no mode", None
+    found = THOUGHT.match(text)
+    thought, answer = (found["thought"], found["answer"]) if found else ("", text)
+    forced = row.get("setting", "auto") != "auto"
+    length = len(problem.prompt)
+    truncated = bool(row.get("truncated", False))
+    return "", _rollout(
+        problem, mode, thought, answer, tokens=int(tokens), prompt_tokens=length, forced=forced, truncated=truncated
+    )
+
+
+def _mode_of(row: Mapping[str, Any], text: str, pattern: re.Pattern[str] | None) -> Mode | None:
+    if pattern is None:
+        given = row.get("mode")
+        return given if given in ("think", "no_think") else None
+    found = pattern.search(text)
+    named = {name for name in ("think", "no_think") if name in pattern.groupindex}
+    if not named:
+        return "think" if found else "no_think"
+    if found and "think" in named and found["think"] is not None:
+        return "think"
+    return "no_think" if found and "no_think" in named and found["no_think"] is not None else None
+
+
+def _rollout(
+    problem: Problem,
+    mode: Mode,
+    thought: str,
+    answer: str,
+    *,
+    tokens: int,
+    prompt_tokens: int,
+    forced: bool,
+    truncated: bool,
+) -> Rollout:
+    """Texts and counts as a rollout; its ids are placeholders, as many as there were tokens."""
+    return Rollout(
+        problem=problem,
+        mode=mode,
+        forced=forced,
+        status="truncated" if truncated else "ok",
+        prompt_ids=(0,) * prompt_tokens,
+        completion_ids=(0,) * tokens,
+        think_text=thought.strip(),
+        answer_text=answer.strip(),
+        truncated=truncated,
+    )
+
+
+def _result(
+    config: Config, problems: Sequence[Problem], answers: Answers, rewards: Sequence[Reward], refused: Counter[str]
+) -> dict[str, Any]:
+    scored = _scored(config, problems, answers, [reward for reward in rewards if reward.step == "answer"])
+    whole = [
+        Outcome(problem, {setting: tuple(scored[problem.id, setting]) for setting in MODE_PLAN})
+        for problem in problems
+        if all((problem.id, setting) in scored for setting in MODE_PLAN)
+    ]
+    result = _without_parts(summarize(whole, config.data.easy, config.data.hard)) if whole else {}
+    return {**result, "settings": _settings(scored), "dial": {}, "refused": dict(refused)}
+
+
+def _scored(
+    config: Config, problems: Sequence[Problem], answers: Answers, rewards: Sequence[Reward]
+) -> dict[tuple[str, str], list[Rollout]]:
+    by_id = {problem.id: problem for problem in problems}
+    places = list(answers)
+    groups = [RolloutGroup(by_id[problem], tuple(answers[problem, setting])) for problem, setting in places]
+    scored = score_groups(groups, rewards, on_error=config.reward_errors.policy)
+    return {place: [r for r in group.rollouts if not r.broken] for place, group in zip(places, scored, strict=True)}
+
+
+def _settings(scored: Mapping[tuple[str, str], Sequence[Rollout]]) -> dict[str, Any]:
+    """What there is of each setting, whether or not the others are there too."""
+    table: dict[str, Any] = {}
+    for setting in MODE_PLAN:
+        rollouts = [r for (_, name), members in scored.items() if name == setting for r in members]
+        if rollouts:
+            table[setting] = {
+                "n": len(rollouts),
+                "accuracy": sum(r.scores["correct"] for r in rollouts) / len(rollouts),
+                "mean_tokens": sum(len(r.completion_ids) for r in rollouts) / len(rollouts),
+                "think_rate": sum(r.mode == "think" for r in rollouts) / len(rollouts),
+            }
+    return table
+
+
+def _without_parts(table: Any) -> Any:
+    """The tables without what only ids and probabilities can say: tokens by part, P(think)."""
+    if isinstance(table, list):
+        return [_without_parts(item) for item in table]
+    if not isinstance(table, dict):
+        return table
+    kept = {key: value for key, value in table.items() if key not in ("think_probability", "p_think")}
+    kept = {key: value for key, value in kept.items() if not (key == "tokens" and isinstance(value, dict))}
+    return {key: _without_parts(value) for key, value in kept.items()}
+
+
+def _pattern(text: str) -> re.Pattern[str] | None:
+    try:
+        return re.compile(text) if text else None
+    except re.error as error:
+        raise ConfigError(f"--mode-from is {text!r}, which is no regular expression: {error}") from error

@@ -1,0 +1,187 @@
+"""A round: one generation and the optimizer steps taken on it. Problems in, a `Round` with its batches out.
+
+collect -> score -> two advantages a rollout -> `StepBatch`. Groups never cross ranks, so advantages are local; counts
+and what is observed are gathered.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import gather_object
+from torch import Tensor
+
+from rewards.early import EarlyScores
+from rewards.registry import Reward
+from rewards.score import check_broken, score_groups
+from rl.algorithms.base import Algorithm, LossOptions, group_advantages
+from rl.algorithms.group import free_choices, judge_targets
+from rl.config.schema import Config
+from rl.curriculum.phases import rollout_at
+from rl.models.engines import PolicyEngine
+from rl.training.batch import StepBatch, step_batch
+from rl.training.controls import permuted
+from rl.training.masks import Counts, count_tokens
+from rl.training.metrics import step_metrics
+from rl.training.run_state import RunState
+from rollout.collect import collect
+from rollout.modes import ForcedShare, make_plan
+from rollout.protocol import DecisionProtocol
+from rollout.types import Problem, RolloutGroup
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class Round:
+    """What one generation gave. `groups` are this rank's; `everyone` are (groups, judge advantages, answer advantages)
+    of all ranks, advantages one float a rollout. `counts` is what the loss divides by, `seconds` what took how long,
+    `sums` what the loss of the optimizer step under way has added up for its metrics."""
+
+    step: int
+    groups: list[RolloutGroup]
+    everyone: tuple[list[RolloutGroup], list[float], list[float]]
+    forced_share: float
+    counts: Counts
+    batch: StepBatch
+    seconds: dict[str, float]
+    observed: bool = False
+    sums: dict[str, Tensor] = field(default_factory=dict)
+
+    def add(self, sums: dict[str, Tensor]) -> None:
+        """Add a micro-batch's sums."""
+        for name, value in sums.items():
+            self.sums[name] = self.sums.get(name, torch.zeros_like(value)) + value
+
+
+class RoundMaker:
+    """Makes rounds for a trainer; everything that a round needs besides the policy."""
+
+    def __init__(
+        self,
+        config: Config,
+        problems: Sequence[Problem],
+        protocol: DecisionProtocol,
+        rewards: Sequence[Reward],
+        algorithm: Algorithm,
+        loss: LossOptions,
+        recorded: dict[str, RolloutGroup] | None = None,
+    ) -> None:
+        self.config, self.protocol, self.rewards = config, protocol, rewards
+        self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
+        self.problems = {problem.id: problem for problem in problems}
+        self.state = RunState(config, problems, rewards)
+        self.forced: ForcedShare = algorithm.plan or config.rollout.forced
+        self.engine = PolicyEngine(config, protocol)
+
+    def make(self, trainer: Any, names: Sequence[str]) -> Round:
+        """The round of these problem ids, each `group_size` times in a row. Raises `RewardError`, on all ranks or on
+        none, when more rewards broke than allowed."""
+        started = time.perf_counter()
+        step = trainer.state.global_step
+        early = EarlyScores(self.rewards)
+        problems = [self.problems[name] for name in names[:: self.config.rollout.group_size]]
+        groups = self._collect(trainer, problems, early)
+        generated = time.perf_counter()
+        groups = self._scored(groups, step, early)
+        seconds = {"time/rollout": generated - started, "time/reward": time.perf_counter() - generated}
+        everyone = gather_object(groups)
+        self._check_broken(trainer, everyone)
+        judge_B, answer_B, weights_B = self._advantages(trainer, groups)
+        rollouts = [r for group in groups for r in group.rollouts]
+        batch = step_batch(
+            rollouts,
+            self.state.guard.balanced(groups, judge_B),
+            answer_B,
+            weights_B,
+            self.loss,
+            pad_id=trainer._tokenizer.pad_token_id,
+            engine=self.engine.apart and not self.recorded,
+        )
+        return Round(
+            step,
+            groups,
+            (everyone, gather_object(judge_B), gather_object(answer_B)),
+            self.forced_share(trainer),
+            self._counts(trainer, groups),
+            batch,
+            seconds,
+        )
+
+    def observe(self, round_: Round) -> dict[str, float]:
+        """Take in what the round showed on all ranks; its metrics."""
+        groups, judge, answer = round_.everyone
+        state = self.state.observe(round_.step + 1, groups, judge)
+        shown = step_metrics(
+            groups, judge, answer, forced_share=round_.forced_share, history_size=len(self.state.history)
+        )
+        round_.observed = True
+        return {**shown, **state, **round_.seconds}
+
+    def _check_broken(self, trainer: Any, groups: Sequence[RolloutGroup]) -> None:
+        """On the groups of all ranks, so that all of them stop or none."""
+        if check_broken(groups, self.config.reward_errors.max_share) and trainer.accelerator.is_main_process:
+            broken = [r.broken for g in groups for r in g.rollouts if r.broken]
+            step = trainer.state.global_step + 1
+            logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
+
+    def _collect(self, trainer: Any, problems: list[Problem], early: EarlyScores) -> list[RolloutGroup]:
+        if self.recorded is not None:
+            return [self.recorded[problem.id] for problem in problems]
+        step = trainer.state.global_step
+        settings = rollout_at(self.config, step)
+        plan = make_plan(settings.group_size, self.forced_share(trainer), self.forced.least(settings.group_size))
+        seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
+        with self.engine.open(trainer) as engine:
+            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed, finished=early.begin)
+
+    def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
+        known = {"step": step, "controlled_margin": self.state.margin.controlled}
+        policy = self.config.reward_errors.policy
+        scored = score_groups(groups, self.rewards, self.state.history.counts, policy, early, **known)
+        return permuted(scored, f"permute-{self.config.seed}-{step}") if self.config.control.permute_judge else scored
+
+    def _advantages(self, trainer: Any, groups: Sequence[RolloutGroup]) -> tuple[list[float], list[float], list[float]]:
+        """Judge and answer advantage and switch weight of every rollout of this rank, each of shape (B,)."""
+        think, chosen, target, decided = _over_ranks(trainer, *free_choices(groups), *judge_targets(groups))
+        parts = [
+            group_advantages(
+                self.algorithm,
+                group,
+                progress=self.progress(trainer),
+                history=self.state.history.counts(group.problem),
+                batch_think_share=think / chosen if chosen else None,
+                batch_target_share=target / decided if decided else None,
+            )
+            for group in groups
+        ]
+        judge_B, answer_B, weights_B = (np.concatenate(values).tolist() for values in zip(*parts, strict=True))
+        return judge_B, answer_B, weights_B
+
+    def _counts(self, trainer: Any, groups: Sequence[RolloutGroup]) -> Counts:
+        local = count_tokens([r for group in groups for r in group.rollouts], self.loss)
+        rollouts, tokens, answer_tokens = _over_ranks(trainer, local.rollouts, local.tokens, local.answer_tokens)
+        limit = rollout_at(self.config, trainer.state.global_step).max_new_tokens
+        return Counts(rollouts, tokens, answer_tokens, limit, trainer.accelerator.num_processes)
+
+    def progress(self, trainer: Any) -> float:
+        """The share of the run that is over."""
+        return self.state.budget.progress(trainer.state.global_step / max(trainer.args.max_steps, 1))
+
+    def forced_share(self, trainer: Any) -> float:
+        """The share of a group that is forced at this step."""
+        step = trainer.state.global_step
+        return self.state.forced_share(self.forced.at(step, self.progress(trainer)), step)
+
+
+def _over_ranks(trainer: Any, *counts: int) -> list[int]:
+    """The sums of these counts over all ranks."""
+    accelerator = trainer.accelerator
+    return accelerator.reduce(torch.tensor(counts, device=accelerator.device), reduction="sum").tolist()

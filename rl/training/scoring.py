@@ -1,0 +1,107 @@
+"""The log-probabilities of a micro-batch: the one place where a model scores tokens, policy and reference alike.
+
+TRL's fused head gives log-probabilities and entropies without the logits of a whole micro-batch. A micro-batch passes
+in parts of like length, each padded to its own longest row, and the head sees no column before the first completion
+token of a part. The loss of a micro-batch is one expression over all its rows as before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from rl.training.batch import Part, StepBatch
+from rollout.errors import UserError
+
+# What one more forward and backward pass costs, in tokens of its own, measured on a CPU. On a
+# GPU it is the number of tokens below which launching kernels takes longer than they run.
+FORWARD_PRICE = {"cpu": 48}
+FORWARD_PRICE_ELSEWHERE = 2048
+# A router's loss is one over all rows of a micro-batch, which therefore are not parted.
+FORWARD_PRICE_WITH_ROUTER = 1e12
+IGNORED = -100
+
+
+def forward_price(device: torch.device, *, router: bool) -> float:
+    """Tokens that one more forward and backward pass costs as much as."""
+    return FORWARD_PRICE_WITH_ROUTER if router else FORWARD_PRICE.get(device.type, FORWARD_PRICE_ELSEWHERE)
+
+
+def check_router(model: Any) -> None:
+    """Raises `UserError` for a mixture of experts whose router loss the head cannot compute."""
+    config = model.config.get_text_config()
+    missing = [name for name in ("num_experts", "num_experts_per_tok") if not hasattr(config, name)]
+    if missing:
+        raise UserError(
+            f"the model {type(model).__name__} has a router loss (router_aux_loss_coef), but its config has no "
+            f"{missing[0]} to compute it with; allowed: another model, or router_aux_loss_coef: 0 in its config.json"
+        )
+
+
+def token_scores(
+    model: Any,
+    backbone: torch.nn.Module,
+    batch: StepBatch,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    *,
+    router: bool = False,
+) -> tuple[Tensor, Tensor | None, Tensor | None]:
+    """(log-probabilities, entropies, router loss) of the completion tokens; the first two of shape (B, T), 0 where
+    there is no token, entropies None where the model's head gives none. `backbone` is the part of `model` below its
+    head. `router`: the load-balancing loss of a mixture of experts too, that of the last part."""
+    steps = torch.arange(batch.judge_BT.shape[1], device=batch.ids_BL.device)
+    tokens_BT = steps < (batch.lengths_B - batch.prompts_B).unsqueeze(1)
+    found: list[tuple[Tensor | None, ...]] = []
+    start, output = 0, None
+    for part in batch.parts:
+        rows = slice(start, start + part.rows)
+        output = _passed(model, backbone, batch, rows, part, autocast, router=router)
+        columns_BT = (batch.prompts_B[rows].unsqueeze(1) - part.first + steps).clamp(max=part.longest - part.first - 1)
+        in_place = partial(_in_place, columns_BT, tokens_BT[rows])
+        found.append((in_place(output.log_probs), None if output.entropy is None else in_place(output.entropy)))
+        start += part.rows
+    logps_BT = torch.cat([logps for logps, _ in found if logps is not None])
+    entropies = [entropy for _, entropy in found if entropy is not None]
+    return logps_BT, torch.cat(entropies) if entropies else None, output.aux_loss if output is not None else None
+
+
+def _in_place(columns_BT: Tensor, tokens_BT: Tensor, values: Tensor) -> Tensor:
+    """Values of a part's columns as (rows, completion tokens), 0 where there is no token."""
+    return values.gather(1, columns_BT).masked_fill(~tokens_BT, 0.0)
+
+
+def _passed(
+    model: Any, backbone: torch.nn.Module, batch: StepBatch, rows: slice, part: Part, autocast: Any, *, router: bool
+) -> Any:
+    """What the head gives for a part, from its first completion token on."""
+    ids_BL, columns = batch.ids_BL[rows, : part.longest], torch.arange(part.longest, device=batch.ids_BL.device)
+    is_token_BL = columns < batch.lengths_B[rows].unsqueeze(1)
+    labels_BL = ids_BL.masked_fill(~is_token_BL | (columns < batch.prompts_B[rows].unsqueeze(1)), IGNORED)
+    with _last_columns(backbone, part.longest - part.first + 1), autocast():
+        return model(
+            input_ids=ids_BL,
+            attention_mask=is_token_BL.long() if router else torch.ones_like(ids_BL),
+            labels=labels_BL[:, part.first - 1 :],
+            fused_lm_head=True,
+            **({"output_router_logits": True} if router else {}),
+        )
+
+
+@contextmanager
+def _last_columns(backbone: torch.nn.Module, count: int) -> Iterator[None]:
+    """While this holds, `backbone` hands the head its last `count` positions only."""
+
+    def cut(module: Any, arguments: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[:, -count:]
+        return output
+
+    handle = backbone.register_forward_hook(cut)
+    try:
+        yield
+    finally:
+        handle.remove()

@@ -1,0 +1,129 @@
+"""Evaluation of a served model and of another framework's records."""
+
+import pytest
+from chat_server import chat_server
+from factories import make_problem
+
+from rewards.registry import build_rewards
+from rl.config.read import parse_config
+from rl.config.schema import ConfigError
+from rl.evaluation.others import evaluate_records, evaluate_server
+from rl.models.chat_api import Endpoint, EndpointError
+
+PROBLEMS = [make_problem("easy", "3+4?", "7", difficulty="1"), make_problem("hard", "30*41?", "1230", difficulty="2")]
+CONFIG = parse_config({"rollout": {"max_new_tokens": 64}, "data": {"easy": ["1"], "hard": ["2"]}})
+
+
+def rewards():
+    return build_rewards([{"name": "judge"}, {"name": "math"}])
+
+
+def model(body, seen):
+    """Thinks where it is told to and, left alone, on the product; without thinking it gets the product wrong."""
+    text = body["messages"][-1]["content"]
+    told = body.get("chat_template_kwargs", {}).get("enable_thinking")
+    product = "30*41" in text
+    thinks = product if told is None else told
+    answer = "7" if not product else "1230" if thinks else "1200"
+    reasoning = "let me see" if thinks else ""
+    tokens = 40 if thinks else 4
+    return {"content": answer, "reasoning": reasoning, "usage": {"prompt_tokens": 9, "completion_tokens": tokens}}
+
+
+def test_a_served_model_is_measured_in_three_modes_by_its_templates_argument():
+    with chat_server(model) as (url, seen):
+        result = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m", backoff=0.01), "enable_thinking", rewards())
+    assert {mode: (t["accuracy"], t["mean_tokens"]) for mode, t in result["modes"].items()} == {
+        "think": (1.0, 40.0),
+        "no_think": (0.5, 4.0),
+        "auto": (1.0, 22.0),
+    }
+    assert result["choice"]["no_worse"][0] == 1.0
+    assert (result["easy"]["auto"]["think_rate"], result["hard"]["auto"]["think_rate"]) == (0.0, 1.0)
+    assert result["dial"] == {}
+    assert "p_think" not in result["problems"][0]
+    assert "tokens" not in result["modes"]["think"]
+    kwargs = [body.get("chat_template_kwargs") for body in seen.bodies]
+    assert kwargs.count(None) == 2
+    assert all(body["temperature"] == 0 and body["max_tokens"] == 64 for body in seen.bodies)
+
+
+def test_tags_state_the_mode_where_they_are_configured():
+    config = parse_config({"protocol": {"tags": {"think": "/think", "no_think": "/no_think"}}})
+    with chat_server(model) as (url, seen):
+        evaluate_server(config, PROBLEMS[:1], Endpoint(url, "m"), "enable_thinking", rewards())
+    assert sorted(body["messages"][-1]["content"] for body in seen.bodies) == ["3+4?", "3+4? /no_think", "3+4? /think"]
+
+
+def test_a_thought_inside_the_content_is_a_thought():
+    def inline(body, seen):
+        return {"content": "<think>3+4</think>7", "usage": {"completion_tokens": 8}}
+
+    with chat_server(inline) as (url, _):
+        result = evaluate_server(CONFIG, PROBLEMS[:1], Endpoint(url, "m"), "enable_thinking", rewards())
+    assert result["settings"]["auto"]["think_rate"] == 1.0
+    assert result["settings"]["auto"]["accuracy"] == 1.0
+
+
+def test_answers_that_do_not_come_are_counted_and_none_at_all_is_an_error():
+    def half(body, seen):
+        return model(body, seen) if "3+4" in body["messages"][-1]["content"] else {"status": 400}
+
+    with chat_server(half) as (url, _):
+        result = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+    assert (result["n"], sum(result["refused"].values())) == (1, 3)
+    with (
+        chat_server(lambda body, seen: {"status": 404}) as (url, _),
+        pytest.raises(EndpointError, match="answered 404"),
+    ):
+        evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+
+
+RECORDS = [
+    {"id": "easy", "response": "<think>3+4</think>7", "usage": {"n": 20}, "setting": "think"},
+    {"id": "easy", "response": "7", "usage": {"n": 3}, "setting": "no_think"},
+    {"prompt": "3+4?", "response": "7", "usage": {"n": 3}},
+]
+
+
+def test_records_of_all_settings_give_the_whole_table():
+    result = evaluate_records(CONFIG, PROBLEMS, RECORDS, rewards(), mode_from="</think>", tokens_from="usage.n")
+    assert (result["n"], result["modes"]["think"]["mean_tokens"], result["modes"]["auto"]["think_rate"]) == (
+        1,
+        20.0,
+        0.0,
+    )
+    assert result["refused"] == {}
+
+
+def test_records_of_one_setting_give_what_they_can():
+    result = evaluate_records(CONFIG, PROBLEMS, RECORDS[2:], rewards(), mode_from="</think>", tokens_from="usage.n")
+    assert result["settings"] == {"auto": {"n": 1, "accuracy": 1.0, "mean_tokens": 3.0, "think_rate": 0.0}}
+    assert "modes" not in result
+
+
+def test_a_record_without_mode_tokens_or_problem_is_refused_and_counted():
+    rows = [
+        *RECORDS,
+        {"id": "easy", "response": "7"},
+        {"id": "nobody", "response": "7", "usage": {"n": 3}},
+        {"id": "hard", "usage": {"n": 3}},
+        {"id": "hard", "response": "?", "usage": {"n": 3}, "setting": "maybe"},
+    ]
+    result = evaluate_records(CONFIG, PROBLEMS, rows, rewards(), mode_from="</think>", tokens_from="usage.n")
+    assert sorted(result["refused"].values()) == [1, 1, 1, 1]
+    with pytest.raises(ConfigError, match="3 × no mode"):
+        evaluate_records(CONFIG, PROBLEMS, RECORDS, rewards(), tokens_from="usage.n")
+
+
+def test_named_groups_leave_a_response_without_either_undecided():
+    pattern = "(?P<think><think>)|(?P<no_think><short>)"
+    rows = [{"id": "easy", "response": text, "tokens": 3} for text in ("<think>a</think>7", "<short>7", "7")]
+    result = evaluate_records(CONFIG, PROBLEMS, rows, rewards(), mode_from=pattern)
+    assert result["settings"]["auto"]["think_rate"] == 0.5
+    assert result["refused"] == {"no mode": 1}
+
+
+def test_an_expression_that_is_none_is_told():
+    with pytest.raises(ConfigError, match="no regular expression"):
+        evaluate_records(CONFIG, PROBLEMS, RECORDS, rewards(), mode_from="(")
