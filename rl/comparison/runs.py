@@ -107,7 +107,7 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
         cell["error"] = " ".join(str(error).split())
     cell["seconds"] = round(time.perf_counter() - started, 1)
     write_atomically(work.product, json.dumps(cell) + "\n")
-    return cell
+    return json.loads(work.product.read_text(encoding="utf-8"))
 
 
 def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
