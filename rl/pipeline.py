@@ -32,8 +32,7 @@ from typing import Any
 from rl.cold_start.work import cold_start_work, first_work, label_work, selection_work
 from rl.config.read import overridden
 from rl.config.schema import Config, ConfigError
-from rl.data.embedded import is_tiny
-from rl.data.gym_tasks import PREFIX
+from rl.data.load import is_generated
 from rl.evaluation.work import evaluation_work
 from rl.files.finished import (
     Work,
@@ -85,7 +84,7 @@ def stages(config: Config) -> list[Stage]:
     made += _labels(folder, data, selected)
     if gears.automatic_steps:
         made.append(last)
-    chosen = (f"data.train={selected}", "data.format=problems", "data.path=")
+    chosen = (f"data.train={selected}", "data.format=problems", "data.columns={}", "data.path=")
     tests = tuple(one for one in data if one.startswith("data.test="))
     return made + _learning(folder, (*chosen, *tests), tests and data)
 
@@ -97,11 +96,11 @@ def demo_stages(config: Config) -> list[Stage]:
 
 def _data_arguments(config: Config) -> tuple[str, ...]:
     """The overrides that point at the cleaned files; none for data that is generated, without repeats, from a seed."""
-    if all(is_tiny(where) or where.startswith(PREFIX) for where in (config.data.train, config.data.test)):
+    if is_generated(config.data.train) and is_generated(config.data.test):
         return ()
     folder = Path(config.run_dir) / "data"
     files = tuple(f"data.{split}={folder / f'{split}.jsonl'}" for split in ("train", "test"))
-    return (*files, "data.format=problems", "data.path=")
+    return (*files, "data.format=problems", "data.columns={}", "data.path=")
 
 
 def data_work(config: Config) -> Work:

@@ -20,7 +20,7 @@ from rewards.registry import Reward, build_rewards
 from rl.cold_start.work import gate_work
 from rl.config.cold_start import GateConfig
 from rl.config.schema import Config, ConfigError
-from rl.data import load_problems
+from rl.data.prompts import draw_usable
 from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
 from rl.files.atomic import write_atomically
@@ -55,8 +55,8 @@ def run_gate(config: Config) -> list[str]:
     if not matches(work):
         from rl.models.open import open_policy
 
-        problems = load_problems(config, "train")[: config.cold_start.gate.problems]
         engine, protocol = open_policy(config, str(cold_start_folder(config) / "model"))
+        problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
         probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
         print("".join(f"{line}\n" for line in begin(work, "never")), end="")
         failures = judge_probe(probe, config.cold_start.gate)
@@ -103,7 +103,7 @@ def measure(
     """The probe of a policy on these problems, `evaluation.batch` rows at once."""
     batches = answer(config, problems, PLAN, engine, protocol, rewards)
     groups = [group for batch in batches for group in batch]
-    forced = {mode: [group.rollouts[index] for group in groups] for index, mode in enumerate(MODES)}
+    forced = {mode: [g.rollouts[i] for g in groups if not g.rollouts[i].broken] for i, mode in enumerate(MODES)}
     free = [group.rollouts[-1] for group in groups]
     return Probe(
         problems=len(groups),

@@ -46,7 +46,7 @@ def cold_start_work(config: Config) -> Work:
 
 
 def _tuning(config: Config, folder: Path, settings: dict[str, Any], source: str, stage: str) -> Work:
-    own = data_settings(config, "train") | policy_settings(config)
+    own = data_settings(config, "train") | policy_settings(config) | settings_of(config, ["model.lora"])
     digests = input_digests(config, ("train",), source, plug_ins=False)
     run = Path(config.run_dir)
     return Work(
