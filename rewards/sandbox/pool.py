@@ -17,12 +17,14 @@ import os
 import queue
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
+from rewards.sandbox.library import find_packages
 from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
 from rewards.sandbox.worker import Worker
+from rollout.errors import UserError
 
 log = logging.getLogger("rewards.sandbox")
 
@@ -57,30 +59,36 @@ class _Owner:
     """The lifelong thread that starts every server."""
 
     def __init__(self) -> None:
-        self._calls: queue.SimpleQueue[tuple[int, Future[Worker]]] = queue.SimpleQueue()
+        self._calls: queue.SimpleQueue[tuple[int, Sequence[str], Future[Worker]]] = queue.SimpleQueue()
         threading.Thread(target=self._serve, name="sandbox-owner", daemon=True).start()
 
     def _serve(self) -> None:
         while True:
-            tier, future = self._calls.get()
+            tier, packages, future = self._calls.get()
             try:
-                future.set_result(Worker(tier))
+                future.set_result(Worker(tier, packages))
             except BaseException as error:
                 future.set_exception(error)
 
-    def start(self, tier: int) -> Worker:
+    def start(self, tier: int, packages: Sequence[str]) -> Worker:
         """A new worker of this tier; `SandboxUnavailable` where the machine does not allow it."""
         future: Future[Worker] = Future()
-        self._calls.put((tier, future))
+        self._calls.put((tier, packages, future))
         return future.result()
 
 
 class Pool:
     """Up to `workers` fork servers, started when needed. `tier` None takes the best that works; a weak sandbox
-    only with `allow_weak`. `announce`: say on standard error which it is."""
+    only with `allow_weak`. Programs may import the standard library and `packages`. `announce`: say on standard error
+    which tier it is."""
 
     def __init__(
-        self, workers: int | None = None, tier: int | None = None, allow_weak: bool = False, announce: bool = False
+        self,
+        workers: int | None = None,
+        tier: int | None = None,
+        allow_weak: bool = False,
+        packages: Sequence[str] = (),
+        announce: bool = False,
     ) -> None:
         if tier not in (None, *TIERS):
             raise ValueError(f"sandbox tier={tier!r}: allowed are 1, 2, 3 and None (the best that works)")
@@ -88,6 +96,10 @@ class Pool:
         self._slots = threading.BoundedSemaphore(workers or os.cpu_count() or 1)
         self._announce = announce and os.environ.get("RANK", "0") == "0"
         self._proven = False
+        try:
+            self._packages = find_packages(packages)
+        except ValueError as error:
+            raise UserError(str(error)) from None
         self._idle: list[Worker] = []
         self._lock = threading.Lock()
         self._pid = os.getpid()
@@ -130,7 +142,7 @@ class Pool:
         raise SandboxUnavailable(f"no safe sandbox on this machine ({why}); allow_weak=True runs programs anyway")
 
     def _proven_worker(self, tier: int) -> Worker:
-        worker = _owner().start(tier)
+        worker = _owner().start(tier, self._packages)
         if self._proven:
             return worker
         try:
@@ -179,9 +191,11 @@ def default_pool() -> Pool:
         return _state["pool"]
 
 
-def configure(workers: int | None = None, tier: int | None = None, allow_weak: bool = False) -> None:
+def configure(
+    workers: int | None = None, tier: int | None = None, allow_weak: bool = False, packages: Sequence[str] = ()
+) -> None:
     """Replace the default pool: the `sandbox:` section of a run's config."""
-    pool = Pool(workers, tier, allow_weak, announce=True)
+    pool = Pool(workers, tier, allow_weak, packages, announce=True)
     with _state_lock:
         old, _state["pool"] = _state["pool"], pool
     if old is not None:

@@ -24,14 +24,14 @@ def spare_uid() -> int | None:
 
 
 def can_read(uid: int, path: str) -> bool:
-    """Whether a process could become `uid` and list this directory."""
+    """Whether a process could become `uid` and read this file or list this directory."""
     pid = os.fork()
     if pid == 0:
         try:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.listdir(path)
+            os.listdir(path) if os.path.isdir(path) else os.close(os.open(path, os.O_RDONLY))
             os._exit(0)
         finally:
             os._exit(1)

@@ -19,9 +19,10 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import checker, clock, namespaces, program, reaper, wire
+from rewards.sandbox import checker, clock, library, namespaces, program, reaper, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
 from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
@@ -69,19 +70,22 @@ class Child:
 class Server:
     """One worker: answers its parent until the socket closes."""
 
-    def __init__(self, control: _socket.socket, tier: int, scratch: str) -> None:
+    def __init__(self, control: _socket.socket, tier: int, scratch: str, packages: Sequence[str]) -> None:
         self._control, self._control_fd = control, control.fileno()
         self._parent = os.getppid()
         os.close(_pidfd_of(os.getpid()))
         self._clock = clock.Clock()
         self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
-        base_memory = address_space()
+        base_memory, paths = address_space(), library.readable(packages)
+        for path in packages:
+            if tier != 1 and self._uid is not None and not reaper.can_read(self._uid, path):
+                raise OSError(f"the programs' own identity cannot reach the package {path}")
         if tier == 1:
-            namespaces.enter(self._uid)
+            namespaces.enter(self._uid, paths)
         elif self._uid is not None:
             os.chown(scratch, self._uid, self._uid)
             reach_library_as(self._uid)
-        self._confinement = Confinement(tier, scratch, self._uid, base_memory)
+        self._confinement = Confinement(tier, scratch, self._uid, base_memory, paths)
         if tier != 1 and self._uid is not None:
             namespaces.become(self._uid)
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)

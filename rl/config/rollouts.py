@@ -105,3 +105,5 @@ class SandboxConfig:
     """The kind of isolation; null: the best that this machine has."""
     allow_weak: bool = False
     """Accept tier 3, which isolates little."""
+    packages: tuple[str, ...] = ()
+    """Installed packages that programs may import besides the standard library."""
