@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import checker, clock, library, namespaces, program, reaper, wire
+from rewards.sandbox import checker, clock, library, namespaces, program, reaper, usage, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.confine import Confinement, address_space
 from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
@@ -220,11 +220,11 @@ class Server:
         self._clock.measure(before, self._pids())
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status, used = os.wait4(child.pid, 0)
         if self._tier != 1 and child.limits["processes"] > 1:
             reaper.end_descendants(keep=set(self._pids()))
         self._tidy()
-        cpu_s, broken = usage.ru_utime + usage.ru_stime, ""
+        cpu_s, broken = used.ru_utime + used.ru_stime, ""
         if child.reason == "exit" and cpu_s >= child.cpu_limit:
             child.reason = "cpu"  # the kernel's own limit was faster
         if child.reason == "exit" and os.waitstatus_to_exitcode(status) == _CONFINE_FAILED:
@@ -281,8 +281,10 @@ class Server:
         return found, min(wait, idle_left)
 
     def _beyond_without_namespaces(self, child: Child) -> list[str]:
-        used, entries = reaper.usage(self._scratch)
-        if used > child.limits["files_mb"] << 20 or entries > child.limits["files"]:
+        pids = [child.pid]
+        if child.limits["processes"] > 1:
+            pids += reaper.descendants(child.pid, keep=set())
+        if not usage.within(self._scratch, pids, child.limits["files_mb"] << 20, child.limits["files"]):
             return ["disk"]
         return ["threads"] if reaper.threads(child.pid) > child.limits["threads"] + 1 else []
 

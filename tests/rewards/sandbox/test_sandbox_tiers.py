@@ -100,7 +100,7 @@ def test_without_seccomp_programs_are_refused_and_run_weakly_on_request():
     assert outcome("seccomp", errno.EINVAL, weak=True) == "3 [True]"
 
 
-ALLOW, KILL = "allow", "kill"
+ALLOW, KILL, PRETENDED = "allow", "kill", "succeeds and does nothing"
 ARCHES = ("x86_64", "aarch64")
 NAMES = {"x86_64": 0, "aarch64": 1}
 NUMBERS = {
@@ -121,6 +121,7 @@ NUMBERS = {
     "io_uring_setup": (425, 425),
     "prctl": (157, 167),
     "fcntl": (72, 25),
+    "flock": (73, 32),
     "prlimit64": (302, 261),
     "ioctl": (16, 29),
     "fchmodat": (268, 53),
@@ -149,7 +150,7 @@ def verdict(arch, name, *args, processes=False, own_pid_space=False, audit=None,
         elif code == 0x05:
             at += k
         elif code == 0x06:
-            return {0x7FFF0000: ALLOW, 0x80000000: KILL}.get(k) or errno.errorcode[k & 0xFFFF]
+            return {0x7FFF0000: ALLOW, 0x80000000: KILL, 0x50000: PRETENDED}.get(k) or errno.errorcode[k & 0xFFFF]
         else:
             at += yes if {0x15: a == k, 0x35: a >= k, 0x45: bool(a & k)}[code] else no
 
@@ -184,6 +185,10 @@ CASES = [
     (("prctl", 1), "EPERM"),
     (("fcntl", 0, 3), ALLOW),
     (("fcntl", 0, 8), "EPERM"),
+    (("fcntl", 0, 5), ALLOW),
+    (("fcntl", 0, 6), PRETENDED),
+    (("fcntl", 0, 37), PRETENDED),
+    (("flock", 0, 2), PRETENDED),
     (("prlimit64", 0), ALLOW),
     (("prlimit64", 1), "EPERM"),
     (("ioctl", 0, 0x5401), ALLOW),
