@@ -25,14 +25,15 @@ from common import Work, finish, parse_arguments
 from trainers import configure, our_trainer
 
 from rl.training.batch import micro_batches, step_batch
-from rollout.engines.base import Request, Sampling
+from rollout.collect import collect
+from rollout.engines.base import Sampling
 from rollout.types import MODES, Problem, Rollout
 
 # isort: split
 
 SIZE, STEPS, TOKENS = "0.1M", 3, 24
 WORK = Work("agreement", (4, 4), (3, 60, 5, 55, 4, 50, 3, 52) * 2)
-PROMPTS = ((16, 17, 18), (20, 29, 21, 22), (25, 26, 19, 28, 27, 16))
+PROMPTS = ("12 + 34", "7 - ( 5 + 1 )", "40 + 02 r2 - 11")
 
 
 def half(folder: Path, bf16: bool) -> dict[str, Any]:
@@ -40,26 +41,27 @@ def half(folder: Path, bf16: bool) -> dict[str, Any]:
     step the gradient's norm. Trained first, since the first step wraps the model for its precision."""
     trainer = our_trainer(configure(folder, SIZE, WORK, 0, STEPS, bf16))
     trainer.train()
-    requests = [Request(prompt, mode) for prompt in PROMPTS for mode in (*MODES, None)]
+    problems = [Problem(str(number), prompt) for number, prompt in enumerate(PROMPTS)]
+    sampling = Sampling(temperature=0.0, max_new_tokens=TOKENS)
     with trainer.rounds.engine.open(trainer) as engine:
-        rows = engine.generate(requests, Sampling(temperature=0.0, max_new_tokens=TOKENS), 0)
+        groups = collect(problems, (*MODES, None), engine, trainer.rounds.protocol, sampling, 0)
+    rollouts = [rollout for group in groups for rollout in group.rollouts]
     return {
-        "ids": [list(row.ids) for row in rows],
-        "engine": [list(row.logprobs) for row in rows],
-        "trainer": [recomputed(trainer, request, row.ids) for request, row in zip(requests, rows, strict=True)],
+        "ids": [list(rollout.completion_ids) for rollout in rollouts],
+        "engine": [list(rollout.logprobs) for rollout in rollouts],
+        "trainer": recomputed(trainer, rollouts),
         "grad_norm": [entry["grad_norm"] for entry in trainer.state.log_history if "grad_norm" in entry],
     }
 
 
-def recomputed(trainer: Any, request: Request, ids: Sequence[int]) -> list[float]:
-    """The log-probabilities of one row as the loss computes them."""
-    problem = Problem("p", "1 + 1")
-    rollout = Rollout(problem, None, False, "no_switch", request.prompt_ids, tuple(ids), sampled=(1,) * len(ids))
-    batch = step_batch([rollout], [0.0], [0.0], [1.0], trainer.loss_options, pad_id=0, engine=False)
-    (batch,) = micro_batches(batch, 1, lambda lengths_B: lengths_B.tolist(), None)
+def recomputed(trainer: Any, rollouts: Sequence[Rollout]) -> list[list[float]]:
+    """The log-probabilities of each row as the loss computes them, all rows in one pass."""
+    zeros = [0.0] * len(rollouts)
+    batch = step_batch(rollouts, zeros, zeros, zeros, trainer.loss_options, pad_id=0, engine=False)
+    (whole,) = micro_batches(batch, 1, lambda lengths: lengths.tolist(), None)
     with torch.no_grad():
-        logps_BT, _, _ = trainer._scores(trainer.model, batch.to(trainer.accelerator.device))
-    return logps_BT[0].tolist()
+        logps_BT = trainer._scores(trainer.model, whole.to(trainer.accelerator.device))[0]
+    return [row[: len(r.completion_ids)].tolist() for row, r in zip(logps_BT, rollouts, strict=True)]
 
 
 def compared(name: str, here: dict[str, Any], cpu: dict[str, Any], tight: bool) -> list[dict[str, Any]]:

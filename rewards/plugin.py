@@ -8,6 +8,9 @@
 `@parallel` (`f.parallel = True`) marks a sync function that may be called from several threads at once; of a rollout
 and `correct`, it is called as soon as its rollout has ended, while others still decode (rewards/early.py).
 
+`@judges_with(check)` (`f.check_problem = check`) gives it a function `check(problem, **parameters)` that raises
+`RewardError` for a problem that `f` could not judge: it is asked when the data is read, before any rollout.
+
 A score is a number, True or False, or a mapping with the key "score" whose other keys become metrics. Each form may be
 `async`. Without importing this module: `f.scope = "group"`.
 """
@@ -40,6 +43,16 @@ def parallel(function: Function) -> Function:
     """Marks a sync function that waits for processes of its own: it is called from several threads at once."""
     function.parallel = True  # type: ignore[attr-defined]
     return function
+
+
+def judges_with(check: Callable[..., None]) -> Callable[[Function], Function]:
+    """Gives a function the check that its problems must pass; `check` takes those of its parameters that it names."""
+
+    def mark(function: Function) -> Function:
+        function.check_problem = check  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 class RewardError(UserError):

@@ -48,8 +48,12 @@ class Reward:
         return name in inspect.signature(self.function).parameters
 
     def applies_to(self, domain: str, source: str) -> bool:
-        """Whether problems of this domain and source are scored by it."""
-        return (not self.domains or domain in self.domains) and (not self.sources or source in self.sources)
+        """Whether problems of this domain and source are scored by it; "MATH" is the domain math."""
+        return _is_named(domain, self.domains) and _is_named(source, self.sources)
+
+
+def _is_named(name: str, names: Sequence[str]) -> bool:
+    return not names or name.casefold() in {one.casefold() for one in names}
 
 
 def build_rewards(configured: Sequence[Mapping[str, Any]]) -> list[Reward]:

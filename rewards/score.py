@@ -22,6 +22,7 @@ from typing import Any
 from rewards.builtin.judge import PassCounts
 from rewards.early import EarlyScores
 from rewards.plugin import RewardError
+from rewards.problems import check_judged
 from rewards.registry import Reward
 from rewards.run import Failure, call_all
 from rewards.values import BadValue, named_scores, short, value_list
@@ -43,7 +44,7 @@ def score_groups(
     rewards may ask for (`registry.INJECTED`). Raises `RewardError`; see the module docstring."""
     state = {**state, "history": history}
     for group in groups:
-        _check_judged(group.problem, rewards)
+        check_judged(group.problem, rewards)
     scored = list(groups)
     answers = [r for r in rewards if r.step == "answer"]
     judges = [r for r in rewards if r.step == "judge"]
@@ -68,14 +69,6 @@ def check_broken(groups: Sequence[RolloutGroup], max_share: float) -> int:
             f"(reward_errors.max_share); the first: {broken[0]}"
         )
     return len(broken)
-
-
-def _check_judged(problem: Problem, rewards: Sequence[Reward]) -> None:
-    if not any(r.correct and r.applies_to(problem.domain, problem.source) for r in rewards):
-        raise RewardError(
-            f"problem {problem.id!r} (domain {problem.domain!r}, source {problem.source!r}) has no reward that says "
-            "whether its answer is right; allowed: one `correct` answer reward for each domain"
-        )
 
 
 def _each(group: RolloutGroup, change: Callable[[Rollout], Rollout]) -> RolloutGroup:

@@ -95,6 +95,7 @@ def check_light(config: Config, split: str = "train") -> None:
     from rewards.sandbox import configure
     from rl.algorithms.configured import configured_algorithm
     from rl.checks.requirements import check_requirements
+    from rl.curriculum.phases import load_training_problems
     from rl.data import load_problems
     from rl.models.engines import check_engine
     from rl.training.margin import MarginState
@@ -105,4 +106,4 @@ def check_light(config: Config, split: str = "train") -> None:
     MarginState(build_rewards(config.rewards))
     configured_algorithm(config)
     if not config.rollout.replay:
-        load_problems(config, split)
+        load_training_problems(config) if split == "train" else load_problems(config, split)

@@ -29,8 +29,7 @@ from typing import Any
 
 from rl.config.read import to_dict
 from rl.config.schema import Config, ConfigError
-from rl.data.embedded import is_tiny
-from rl.data.gym_tasks import PREFIX
+from rl.data.load import is_generated
 from rl.files.atomic import write_atomically
 
 POLICY = ("seed", "data", "model", "protocol", "rewards")
@@ -75,18 +74,18 @@ def stages(config: Config) -> list[Stage]:
     made += _labels(folder, data, selected)
     if gears.automatic_steps:
         made.append(last)
-    chosen = (f"data.train={selected}", "data.format=problems", "data.path=")
+    chosen = (f"data.train={selected}", "data.format=problems", "data.columns={}", "data.path=")
     tests = tuple(one for one in data if one.startswith("data.test="))
     return made + _learning(folder, (*chosen, *tests), tests and data)
 
 
 def _data_arguments(config: Config) -> tuple[str, ...]:
     """The overrides that point at the cleaned files; none for data that is generated, without repeats, from a seed."""
-    if all(is_tiny(where) or where.startswith(PREFIX) for where in (config.data.train, config.data.test)):
+    if is_generated(config.data.train) and is_generated(config.data.test):
         return ()
     folder = Path(config.run_dir) / "data"
     files = tuple(f"data.{split}={folder / f'{split}.jsonl'}" for split in ("train", "test"))
-    return (*files, "data.format=problems", "data.path=")
+    return (*files, "data.format=problems", "data.columns={}", "data.path=")
 
 
 def _cold_start(title: str, arguments: tuple[str, ...]) -> Stage:

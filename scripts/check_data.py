@@ -2,10 +2,13 @@
 
 python scripts/check_data.py configs/gsm8k.yaml
 python scripts/check_data.py configs/gsm8k.yaml --out data/clean     # writes train.jsonl and test.jsonl without them
+python scripts/check_data.py configs/gsm8k.yaml --json report.json   # all of it, not the first of each kind
 
-Exit code 1 when a share is above its limit: data.max_bad_share of the rows, data.max_bad_gold of the gold answers.
+Exit code 1 when a share is above its limit: data.max_bad_share of the rows, data.max_bad_gold of the gold answers, and
+data.max_drop of what --out would leave out, which is then not written.
 """
 
+import json
 import sys
 from argparse import Namespace
 from pathlib import Path
@@ -18,10 +21,21 @@ def main(options: Namespace, config: Config) -> None:
     """Check both splits, print the report, and with --out write what is sound."""
     from rewards.registry import build_rewards
     from rl.checks.data_check import check_data, write_sound
+    from rl.files.atomic import write_atomically
+    from rl.models.open import open_protocol
+    from rollout.errors import UserError
 
-    check = check_data(config, build_rewards(config.rewards))
+    protocol, unchecked = None, ""
+    try:
+        protocol = open_protocol(config)
+    except UserError as error:
+        unchecked = str(error)
+    check = check_data(config, build_rewards(config.rewards), protocol, unchecked)
     print("\n".join(check.lines()))
-    if options.out:
+    if options.json:
+        write_atomically(Path(options.json), json.dumps(check.to_json(config), indent=2) + "\n")
+        print(f"written: {options.json}")
+    if options.out and not check.too_much_dropped(config):
         for path in write_sound(check, Path(options.out)):
             print(f"written: {path}")
     refusals = check.refusals(config)
@@ -34,4 +48,5 @@ def main(options: Namespace, config: Config) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--out", default="", metavar="DIR", help="write the sound problems as jsonl files here")
+    arguments.add_argument("--json", default="", metavar="FILE", help="write the whole report there")
     run(main, arguments)

@@ -30,12 +30,12 @@ def main(options: Namespace, config: Config) -> None:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
     check_light(config, "test")
     from rewards.registry import build_rewards
-    from rl.data import load_problems
+    from rl.data.load import load_problems, take
     from rl.files.atomic import write_atomically
     from rl.reports.choice import choice_lines, dial_lines, setting_lines
     from rl.reports.tables import mode_lines
 
-    problems = load_problems(config, "test")[: config.evaluation.problems]
+    problems = take(load_problems(config, "test"), config.evaluation.problems, config, config.data.test)
     rewards = build_rewards(config.rewards)
     result = {"model": of_model, "server": of_server, "records": of_records}[sources[0]](
         options, config, problems, rewards
@@ -48,6 +48,7 @@ def main(options: Namespace, config: Config) -> None:
 
 def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model that this process decodes, with its dial and its tags."""
+    from rl.data.prompts import fit_prompts
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
     from rl.models.engines import open_engine
@@ -58,6 +59,7 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     protocol = build_protocol(config, tokenizer)
     model = load_model(config, tokenizer, options.model)
     engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
+    problems = fit_prompts(config, problems, protocol).problems
     result = evaluate(config, problems, engine, protocol, rewards)
     set_dial(options, result)
     return {**result, "obedience": obedience(config, problems, engine, protocol)}

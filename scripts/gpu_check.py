@@ -122,11 +122,11 @@ def run_found(place: Place, name: str) -> dict[str, Any]:
 
 
 PARTS = (
-    bench_part("agreement", 35),
-    bench_part("step", 85),
+    bench_part("agreement", 45),
+    bench_part("step", 90),
     bench_part("rollout", 55),
-    Part("demo", 105, demo_commands, lambda place: run_found(place, "demo")),
-    Part("engine", 50, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
+    Part("demo", 95, demo_commands, lambda place: run_found(place, "demo")),
+    Part("engine", 45, engine_commands, lambda place: run_found(place, "engine"), engine_missing),
 )
 
 

@@ -18,19 +18,22 @@ def main(options: Namespace, config: Config) -> None:
     from rewards.registry import build_rewards
     from rl.cold_start.gears import sample_settings
     from rl.cold_start.label import label_problems, summary_lines
-    from rl.data import load_problems
+    from rl.data.prompts import draw_usable
     from rl.files.row_store import RowStore
     from rl.models.loading import manual_model
-    from rl.models.open import open_policy
+    from rl.models.open import open_policy, open_protocol
 
     model = config.label.model or manual_model(config)
-    problems = load_problems(config, "train")[: config.label.problems or None]
+    problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
     store = RowStore(Path(options.out), sample_settings(config, model), fresh=config.resume != "auto")
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
         engine, protocol = open_policy(config, model)
         label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store)
-    print("\n".join(summary_lines([store.rows[problem.id] for problem in problems])))
+    rows = [store.rows[problem.id] for problem in problems if problem.id in store]
+    print("\n".join(summary_lines(rows)))
+    if len(rows) < len(problems):
+        print(f"no label: {len(problems) - len(rows)} of {len(problems)} problems, on whose answers a reward broke")
     print(f"written: {options.out}")
 
 

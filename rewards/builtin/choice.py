@@ -12,8 +12,8 @@ import functools
 import re
 import unicodedata
 
-from rewards.plugin import RewardError
-from rollout.types import Rollout
+from rewards.plugin import RewardError, judges_with
+from rollout.types import Problem, Rollout
 
 _WRAPPERS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathsf|rm|bf)\s*\{([^{}]*)\}")
 _DECORATION = re.compile(r"\\[()\[\],;!]|[*$`]|__")
@@ -28,13 +28,18 @@ _AFTER = re.compile(
 )
 
 
+def check_problem(problem: Problem, letters: str = "ABCD") -> None:
+    """Raises `RewardError` when the problem's own answer names none of `letters`."""
+    if read_choice(problem.answer or "", letters) is None:
+        raise RewardError(f"problem {problem.id!r} has answer {problem.answer!r}; allowed: one of {', '.join(letters)}")
+
+
+@judges_with(check_problem)
 def choice(rollout: Rollout, *, letters: str = "ABCD") -> float:
     """1.0 or 0.0. Raises `RewardError` when the problem's own answer names none of `letters`."""
     problem = rollout.problem
-    gold = read_choice(problem.answer or "", letters)
-    if gold is None:
-        raise RewardError(f"problem {problem.id!r} has answer {problem.answer!r}; allowed: one of {', '.join(letters)}")
-    return 1.0 if read_choice(rollout.answer_text, letters) == gold else 0.0
+    check_problem(problem, letters)
+    return 1.0 if read_choice(rollout.answer_text, letters) == read_choice(problem.answer or "", letters) else 0.0
 
 
 def read_choice(text: str, letters: str = "ABCD") -> str | None:

@@ -13,9 +13,10 @@ import json
 import re
 
 from rewards.builtin.code_prompt import complete, with_helpers
-from rewards.plugin import parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.sandbox import Limits, run_tests
-from rollout.types import Rollout
+from rewards.sandbox.forms import validate
+from rollout.types import Problem, Rollout
 
 _LANGUAGE = re.compile(r"[ \t]*(\w*)")
 _PYTHON = ("python", "python3", "py")
@@ -29,6 +30,16 @@ def extract_program(text: str) -> str:
         if programs:
             return programs[-1].strip("\n")
     return text.strip("\n") if text.strip() else ""
+
+
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem without tests, or with one that is of no form of the sandbox."""
+    if not problem.tests:
+        raise RewardError(f"problem {problem.id!r} has no tests: the code reward needs at least one")
+    try:
+        validate(problem.tests)
+    except ValueError as error:
+        raise RewardError(f"problem {problem.id!r}: {error}") from error
 
 
 def _blocks(text: str) -> list[tuple[str, str]]:
@@ -51,6 +62,7 @@ def _blocks(text: str) -> list[tuple[str, str]]:
     return [(language, "\n".join(body)) for language, body in blocks]
 
 
+@judges_with(check_problem)
 @parallel
 def code_tests(
     rollout: Rollout,

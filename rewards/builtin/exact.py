@@ -9,26 +9,30 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from rewards.plugin import RewardError
-from rollout.types import Rollout
+from rewards.plugin import RewardError, judges_with
+from rollout.types import Problem, Rollout
 
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b", re.IGNORECASE)
 _QUOTES = "\"'“”‘’`"
 
 
+def check_problem(problem: Problem, ignore_punctuation: bool = False, ignore_articles: bool = False) -> None:
+    """Raises `RewardError` when the problem has no answer, or one of which nothing is left to compare with."""
+    if not normal_text(problem.answer or "", True, ignore_punctuation, ignore_articles):
+        raise RewardError(f"problem {problem.id!r} has answer {problem.answer!r}; allowed: text to compare with")
+
+
+@judges_with(check_problem)
 def exact(
     rollout: Rollout, *, ignore_case: bool = True, ignore_punctuation: bool = False, ignore_articles: bool = False
 ) -> float:
-    """1.0 or 0.0. Raises `RewardError` when the problem has no answer, or one of which nothing is left."""
+    """1.0 or 0.0. Raises `RewardError` where `check_problem` does."""
 
     def plain(text: str) -> str:
         return normal_text(text, ignore_case, ignore_punctuation, ignore_articles)
 
-    problem = rollout.problem
-    gold = plain(problem.answer or "")
-    if not gold:
-        raise RewardError(f"problem {problem.id!r} has answer {problem.answer!r}; allowed: text to compare with")
-    return 1.0 if plain(rollout.answer_text) == gold else 0.0
+    check_problem(rollout.problem, ignore_punctuation, ignore_articles)
+    return 1.0 if plain(rollout.answer_text) == plain(rollout.problem.answer or "") else 0.0
 
 
 def normal_text(text: str, ignore_case: bool = True, ignore_punctuation: bool = False, articles: bool = False) -> str:

@@ -14,22 +14,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
-from rewards.plugin import RewardError, parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.values import short
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
-from rollout.types import Rollout
+from rollout.types import Problem, Rollout
 
 _pool = WorkerPool("rewards.builtin.gym_worker:handle", memory_bytes=2 << 30)
 _LONGEST_ANSWER = 20_000
 
 
-@parallel
-def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: float = 5.0) -> float:
-    """1.0 or 0.0, with `partial` from 0 to 1. An answer that cannot be scored within the limit is wrong. Raises
-    `RewardError` when the package or the problem's entry is missing."""
-    problem, answer = rollout.problem, rollout.answer_text.strip()
-    if find_spec("reasoning_gym") is None:
-        raise RewardError("the package reasoning-gym is not installed; pip install 'step-srpo[reasoning_gym]'")
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem without its entry."""
     task = problem.metadata.get("reasoning_gym")
     if (
         not isinstance(task, Mapping)
@@ -39,6 +34,18 @@ def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: float =
         raise RewardError(
             f"problem {problem.id!r} has metadata.reasoning_gym {short(task)}; allowed: a mapping with task and entry"
         )
+
+
+@judges_with(check_problem)
+@parallel
+def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: float = 5.0) -> float:
+    """1.0 or 0.0, with `partial` from 0 to 1. An answer that cannot be scored within the limit is wrong. Raises
+    `RewardError` when the package or the problem's entry is missing."""
+    problem, answer = rollout.problem, rollout.answer_text.strip()
+    if find_spec("reasoning_gym") is None:
+        raise RewardError("the package reasoning-gym is not installed; pip install 'step-srpo[reasoning_gym]'")
+    check_problem(problem)
+    task = problem.metadata["reasoning_gym"]
     if len(answer) > _LONGEST_ANSWER:
         return 0.0
     job = {"answer": answer, "task": task["task"], "settings": task.get("settings") or {}, "entry": task["entry"]}

@@ -22,9 +22,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from rewards.builtin.margin import margin_at
-from rewards.plugin import group_reward
+from rewards.plugin import RewardError, group_reward, judges_with
 from rollout.errors import UserError
-from rollout.types import MODES, Mode, RolloutGroup
+from rollout.types import MODES, Mode, Problem, RolloutGroup
 
 TARGETS = ("group", "label", "soft")
 
@@ -65,6 +65,16 @@ def right_mode(rates: Mapping[Mode, float | None], margin: float, all_wrong: str
     return "think" if think - direct > margin + 1e-9 else "no_think"
 
 
+def check_problem(problem: Problem, target: str = "group") -> None:
+    """Raises `RewardError` for a problem without a label where the target is its label: it would teach nothing."""
+    if target == "label" and problem.necessity is None:
+        raise RewardError(
+            f"problem {problem.id!r} has no 'necessity', which judge.target 'label' reads; allowed: rows of "
+            "scripts/label_necessity.py, or target group"
+        )
+
+
+@judges_with(check_problem)
 @group_reward
 def judge(
     group: RolloutGroup,

@@ -9,7 +9,10 @@ caller longer than the limit. Conventions and their defaults are in `docs/math_c
 from __future__ import annotations
 
 import dataclasses
+import functools
+import re
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 from rewards.math_checker.compare import Options, same
@@ -18,13 +21,14 @@ from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
 from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
-from rewards.plugin import parallel
+from rewards.plugin import RewardError, judges_with, parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
-from rollout.types import Rollout
+from rollout.types import Problem, Rollout
 
 Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "timeout", "too_large"]
 
 DEFAULTS = Options()
+_NUMERAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
 _WORKER_MEMORY = 1 << 30
 _pool = WorkerPool("rewards.math_checker.symbolic:handle", memory_bytes=_WORKER_MEMORY)
 
@@ -62,12 +66,13 @@ def check(
 def _check(answer: str, gold: str, limits: tuple[float, float], options: Options) -> Verdict:
     if answer.strip() and answer.strip() == gold.strip():
         return Verdict(True, "equal")
-    wanted = gold_texts(gold)
+    wanted, given = gold_texts(gold), extract(answer)
+    if given and wanted and (plain := _plain_verdict(given[0], wanted[0], options)) is not None:
+        return _verdict(plain)
     try:
         gold_trees = readings(wanted)
     except MathTextError:
         gold_trees = []
-    given = extract(answer)
     try:
         if given and wanted and clean(given[0]) and clean(given[0]) == clean(wanted[0]):
             return Verdict(True, "equal")
@@ -84,6 +89,14 @@ def _check(answer: str, gold: str, limits: tuple[float, float], options: Options
         return _symbolic(given, wanted, limits, options)
 
 
+def _plain_verdict(answer: str, gold: str, options: Options) -> bool | None:
+    """The verdict on two short numerals, which need no parser; None for all else."""
+    if options.rel_tol or not (_NUMERAL.fullmatch(answer) and _NUMERAL.fullmatch(gold)):
+        return None
+    return Fraction(answer) == Fraction(gold)
+
+
+@functools.lru_cache(maxsize=1 << 16)
 def is_readable(gold: str) -> bool:
     """Whether a gold answer can be judged against; problems where it cannot should be dropped."""
     try:
@@ -92,18 +105,25 @@ def is_readable(gold: str) -> bool:
         return False
 
 
+def check_problem(problem: Problem) -> None:
+    """Raises `RewardError` for a problem whose gold answer cannot be judged against."""
+    if problem.answer is None:
+        raise RewardError(f"problem {problem.id!r} has no answer; the math reward needs one")
+    if not is_readable(problem.answer):
+        raise RewardError(
+            f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
+        )
+
+
+@judges_with(check_problem)
 @parallel
 def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
     """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
     problem = rollout.problem
-    if problem.answer is None:
-        raise ValueError(f"problem {problem.id!r} has no answer; the math reward needs one")
-    verdict = check(rollout.answer_text, problem.answer, timeout_s)
-    if verdict.reason == "unparsable_gold":
-        raise ValueError(
-            f"problem {problem.id!r} has answer {problem.answer[:80]!r}, which the math reward cannot read"
-        )
-    return 1.0 if verdict.equal else 0.0
+    verdict = None if problem.answer is None else check(rollout.answer_text, problem.answer, timeout_s)
+    if verdict is None or verdict.reason == "unparsable_gold":
+        check_problem(problem)
+    return 1.0 if verdict is not None and verdict.equal else 0.0
 
 
 def _fast(answers: list[Node], golds: list[Node], options: Options) -> bool:

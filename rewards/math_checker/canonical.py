@@ -9,6 +9,7 @@ import itertools
 from fractions import Fraction
 from typing import Any
 
+from rewards.math_checker.numeric import children
 from rewards.math_checker.realset import is_region
 from rewards.math_checker.relations import has_symbol, is_name
 
@@ -85,9 +86,7 @@ def _set_difference(node: Node) -> Node | None:
 
 
 def _count_signs(node: Any) -> int:
-    if not isinstance(node, tuple):
-        return 0
-    return (1 if node and node[0] in _SIGNS else 0) + sum(_count_signs(child) for child in node)
+    return (1 if node and node[0] in _SIGNS else 0) + sum(map(_count_signs, children(node)))
 
 
 def _spell_out(node: Node, together: bool) -> Node:

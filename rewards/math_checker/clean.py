@@ -7,11 +7,13 @@ the parser would misread, such as `0.\dot{3}`, `7^{\text{th}}`, `6.02 x 10^{23}`
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from rewards.math_checker.lexer import MAX_CHARS, TooLargeError, to_ascii
-from rewards.math_checker.rewrites import REWRITES, SPELLINGS, rewritten
+from rewards.math_checker.rewrites import REWRITES, respelled, rewritten
 
 _MAX_LAYERS = 20
+_REMEMBERED = 300
 _WRAPPERS = (("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**"), ("`", "`"), ('"', '"'))
 _FRENCH = re.compile(r"(?:\\left)?([\[\]])([^\[\]()\\,]*,(?:[^\[\]()\\]|\\(?!right))*)(?:\\right)?([\[\]])")
 _QUOTED = re.compile(r"\\(?:text|mbox|textbf|mathbf|textrm)\s*\{([^{}]*[0-9][^{}]*)\}")
@@ -28,6 +30,10 @@ _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
 
 def clean(answer: str) -> str:
     """The answer without delimiters, emphasis, labels and trailing punctuation. Raises `TooLargeError`."""
+    return _cleaned_once(answer) if len(answer) <= _REMEMBERED else _cleaned(answer)
+
+
+def _cleaned(answer: str) -> str:
     if len(answer) > MAX_CHARS * 2:
         raise TooLargeError(f"answer has {len(answer)} characters, {MAX_CHARS} are allowed")
     text = to_ascii(answer)
@@ -36,10 +42,13 @@ def clean(answer: str) -> str:
     text = _unwrapped(_single_backslashes(" ".join(text.split())))
     if text.startswith("]") or text.endswith("[") or "\\left]" in text:
         text = _FRENCH.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
-    text = _LEADING_RELATION.sub("", rewritten(text, SPELLINGS))
+    text = _LEADING_RELATION.sub("", respelled(text))
     label = _LABEL.match(text)
     text = text[label.end() :].strip() if label and label.end() < len(text) else text
     return rewritten(text, REWRITES)
+
+
+_cleaned_once = lru_cache(maxsize=1024)(_cleaned)
 
 
 def plain_words(text: str) -> str:

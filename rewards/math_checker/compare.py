@@ -22,7 +22,7 @@ from rewards.math_checker.pieces import same_pieces
 from rewards.math_checker.poly import Budget
 from rewards.math_checker.realset import is_region, same_region
 from rewards.math_checker.relations import same_relation
-from rewards.math_checker.units import DEGREE, PERCENT, Unit, fits, resolve
+from rewards.math_checker.units import DEGREE, PERCENT, RADIAN, Unit, fits, resolve
 
 Node = tuple[Any, ...]
 Leaf = Callable[[Node, Node], bool]
@@ -84,10 +84,10 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return match(_exact_side(answer), _exact_side(gold))
     if "unit" in kinds and is_value(answer) and is_value(gold):
         return _same_quantity(answer, gold, leaf, options, budget)
-    if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
-        return verdict
     if (named := same_named(answer, gold, match)) is not None:
         return named
+    if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
+        return verdict
     if "setof" in kinds:
         return kinds == ("setof", "setof") and match(answer[1], gold[1]) and match(answer[2], gold[2])
     if (is_region(answer) and _maybe_region(gold)) or (is_region(gold) and _maybe_region(answer)):
@@ -175,6 +175,8 @@ def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options, budge
     if x_unit is not None and y_unit is not None:
         if lenient and (fits(x_unit, y_unit) or fits(y_unit, x_unit)):
             return same(x, y, leaf, options, budget)
+        if {x_unit, y_unit} == {DEGREE, RADIAN}:
+            return leaf(("mul", (x, _RADIANS)), y) if x_unit == DEGREE else leaf(x, ("mul", (y, _RADIANS)))
         if x_unit[0] != y_unit[0]:
             return False
         ratio = x_unit[1] / y_unit[1]

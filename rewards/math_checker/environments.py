@@ -126,6 +126,8 @@ class EnvironmentParser(Cursor):
             opened.extend(tokenize(rest) if inside else [token])
         while opened and opened[0][1] in (",", ";", ":"):
             opened = opened[1:]
+        while opened and opened[-1][1] in (",", ";", "."):
+            opened = opened[:-1]
         words = " ".join(token[1].strip(" ,.").lower() for token in opened)
         if words in _OTHERWISE:
             return ("const", "otherwise")

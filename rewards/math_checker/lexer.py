@@ -16,6 +16,7 @@ from rewards.math_checker.tables import (
     FUNCTIONS,
     GREEK,
     LAYOUT,
+    MULTIPLIERS,
     NAMED,
     SAME,
     TEXT_COMMANDS,
@@ -57,6 +58,7 @@ _TOKEN = re.compile(
 )
 _ESCAPED_OPS = {"{": "\\{", "}": "\\}", "%": "%", "$": "$", "\\": "\\\\", "|": "||", "&": "&", "#": "#", "_": "_"}
 _BRACE = re.compile(r"\\.|[{}]", re.DOTALL)
+_SPACE_IN_TEXT = re.compile(r"\\[,;:! ]|~|\\cdot\b|\\times\b|\\q?quad\b")
 _BRACED = re.compile(r"\s*\{")
 _BARE_LETTER = re.compile(r"\s*([A-Z])")
 _ROMAN = frozenset({"mathrm", "mathbf", "mathit", "rm", "operatorname"})
@@ -215,7 +217,7 @@ def _with_argument(tokens: list[Token], text: str, position: int, name: str, spa
     end = matching_brace(text, match.end() - 1)
     if end < 0:
         raise MathTextError(f"the brace after '\\{name}' is never closed")
-    argument = text[match.end() : end]
+    argument = _SPACE_IN_TEXT.sub(" ", text[match.end() : end])
     if name in ("begin", "end", "mathbb"):
         tokens.append((name, argument.strip(), spaced))
     elif name in ("tag", "hspace", "phantom", "label"):
@@ -227,5 +229,9 @@ def _with_argument(tokens: list[Token], text: str, position: int, name: str, spa
     elif len(argument.strip()) == 1 and name in _ROMAN:
         tokens.extend(tokenize(argument))
     elif argument.strip():
+        first, _, rest = argument.strip().partition(" ")
+        if tokens and first.lower() in MULTIPLIERS and rest:
+            tokens.append(("word", first.lower(), True))
+            argument = rest
         tokens.append(("text", argument.strip(), True))
     return end + 1

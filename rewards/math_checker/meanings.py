@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
-from rewards.math_checker.numeric import contains_node, letters
+from rewards.math_checker.numeric import children, contains_node, letters
 
 Node = tuple[Any, ...]
 
+_ONE: Node = ("num", Fraction(1), None)
 _ZERO: Node = ("num", Fraction(0), None)
 _COUNTERS = frozenset({"k", "n", "m", "l", "j"})
 _CONSTANTS = frozenset({"C", "K", "c", "k", "C_1", "C_0", "c_1", "C_2"})
@@ -31,9 +32,14 @@ _PLAIN: dict[Node, Node] = {
 
 def meanings(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
     """The pairs of trees to compare for one pair of readings."""
+    if answer[0] == gold[0] == "num":
+        yield answer, gold
+        return
     answer, gold = _concluded(answer, gold), _concluded(gold, answer)
-    for x, y in _vectors(answer, gold):
-        x = _recounted(x, y)
+    names = letters(answer), letters(gold)
+    for x, y in _vectors(answer, gold) if set(_UNITS) & (names[0] | names[1]) else ((answer, gold),):
+        if (names[0] - names[1]) & _COUNTERS:
+            x = _recounted(x, y)
         yield x, y
         if _has_bare_log(x) or _has_bare_log(y):
             yield _decimal(x), _decimal(y)
@@ -79,9 +85,9 @@ def _concluded(node: Node, other: Node) -> Node:
 
 def _recounted(answer: Node, gold: Node) -> Node:
     """The answer with the gold answer's letter for the whole number in a general solution."""
-    ours, theirs = letters(answer) - letters(gold), letters(gold) - letters(answer)
+    ours, theirs = ((letters(x) - letters(y)) & _COUNTERS for x, y in ((answer, gold), (gold, answer)))
     periodic = all(contains_node(node, ("const", "pi")) or _has_degree(node) for node in (answer, gold))
-    if not (periodic and len(ours) == len(theirs) == 1 and ours | theirs <= _COUNTERS):
+    if not (periodic and len(ours) == len(theirs) == 1):
         return answer
     (old,), (new,) = ours, theirs
     return replaced(answer, lambda node: ("sym", new) if node == ("sym", old) else None)
@@ -92,9 +98,9 @@ def _has_degree(tree: Any) -> bool:
 
 
 def _has_bare_log(tree: Any) -> bool:
-    if not isinstance(tree, tuple):
-        return False
-    return (tree[:2] == ("fn", "log") and len(tree[2]) == 1) or any(_has_bare_log(child) for child in tree)
+    if tree and tree[0] == "fn" and tree[1] == "log" and len(tree[2]) == 1:
+        return True
+    return any(map(_has_bare_log, children(tree)))
 
 
 def _decimal(tree: Node) -> Node:
@@ -107,9 +113,6 @@ def _decimal(tree: Node) -> Node:
 
 def _vectors(answer: Node, gold: Node) -> Iterator[tuple[Node, Node]]:
     """Unit vectors as tuples, of two or three entries; where they are no vectors, as the letters that they are."""
-    if not any(letters(node) & set(_UNITS) for node in (answer, gold)):
-        yield answer, gold
-        return
     for size in (2, 3):
         x, y = _as_vector(answer, size), _as_vector(gold, size)
         if x is not None and y is not None:
@@ -124,20 +127,24 @@ def _as_vector(node: Node, size: int) -> Node | None:
         return None if value is None else ("rel", node[1], (*node[2][:-1], value))
     if not letters(node) & set(_UNITS):
         return node
-    entries: list[list[Node]] = [[] for _ in range(size)]
-    for item in node[1] if node[0] == "add" else (node,):
-        factors = list(item[1]) if item[0] == "mul" else [item]
-        units = [factor for factor in factors if factor[0] == "sym" and factor[1] in _UNITS]
-        if len(units) != 1 or _UNITS.index(units[0][1]) >= size:
-            return None
-        factors.remove(units[0])
-        if any(letters(factor) & set(_UNITS) for factor in factors):
-            return None
-        scale: Node = (
-            ("mul", tuple(factors)) if len(factors) > 1 else factors[0] if factors else ("num", Fraction(1), None)
-        )
-        entries[_UNITS.index(units[0][1])].append(scale)
-    return ("seq", "(", ")", tuple(_sum(parts) for parts in entries))
+    parts = _parts(node, ())
+    if parts is None or any(index >= size for index, _ in parts):
+        return None
+    return ("seq", "(", ")", tuple(_sum([scale for at, scale in parts if at == index]) for index in range(size)))
+
+
+def _parts(node: Node, factors: tuple[Node, ...]) -> list[tuple[int, Node]] | None:
+    """The multiples of unit vectors in a sum, each with its place; None where something is no multiple of one."""
+    if node[0] == "sym" and node[1] in _UNITS:
+        scale: Node = ("mul", factors) if len(factors) > 1 else factors[0] if factors else _ONE
+        return [(_UNITS.index(node[1]), scale)]
+    if node[0] == "add":
+        found = [_parts(item, factors) for item in node[1]]
+        return None if None in found else [part for parts in found if parts for part in parts]
+    inside = [item for item in node[1] if letters(item) & set(_UNITS)] if node[0] == "mul" else []
+    if len(inside) != 1:
+        return None
+    return _parts(inside[0], (*factors, *(item for item in node[1] if item is not inside[0])))
 
 
 def _sum(parts: list[Node]) -> Node:

@@ -20,6 +20,7 @@ Node = tuple[Any, ...]
 Places = Mapping[str, float]
 
 _MARGIN = 1e-9
+_NONE: frozenset[str] = frozenset()
 _MAX_STEPS = 60
 _CONSTANTS = {"pi": math.pi, "e": math.e, "i": 1j}
 _LOST = (OverflowError, ZeroDivisionError, ValueError, Undecided, RecursionError)
@@ -50,10 +51,10 @@ def surely_different(a: Node, b: Node, budget: Budget) -> bool:
         return False
 
 
-def differ_at(a: Node, b: Node, places: Places) -> bool | None:
-    """Whether two real functions differ at a point; None where one of them is not real or not known there."""
+def differ_at(a: Node, b: Node, places: Places, real: bool = True) -> bool | None:
+    """Whether two functions differ at a point; None where one of them is not known there, or not real if `real`."""
     try:
-        x, y = evaluate(a, places, real=True), evaluate(b, places, real=True)
+        x, y = evaluate(a, places, real), evaluate(b, places, real)
     except _LOST:
         return None
     if not (math.isfinite(x[1]) and math.isfinite(y[1])) or max(x[1], y[1]) > 1e-3 * (1 + abs(x[0]) + abs(y[0])):
@@ -82,19 +83,37 @@ def real_value(node: Node, places: Places | None = None) -> float | None:
     return value.real
 
 
+def children(node: Any) -> Any:
+    """The trees inside a tree; those of tuples that are no nodes, such as the rows of a matrix, included."""
+    kind = node[0] if node else ""
+    if kind == "num" or kind == "sym" or kind == "const":
+        return ()
+    if kind == "add" or kind == "mul":
+        return node[1]
+    if kind == "fn":
+        return node[2]
+    return [child for child in node if isinstance(child, tuple)]
+
+
 def letters(tree: Any) -> frozenset[str]:
     """The names of the free symbols of a tree."""
-    if not isinstance(tree, tuple) or not tree:
-        return frozenset()
-    if tree[0] == "sym":
+    kind = tree[0] if tree else ""
+    if kind == "num" or kind == "const":
+        return _NONE
+    if kind == "sym":
         return frozenset((tree[1],))
-    found: frozenset[str] = frozenset().union(*map(letters, tree))
-    return found - {tree[2]} if tree[0] == "big" else found
+    found = _NONE
+    for child in children(tree):
+        found = found | letters(child)
+    return found - {tree[2]} if kind == "big" else found
 
 
 def size(tree: Any) -> int:
     """How many nodes a tree has."""
-    return 1 + sum(map(size, tree)) if isinstance(tree, tuple) else 0
+    total = 1
+    for child in children(tree):
+        total += size(child)
+    return total
 
 
 def contains_node(tree: Any, node: Node) -> bool:

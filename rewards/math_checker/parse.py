@@ -25,7 +25,7 @@ Node = tuple[Any, ...]
 RELATIONS = {
     "=": "=", "<": "<", ">": ">", "leq": "<=", "geq": ">=", "neq": "!=", "approx": "~", "in": "in", "equiv": "==",
     "notin": "notin", "subset": "subset", "subseteq": "subseteq", "rightarrow": "->", "Rightarrow": "=>",
-    "sim": "~", "propto": "propto", "parallel": "parallel", "perp": "perp", "cong": "cong",
+    "sim": "sim", "propto": "propto", "parallel": "parallel", "perp": "perp", "cong": "cong",
 }  # fmt: skip
 _SET_OPERATORS = {"cup": "cup", "cap": "cap", "setminus": "minus"}
 _MAX_ITEMS = 400

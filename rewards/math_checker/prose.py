@@ -13,7 +13,7 @@ from collections.abc import Iterator
 CHAT_END = re.compile(r"<\|[a-z_]+\|>|</s>|\bI hope (?:it is correct|this helps)", re.IGNORECASE)
 MATH_SPAN = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 _SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s|。|!(?:\s+[A-Z]|\s*$)|,\s+(?:not|rather than|instead of)\b")
-_FULL_STOP = re.compile(r"[.?!]\s|\n|。|[,;]\s+(?=(?!or\b|and\b|nor\b)[a-z\\$])|:\s")
+_FULL_STOP = re.compile(r"[.?!]\s|\n|。|[,;]\s+(?=(?!or\b|nor\b|and\s+[^A-Za-z])[a-z\\$])|:\s")
 _STATEMENT = re.compile(
     r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:=→⇒])\s+(?=\S)"
 )
@@ -47,7 +47,7 @@ _DIRECTLY_DENIED = re.compile(
     re.IGNORECASE,
 )
 _TAKEN_BACK = re.compile(
-    r"[\s$.,;:)\]\\*!?-]*(?:(?:but|and|however|yet|no|hmm|wait),? )*(?:(?:that|this|it|which|he|she|they)\b ?)?"
+    r"[\s$.,;:()\]\\*!?-]*(?:(?:but|and|however|yet|no|hmm|wait),? )*(?:(?:that|this|it|which|he|she|they)\b ?)?"
     r"(?:'s |is |was |are |would be |must be |seems |can ?not be |can't be )?(?:\w+ )?"
     r"(?:not (?:right|correct|true|the (?:right |correct |final )?answer|it|possible|valid)|wrong\b|incorrect\b|false\b"
     r"|isn't (?:right|correct|the answer|it)|not\b[.!]|a mistake)",
@@ -140,8 +140,9 @@ def _values(sentence: str, prose: str, spans: list[re.Match[str]], is_gold: bool
     inside = [span.span() for span in spans]
     verbs = [m for m in _STATEMENT.finditer(sentence) if not any(s < m.start() < e for s, e in inside)]
     numbers = list(_NUMBER.finditer(sentence)) if "\\" not in prose and _WORD.search(prose) else []
-    verb = verbs[-1] if verbs else None
-    if verb and (verb.group().strip() not in _WEAK or not any(n.end() <= verb.start() for n in numbers)):
+    strong = [v for v in verbs if v.group().strip() not in _WEAK or not any(n.end() <= v.start() for n in numbers)]
+    verb = strong[-1] if strong else None
+    if verb:
         yield verb.end(), sentence[verb.end() :].strip(" *")
     last_span = spans[-1] if spans else None
     if last_span and not (numbers and numbers[-1].start() >= last_span.end()):

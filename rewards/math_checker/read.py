@@ -125,6 +125,8 @@ def _fit(answer: Node, gold: Node) -> bool:
     has one, and in an answer such as `5 m` also where the gold answer is a bare number."""
     if "clock" in (answer[0], gold[0]):
         return False
+    if gold[0] == "comma":
+        return answer[0] == "comma"
     if "in base" in (answer[0], gold[0]):
         return gold[0] == "in base" and answer[0] == "num"
     if gold[0] == "soft" and answer[0] not in ("unit", "soft"):
@@ -137,6 +139,8 @@ def _is_constant(node: Node) -> bool:
 
 
 def _harden(node: Node) -> Node:
+    if node[0] == "comma":
+        return node[1]
     if node[0] == "in base":
         return ("num", Fraction(node[1]), None)
     return ("unit", *node[1:3]) if node[0] == "soft" else node

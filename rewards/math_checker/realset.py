@@ -27,7 +27,7 @@ def is_region(node: Node) -> bool:
     if node[0] == "rel":
         return (node[1] == ("in",) and is_region_like(node[2][1])) or all(op in _ORDER for op in node[1])
     if node[0] == "list":
-        return all(is_region(item) for item in node[1]) and any(item[0] == "rel" for item in node[1])
+        return all(is_region(item) for item in node[1]) and any(item[0] in ("rel", "list") for item in node[1])
     if node[0] == "seq":
         return len(node[3]) == 2 and (node[1], node[2]) in (("(", "]"), ("[", ")"))
     return node[0] == "setop" or (node[0] == "const" and node[1] in ("R", "empty"))
@@ -117,7 +117,7 @@ class Region:
             return _combine(node[1], left, right)
         if kind == "rel":
             return _relation(node)
-        if kind == "list" and any(item[0] == "rel" for item in node[1]):
+        if kind == "list" and any(item[0] in ("rel", "list") for item in node[1]):
             parts = [Region.of(item) for item in node[1]]
             name = "cap" if len(node) > 2 and node[2] == "and" else "cup"
             result = parts[0]

@@ -20,6 +20,8 @@ Match = Callable[[Node, Node], bool]
 
 def same_relation(answer: Node, gold: Node, match: Match, leaf: Match, assignment: bool) -> bool | None:
     """Assignments and equations; None leaves inequalities and set membership to the real line."""
+    if answer[0] == "rel" and answer[1] == ("==",) and gold[0] != "rel" and gold[:2] != ("fn", "pmod"):
+        return False
     x, y = assigned(answer, loose=gold[0] != "rel"), assigned(gold)
     if x is not None and y is not None:
         if "in" in (answer[1][0], gold[1][0]):

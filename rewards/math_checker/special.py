@@ -1,7 +1,8 @@
 r"""Readings that a whole answer may have beside its mathematics: numbers in words, other countries' digit groups,
 decimals that go on (`0.1666…`), numerals of another base (`FF_{16}`), times of day, and quantities in two units.
 
-`special_readings` returns nodes of `rewards.math_checker.parse`, and `("clock", seconds, "a" | "p" | "")`. Left out:
+`special_readings` returns nodes of `rewards.math_checker.parse`, `("clock", seconds, "a" | "p" | "")`,
+`("in base", digits)` and `("comma", number)` for a decimal comma, which a gold answer `2,5` is not. Left out:
 numbers in words of languages other than English.
 """
 
@@ -105,7 +106,8 @@ def _numeral(text: str) -> Node | None:
     else:
         return None
     head = re.sub("[.,'_]", "", head)
-    return _number(Fraction(int(head + tail), 10 ** len(tail)), len(tail))
+    node = _number(Fraction(int(head + tail), 10 ** len(tail)), len(tail))
+    return ("comma", node) if _COMMA_DECIMAL.fullmatch(text) and head not in ("0", "-0") else node
 
 
 def _going_on(text: str) -> Node | None:

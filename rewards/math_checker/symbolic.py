@@ -15,6 +15,7 @@ import sympy
 from sympy.core.evalf import PrecisionExhausted
 
 from rewards.math_checker.build import TooLarge, build
+from rewards.math_checker.canonical import contains
 from rewards.math_checker.compare import Options, same
 from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
@@ -26,7 +27,7 @@ from rewards.math_checker.read import pairings, readings
 Node = tuple[Any, ...]
 
 _POINTS = ((3, 7), (11, 13), (17, 5))
-_EXACT = 6
+_EXACT = 3
 _VARIABLES = ("x", "t", "u", "y", "s", "z", "theta", "r", "v", "w")
 _DIGITS = 60
 _UNDEFINED = (sympy.nan, sympy.zoo, sympy.oo, -sympy.oo)
@@ -66,12 +67,15 @@ def _same_symbolic(answer: Node, gold: Node, options: Options) -> bool:
         return _same_up_to_constant(answer[1], gold[1])
     if answer[0] == "rel" or gold[0] == "rel":
         return _same_relation(answer, gold)
+    agreed = _agreement(answer, gold)
+    if agreed is None:
+        return False
     x, y = build(answer), build(gold)
     if isinstance(x, sympy.MatrixBase) or isinstance(y, sympy.MatrixBase):
         return isinstance(x, sympy.MatrixBase) and isinstance(y, sympy.MatrixBase) and _same_matrices(x, y)
     if options.rel_tol and not (x.free_symbols or y.free_symbols):
         return bool(abs(sympy.N(x - y, 30)) <= options.rel_tol * max(abs(sympy.N(x, 30)), abs(sympy.N(y, 30))))
-    return is_zero(x - y, x, y, (answer, gold))
+    return _is_zero(x, y, agreed)
 
 
 def _same_up_to_constant(answer: Node, gold: Node) -> bool:
@@ -114,16 +118,40 @@ def _same_relation(answer: Node, gold: Node) -> bool:
     return flip.get(answer[1][0]) == gold[1][0] and bool(quotient < 0)
 
 
-def is_zero(difference: Any, x: Any, y: Any, trees: tuple[Node, Node] | None = None) -> bool:
-    """Whether `difference = x - y` is zero; `trees` are the answer trees of x and y, where they are functions."""
+def _is_zero(x: Any, y: Any, agreed: list[dict[str, float]]) -> bool:
+    """Whether x - y is zero; `agreed` are the places where both are known to be real and the same as doubles."""
     if any(side.has(sympy.nan, sympy.zoo) or side in (sympy.oo, -sympy.oo) for side in (x, y)):
         return False
-    difference = _evaluated(difference)
+    difference = _evaluated(x - y)
     if difference.is_Number:
         return bool(difference == 0)
     if not difference.free_symbols:
         return _vanishes(difference)
-    return trees is not None and _vanishes_everywhere(difference, trees)
+    symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
+    if agreed:
+        chosen = agreed[len(agreed) // (2 * _EXACT) :: max(1, len(agreed) // _EXACT)][:_EXACT]
+    else:
+        chosen = [{s.name: start / (start + 2 + k * step) for k, s in enumerate(symbols)} for start, step in _POINTS]
+    verdicts = [_zero_at(difference, symbols, place) for place in chosen]
+    return False not in verdicts and verdicts.count(True) >= min(2, len(chosen))
+
+
+def _agreement(answer: Node, gold: Node) -> list[dict[str, float]] | None:
+    """Where two functions are both real, and the same as doubles; None if they differ somewhere.
+
+    What contains i, or is real nowhere, is looked at as complex numbers; a matrix not at all.
+    """
+    trees = (answer, gold)
+    if not letters(trees) or contains(trees, ("matrix",)):
+        return []
+    points = places(answer, gold)
+    for real in (False,) if contains_node(trees, IMAGINARY) else (True, False):
+        verdicts = [differ_at(answer, gold, place, real) for place in points]
+        if True in verdicts:
+            return None
+        if False in verdicts:
+            return [place for place, verdict in zip(points, verdicts, strict=True) if verdict is False]
+    return []
 
 
 def _evaluated(difference: Any) -> Any:
@@ -134,39 +162,20 @@ def _evaluated(difference: Any) -> Any:
     return sympy.expand(difference)
 
 
-def _vanishes(constant: Any) -> bool:
-    """Whether a closed expression is zero: no significant digit up to 600, and tiny. `Undecided` if it has no value."""
-    for most in (200, 600):
+def _vanishes(constant: Any, digits: tuple[int, ...] = (200, 600)) -> bool:
+    """Whether a closed expression is zero: no significant digit up to the last of `digits`, and tiny.
+
+    Raises `Undecided` if it has no value.
+    """
+    for most in digits:
         try:
             return bool(constant.evalf(_DIGITS, maxn=most, strict=True) == 0)
         except PrecisionExhausted:
             continue
-    value = constant.evalf(20, maxn=600)
+    value = constant.evalf(20, maxn=digits[-1])
     if not value.is_number or value.has(*_UNDEFINED):
         raise Undecided("no value")
     return bool(abs(value) < sympy.Float("1e-100"))
-
-
-def _vanishes_everywhere(difference: Any, trees: tuple[Node, Node]) -> bool:
-    """Whether two functions agree wherever both are real: at many points to the last digit of doubles, at some exactly.
-
-    What is real nowhere, or contains i, is compared as complex numbers at a few points.
-    """
-    agreed = []
-    if not contains_node(trees, IMAGINARY):
-        for place in places(*trees):
-            verdict = differ_at(*trees, place)
-            if verdict:
-                return False
-            if verdict is not None:
-                agreed.append(place)
-    symbols = sorted(difference.free_symbols, key=lambda symbol: symbol.name)
-    if agreed:
-        chosen = agreed[:: max(1, len(agreed) // _EXACT)]
-    else:
-        chosen = [{s.name: start / (start + 2 + k * step) for k, s in enumerate(symbols)} for start, step in _POINTS]
-    verdicts = [_zero_at(difference, symbols, place) for place in chosen]
-    return False not in verdicts and verdicts.count(True) >= min(2, len(chosen))
 
 
 def _zero_at(difference: Any, symbols: list[Any], place: dict[str, float]) -> bool | None:
@@ -175,4 +184,4 @@ def _zero_at(difference: Any, symbols: list[Any], place: dict[str, float]) -> bo
     value = sympy.expand(difference.subs(exact))
     if value.has(*_UNDEFINED):
         return None
-    return bool(value == 0) if value.is_Number else _vanishes(value)
+    return bool(value == 0) if value.is_Number else _vanishes(value, (200,))

@@ -18,6 +18,7 @@ Unit = tuple[Dimensions, Fraction]
 
 PERCENT: Unit = ((("percent", 1),), Fraction(1))
 DEGREE: Unit = ((("degree", 1),), Fraction(1))
+RADIAN: Unit = ((("radian", 1),), Fraction(1))
 
 _SYMBOLS: dict[str, Unit] = {}
 _NAMES: dict[str, Unit] = {}

@@ -8,7 +8,7 @@ template have been checked by loading them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rewards.registry import Reward
@@ -43,10 +43,12 @@ def preflight(
     rewards: Sequence[Reward],
     engine: Engine | None,
     show: Callable[[str], None] = print,
+    places: Mapping[str, str] | None = None,
 ) -> Preflight:
-    """Run the checks and report each in a line. Raises `ConfigError` or `RewardError` when a run cannot work."""
+    """Run the checks and report each in a line; `places` says where problems come from. Raises `UserError` when a run
+    cannot work."""
     check_responses(protocol, show)
-    problems, longest = check_prompts(config, problems, protocol, show)
+    problems, longest = check_prompts(config, problems, protocol, show, places)
     check = check_rewards(problems, rewards, PROBLEMS_TRIED)
     for line in report_lines(check):
         show(line)

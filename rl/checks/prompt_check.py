@@ -2,51 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from rl.config.schema import Config, ConfigError
-from rollout.protocol import DecisionProtocol, ProtocolError
+from rl.data.prompts import fit_prompts
+from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem
 
 
 def check_prompts(
-    config: Config, problems: Sequence[Problem], protocol: DecisionProtocol, show: Callable[[str], None] = print
+    config: Config,
+    problems: Sequence[Problem],
+    protocol: DecisionProtocol,
+    show: Callable[[str], None] = print,
+    places: Mapping[str, str] | None = None,
 ) -> tuple[list[Problem], int]:
-    """The problems whose prompts can be rendered, and the longest prompt in tokens.
-
-    A prompt that cannot be rendered is an error with the problem's id, or is left out (`data.on_bad_row: skip`) up to
-    `data.max_bad_share` of them. Raises `ConfigError`, also for a prompt that passes the cap.
-    """
-    cap, longest = config.rollout.max_prompt_tokens, 0
-    kept: list[Problem] = []
-    bad: list[str] = []
-    for problem in problems:
-        try:
-            length = len(protocol.render(problem.prompt, problem.messages))
-        except ProtocolError as error:
-            bad.append(f"problem {problem.id!r}: {error}")
-            if config.data.on_bad_row == "stop":
-                raise ConfigError(f"{bad[0]} (or data.on_bad_row: skip)") from error
-            continue
-        if length > cap:
-            raise ConfigError(
-                f"problem {problem.id!r} has a prompt of {length} tokens; allowed: rollout.max_prompt_tokens, {cap}"
-            )
-        kept.append(problem)
-        longest = max(longest, length)
-    if len(bad) > config.data.max_bad_share * len(problems):
-        raise ConfigError(
-            f"{len(bad)} of {len(problems)} prompts cannot be rendered; allowed: a share of data.max_bad_share, "
-            f"{config.data.max_bad_share}; the first: {bad[0]}"
-        )
-    show(f"prompts: {len(kept)}, the longest {longest} tokens (cap {cap})")
-    if bad:
-        show(f"prompts left out: {len(bad)} of {len(problems)}; the first: {bad[0]}")
+    """The problems whose prompts can be used, and the longest prompt in tokens; `places` says where problems come from.
+    Raises `DataError` as `rl.data.prompts.fit_prompts` does."""
+    fitting = fit_prompts(config, problems, protocol, places)
+    cap, kept = config.rollout.max_prompt_tokens, fitting.problems
+    show(f"prompts: {len(kept)}, the longest {fitting.longest} tokens (cap {cap})")
+    for line in fitting.lines("train"):
+        show(line)
     if protocol.prompts.control_tokens_seen:
         show(f"control tokens in the texts of prompts: {protocol.prompts.control_tokens_seen}, allowed as configured")
     if protocol.chat.tokenizer.chat_template is not None and protocol.chat.prints_date:
         show(f"date in the prompts: {protocol.chat.today}, that of the run's start")
-    return kept, longest
+    return kept, fitting.longest
 
 
 def check_responses(protocol: DecisionProtocol, show: Callable[[str], None] = print) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny, load_problems
+from rl.data.load import take
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
 from rl.files.row_store import read_rows
@@ -59,14 +60,15 @@ def worked_pairs(config: Config) -> list[Pair]:
             "allowed: problems with an answer and metadata.solution, such as the formats gsm8k and math, or "
             "cold_start.labels"
         )
-    return [_pair(p, str(p.answer), str(p.metadata["solution"]).strip()) for p in problems[:count]]
+    chosen = take(problems, count, config, config.data.train)
+    return [_pair(p, str(p.answer), str(p.metadata["solution"]).strip()) for p in chosen]
 
 
 def _embedded_pairs(config: Config, count: int) -> list[Pair]:
     from rl.worlds.model import JUDGE_WORDS
     from rl.worlds.worlds import find_world
 
-    world = find_world(config.data.train)
+    world = find_world(str(config.data.train))
     held_out = frozenset(p.prompt for p in load_problems(config, "test"))
     shares = config.cold_start.shares or config.data.shares or world.shares
     made = world.draw(count, COLD_START_SEED + config.seed, shares, held_out)

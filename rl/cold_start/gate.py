@@ -19,7 +19,7 @@ from typing import Any
 from rewards.registry import Reward, build_rewards
 from rl.config.cold_start import GateConfig
 from rl.config.schema import Config
-from rl.data import load_problems
+from rl.data.prompts import draw_usable
 from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
 from rl.files.atomic import write_atomically
@@ -50,8 +50,8 @@ class Probe:
 def run_gate(config: Config) -> list[str]:
     """Measure the cold start's model, write `gate.json` beside it, and return what failed (nothing: RL may begin)."""
     folder = cold_start_folder(config)
-    problems = load_problems(config, "train")[: config.cold_start.gate.problems]
     engine, protocol = open_policy(config, str(folder / "model"))
+    problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
     probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
     failures = judge_probe(probe, config.cold_start.gate)
     write_atomically(folder / GATE, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
@@ -68,7 +68,7 @@ def measure(
     """The probe of a policy on these problems, `evaluation.batch` rows at once."""
     batches = answer(config, problems, PLAN, engine, protocol, rewards)
     groups = [group for batch in batches for group in batch]
-    forced = {mode: [group.rollouts[index] for group in groups] for index, mode in enumerate(MODES)}
+    forced = {mode: [g.rollouts[i] for g in groups if not g.rollouts[i].broken] for i, mode in enumerate(MODES)}
     free = [group.rollouts[-1] for group in groups]
     return Probe(
         problems=len(groups),

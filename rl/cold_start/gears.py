@@ -37,11 +37,11 @@ from rl.cold_start.examples import (
 from rl.cold_start.label import label_problems
 from rl.cold_start.sft import fine_tune
 from rl.config.schema import Config, ConfigError
-from rl.data import load_problems
 from rl.data.embedded import is_tiny
+from rl.data.prompts import draw_usable
 from rl.files.row_store import RowStore, read_rows
 from rl.models.loading import cold_start_folder, rank_arguments
-from rl.models.open import open_policy
+from rl.models.open import open_policy, open_protocol
 from rl.models.ranks import is_main, rank, world_size
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES
@@ -116,7 +116,7 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
             file.unlink()
     state.wait_for_everyone()
     store = RowStore(folder / f"automatic-{rank()}.jsonl", sample_settings(config, source or config.model.path))
-    problems = load_problems(config, "train")[: config.cold_start.problems]
+    problems = draw_usable(config, "train", open_protocol(config, source), config.cold_start.problems)
     done = {row["id"] for row in _sampled(folder)}
     mine = [problem for problem in problems if problem.id not in done][rank() :: world_size()]
     # Nobody writes before everybody has seen what is done.
@@ -126,7 +126,7 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
         label_problems(config, mine, engine, protocol, build_rewards(config.rewards), store)
     state.wait_for_everyone()
     rows = {row["id"]: row for row in _sampled(folder)}
-    return [rows[problem.id] for problem in problems]
+    return [rows[problem.id] for problem in problems if problem.id in rows]
 
 
 def _sampled(folder: Path) -> list[dict[str, Any]]:

@@ -39,22 +39,25 @@ def label_problems(
     rewards: Sequence[Reward],
     store: RowStore,
 ) -> int:
-    """Label what the store does not hold yet, a batch at a time; returns how many problems that were."""
+    """Label what the store does not hold yet, a batch at a time; returns how many problems that were. Answers that a
+    reward broke on (`reward_errors.policy: drop`) count nowhere; a problem without any other of a mode gets no row."""
     settings = config.label
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(config.rollout.temperature, config.rollout.top_p, config.rollout.top_k, length)
     missing = [problem for problem in problems if problem.id not in store]
+    labelled = 0
     for groups in answer(config, missing, plan, engine, protocol, rewards, sampling, rows=settings.batch, show="label"):
-        store.append([label_row(group, settings, config.seed) for group in groups])
-    return len(missing)
+        rows = [label_row(group, settings, config.seed) for group in groups if all(_halves(group))]
+        store.append(rows)
+        labelled += len(rows)
+    return labelled
 
 
 def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str, Any]:
     """The row of one problem from its scored rollouts: as many forced to think as, after them, to answer directly."""
-    correct = [r.scores["correct"] for r in group.rollouts]
-    half = len(group.rollouts) // 2
-    halves = (group.rollouts[:half], group.rollouts[half:])
+    correct = [r.scores["correct"] for r in group.usable().rollouts]
+    halves = _halves(group)
     modes: dict[str, Any] = {mode: _measured(rollouts, settings) for mode, rollouts in zip(MODES, halves, strict=True)}
     necessity = majority_label(modes["think"]["pass_rate"], modes["no_think"]["pass_rate"], settings.delta)
     rng = random.Random(f"label-{seed}-{group.problem.id}")
@@ -63,6 +66,13 @@ def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str
         necessity = rng.choice(MODES)
     label = {"complexity": 1 - sum(correct) / len(correct), "random": at_random, **modes}
     return problem_to_row(group.problem) | {"necessity": necessity, "label": label}
+
+
+def _halves(group: RolloutGroup) -> tuple[list[Rollout], list[Rollout]]:
+    """The rollouts forced to think and those forced to answer directly, without broken ones."""
+    half = len(group.rollouts) // 2
+    think, direct = group.rollouts[:half], group.rollouts[half:]
+    return [r for r in think if not r.broken], [r for r in direct if not r.broken]
 
 
 def majority_label(think: float, no_think: float, delta: float) -> Mode:

@@ -69,7 +69,7 @@ def fine_tune(
             print(f"{title}: already done ({model_folder})")
         return model_folder
     tokenizer = load_tokenizer(config, source)
-    model = load_model(config, tokenizer, source)
+    model = load_model(config, tokenizer, source, to_train=True)
     if config.protocol.add_tokens:
         added = add_decision_tokens(config, tokenizer, model)
         if is_main():

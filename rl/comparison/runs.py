@@ -116,7 +116,7 @@ def _train_and_evaluate(config: Config) -> dict[str, Any]:
 
 def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     from rewards.registry import build_rewards
-    from rl.data import load_problems
+    from rl.data.prompts import draw_usable
     from rl.evaluation.evaluate import evaluate
     from rl.models.loading import load_model, load_tokenizer
     from rl.models.protocols import build_protocol
@@ -125,7 +125,7 @@ def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     tokenizer = load_tokenizer(config, str(model))
     protocol = build_protocol(config, tokenizer)
     engine = HFEngine(load_model(config, tokenizer, str(model)), protocol, tokenizer.pad_token_id)
-    problems = load_problems(config, "test")[:count]
+    problems = draw_usable(config, "test", protocol, count)
     return evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
 
 

@@ -17,7 +17,7 @@ class LabelConfig:
     """Necessity labels (rl/cold_start/label.py): how often the model solves a problem in each mode."""
 
     problems: Count = 0
-    """The first so many training problems; 0: all."""
+    """So many training problems; 0: all."""
     samples: Positive = 8
     """Answers of each mode."""
     model: str = ""

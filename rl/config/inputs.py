@@ -18,26 +18,34 @@ Attention = Annotated[
 
 @dataclass(frozen=True, config=SETTINGS)
 class DataConfig:
-    """The problems of training and test; docs/data.md has the formats. `train` and `test` are each a jsonl, json or
-    parquet file, a folder or pattern of them, a hub id (`hub:openai/gsm8k:main:train`),
-    `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world."""
+    """The problems of training and test; docs/data.md has the formats. `train` and `test` are each a jsonl, json, csv
+    or parquet file, a folder or pattern of them, a saved data set, a hub id (`hub:openai/gsm8k:main:train`), a list of
+    these, `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world."""
 
     path: str = ""
     """Folder in front of relative files."""
-    train: str = "tiny"
+    train: str | list[str] = "tiny"
     """Where the training problems are."""
-    test: str = "tiny"
+    test: str | list[str] = "tiny"
     """Where the test problems are."""
-    format: str = "problems"
-    """The adapter that turns rows into problems."""
+    format: str | dict[str, str] = "problems"
+    """The adapter that turns rows into problems; for each split apart as {train: …, test: …}."""
+    columns: dict[str, Any] = field(default_factory=dict)
+    """Which column each field of the format is, such as {prompt: problem, answer: final}; for each split apart as
+    {train: {…}, test: {…}}."""
     on_bad_row: Literal["stop", "skip"] = "stop"
     """What a bad row does; `skip` leaves out up to the share `max_bad_share`."""
     max_bad_share: Share = 0.05
     """The share of rows that `skip` may leave out."""
     max_bad_gold: Share = 0.1
     """The share of the tried gold answers that may fail their reward."""
+    max_drop: Share = 0.5
+    """The share of a split that a cleaned copy (scripts/check_data.py --out) may leave out."""
     seed: Count | None = None
-    """Draws the problems of an embedded world; null: the run's own seed."""
+    """Draws the problems of an embedded world, and those of a file where fewer are wanted; null: the run's own
+    seed."""
+    draw: Literal["random", "domain", "difficulty"] = "random"
+    """How those of a file are drawn: any, or as many of each domain or difficulty (rl/data/draw.py)."""
     train_size: Positive | None = None
     """The number of training problems; null: all."""
     test_size: Positive | None = None

@@ -17,7 +17,7 @@ from difflib import get_close_matches
 
 from rl.config.schema import Config, ConfigError, RolloutConfig, StageConfig
 from rl.curriculum.prompt_order import Mix
-from rl.data import load_problems
+from rl.data.load import load_split
 from rollout.types import Problem
 
 
@@ -47,13 +47,17 @@ def longest_response(config: Config) -> int:
     return max(limits, default=config.rollout.max_new_tokens)
 
 
-def load_training_problems(config: Config) -> list[Problem]:
-    """The problems of `data.train` and of every stage's own source; ids of the latter begin with `SOURCE#`."""
-    problems = load_problems(config, "train")
-    for source in dict.fromkeys(stage.train for stage in config.stages if stage.train):
-        data = dataclasses.replace(config.data, train=source)
-        loaded = load_problems(dataclasses.replace(config, data=data), "train")
-        problems += [dataclasses.replace(p, id=f"{source}#{p.id}") for p in loaded]
+def load_training_problems(config: Config, places: dict[str, str] | None = None) -> list[Problem]:
+    """The problems of `data.train` and of every stage's own source; ids of the latter begin with `SOURCE#`. `places`
+    is filled with where each comes from."""
+    problems: list[Problem] = []
+    for source in ["", *dict.fromkeys(stage.train for stage in config.stages if stage.train)]:
+        data = dataclasses.replace(config.data, train=source) if source else config.data
+        loaded = load_split(dataclasses.replace(config, data=data), "train")
+        prefix = f"{source}#" if source else ""
+        problems += [dataclasses.replace(p, id=f"{prefix}{p.id}") for p in loaded.problems]
+        if places is not None:
+            places |= {f"{prefix}{name}": place for name, place in loaded.places.items()}
     return problems
 
 

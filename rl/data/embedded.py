@@ -9,9 +9,9 @@ from rollout.types import Problem
 TEST_SEED, TRAIN_SEED = 7, 1000
 
 
-def is_tiny(where: str) -> bool:
+def is_tiny(where: str | list[str]) -> bool:
     """Whether a data source is an embedded world: `tiny` or `tiny:NAME`."""
-    return where.partition(":")[0] == "tiny"
+    return isinstance(where, str) and where.partition(":")[0] == "tiny"
 
 
 def embedded_problems(config: Config, where: str, split: str, size: int | None) -> list[Problem]:

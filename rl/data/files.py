@@ -1,37 +1,61 @@
-"""Rows of local files and hub data sets: jsonl (also .gz), json, parquet, a folder of them, a pattern, `hub:ID:…`.
+"""The files behind a data source: a file, a folder, a pattern, a saved data set, `hub:ID:…`, or a list of these.
 
-A row that cannot be read comes back as a `DataError`, so that the caller may count it and go on; a file that cannot be
-read at all is raised. Nothing is held in memory but one row (one batch of a parquet file).
+A folder that holds several splits (`train-*.parquet` beside `test-*.parquet`, or folders of these names) gives the one
+that is asked for, so that no training reads the test rows. `rl/data/readers.py` reads the files.
 """
 
 from __future__ import annotations
 
-import gzip
 import json
-from collections.abc import Callable, Iterator
+import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rl.data.records import DataError, Record
+from rl.data.readers import Rows, file_rows, hub_rows
+from rl.data.records import DataError
 
-ENDINGS = (".jsonl", ".jsonl.gz", ".json", ".parquet")
-Rows = Iterator[Record | DataError]
+ENDINGS = (".jsonl", ".jsonl.gz", ".ndjson", ".json", ".json.gz", ".parquet", ".csv", ".csv.gz", ".tsv", ".tsv.gz")
+HUB = "hub:"
+# What `datasets` and the hub write beside the rows.
+_NOT_ROWS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
+_SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+}
 
 
-def rows_of(where: str, folder: str) -> Rows:
+def sources_of(where: str | Sequence[str]) -> list[str]:
+    """A data source as a list: itself, or its parts."""
+    return [where] if isinstance(where, str) else list(where)
+
+
+def rows_of(where: str | Sequence[str], folder: str, split: str = "train") -> Rows:
     """The rows of a data source. Raises `DataError` when there is none."""
-    if where.startswith("hub:"):
-        yield from _hub(where)
-        return
-    path = Path(folder) / where
-    files = _files(path)
-    for file in files:
-        stem = "" if files == [path] else f"{_stem(file.relative_to(_root(path)))}-"
-        yield from _file(file, stem)
+    parts = sources_of(where)
+    files = local_files(where, folder, split)
+    alone = len(parts) == 1 and (not files or files == [Path(folder) / parts[0]])
+    root = _root(files, Path(folder) / parts[0])
+    found = {part: local_files(part, folder, split) for part in parts}
+    for part in parts:
+        if part.startswith(HUB):
+            yield from hub_rows(part, "" if alone else f"{part.removeprefix(HUB)}-")
+        for file in found[part]:
+            yield from file_rows(file, "" if alone else f"{_stem(file.relative_to(root))}-")
 
 
-def _root(path: Path) -> Path:
-    return path if path.is_dir() else path.parent
+def local_files(where: str | Sequence[str], folder: str, split: str = "train") -> list[Path]:
+    """The files and saved data sets of a source on this machine, in order. Raises `DataError` when one is not there."""
+    local = [part for part in sources_of(where) if not part.startswith(HUB)]
+    return [file for part in local for file in _files(Path(folder) / part, split)]
+
+
+def _root(files: Sequence[Path], path: Path) -> Path:
+    """What the names of rows leave out of a file's path: the folder that was given, or what all files share."""
+    if path.is_dir() and all(path in file.parents for file in files):
+        return path
+    return Path(os.path.commonpath([file.parent for file in files])) if files else path
 
 
 def _stem(path: Path) -> str:
@@ -39,15 +63,16 @@ def _stem(path: Path) -> str:
     return next((name.removesuffix(ending) for ending in ENDINGS if name.endswith(ending)), name)
 
 
-def _files(path: Path) -> list[Path]:
+def _files(path: Path, split: str) -> list[Path]:
     """The files behind a path: itself, those of a folder, or those that match a pattern."""
     if path.is_file():
         return [path]
     found: list[Path] = []
     if path.is_dir():
-        found = [file for file in sorted(path.rglob("*")) if file.name.endswith(ENDINGS)]
-    elif "*" in path.name and path.parent.is_dir():
-        found = sorted(path.parent.glob(path.name))
+        found = _of_folder(path, split)
+    elif "*" in str(path):
+        wild = next(index for index, part in enumerate(path.parts) if "*" in part)
+        found = sorted(Path(*path.parts[:wild]).glob(str(Path(*path.parts[wild:]))))
     if not found:
         raise DataError(
             f"no data file {str(path)!r} (looked in {Path.cwd()}); allowed: a file or folder of "
@@ -56,84 +81,32 @@ def _files(path: Path) -> list[Path]:
     return found
 
 
-def _file(file: Path, stem: str) -> Rows:
-    if file.name.endswith(".parquet"):
-        return _parquet(file, stem)
-    if file.name.endswith(".json"):
-        return _json(file, stem)
-    return _jsonl(file, stem)
+def _of_folder(folder: Path, split: str) -> list[Path]:
+    if (folder / "dataset_dict.json").is_file():
+        names = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8")).get("splits", [])
+        return [folder / _chosen(folder, names, split)]
+    if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
+        return [folder]
+    inside = [file.relative_to(folder) for file in sorted(folder.rglob("*")) if file.name.endswith(ENDINGS)]
+    files = [file for file in inside if file.name not in _NOT_ROWS and not any(p.startswith(".") for p in file.parts)]
+    splits = {file: _split_of(file) for file in files}
+    named = sorted({name for name in splits.values() if name})
+    if len(named) > 1:
+        chosen = _chosen(folder, named, split)
+        files = [file for file in files if splits[file] == chosen]
+    return [folder / file for file in files]
 
 
-def _jsonl(file: Path, stem: str) -> Rows:
-    opener: Callable[..., Any] = gzip.open if file.name.endswith(".gz") else open
-    with opener(file, "rb") as lines:
-        try:
-            for number, line in enumerate(lines, 1):
-                if line.strip():
-                    yield _line(line, f"{file}:{number}", f"{stem}{number}")
-        except (EOFError, gzip.BadGzipFile) as error:
-            raise DataError(f"{file}: no complete gzip file ({error})") from error
+def _chosen(folder: Path, names: Sequence[str], split: str) -> str:
+    if split in names or len(names) == 1:
+        return split if split in names else names[0]
+    raise DataError(
+        f"data folder {str(folder)!r} holds the splits {', '.join(names)} and none is called {split!r}; allowed: the "
+        "files or the folder of one split"
+    )
 
 
-def _line(line: bytes, place: str, name: str) -> Record | DataError:
-    try:
-        row = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return DataError(f"{place}: not valid UTF-8 (byte {error.start})")
-    except json.JSONDecodeError as error:
-        return DataError(f"{place}: not valid JSON ({error.msg} at column {error.colno})")
-    except RecursionError:
-        return DataError(f"{place}: not valid JSON (nested too deeply)")
-    return _record(row, place, name)
-
-
-def _record(row: Any, place: str, name: str) -> Record | DataError:
-    if not isinstance(row, dict):
-        return DataError(f"{place}: holds a {type(row).__name__}; allowed: an object with fields")
-    return Record(place, name, row)
-
-
-def _json(file: Path, stem: str) -> Rows:
-    """A json file holds one object, or a list of them."""
-    try:
-        value = json.loads(file.read_bytes().decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise DataError(f"{file}: not valid UTF-8 (byte {error.start})") from error
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise DataError(f"{file}: not valid JSON ({error})") from error
-    if isinstance(value, dict):
-        yield Record(str(file), stem.removesuffix("-") or file.stem, value)
-        return
-    if not isinstance(value, list):
-        raise DataError(f"{file}: holds a {type(value).__name__}; allowed: an object or a list of objects")
-    for number, row in enumerate(value, 1):
-        yield _record(row, f"{file}:{number}", f"{stem}{number}")
-
-
-def _parquet(file: Path, stem: str) -> Rows:
-    import pyarrow
-    from pyarrow.parquet import ParquetFile
-
-    try:
-        number = 0
-        for batch in ParquetFile(file).iter_batches(batch_size=1000):
-            for row in batch.to_pylist():
-                number += 1
-                yield Record(f"{file}:{number}", f"{stem}{number}", row)
-    except (pyarrow.ArrowException, OSError) as error:
-        raise DataError(f"{file}: no complete parquet file ({' '.join(str(error).split())})") from error
-
-
-def _hub(where: str) -> Rows:
-    parts = where.split(":")[1:]
-    if len(parts) not in (2, 3) or not all(parts):
-        raise DataError(f"data source {where!r}; allowed: hub:ID:SPLIT or hub:ID:CONFIG:SPLIT")
-    from datasets import load_dataset
-
-    try:
-        rows = load_dataset(*parts[:-1], split=parts[-1])
-    except (OSError, ValueError) as error:
-        # Not there, no such split, no network: whatever the hub's client says, its message is what the user needs.
-        raise DataError(f"data source {where!r} cannot be loaded: {' '.join(str(error).split())}") from error
-    for number, row in enumerate(rows, 1):
-        yield Record(f"{where}:{number}", str(number), row)
+def _split_of(file: Path) -> str:
+    """The split that a path names, such as "test" for `main/test-00000-of-00001.parquet`; empty when it names none."""
+    words = re.split(r"[^a-z]+", str(file).lower())
+    return next((_SPLITS[word] for word in words if word in _SPLITS), "")

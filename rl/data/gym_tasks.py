@@ -49,11 +49,11 @@ def gym_problems(config: Config, split: str) -> list[Problem]:
     data, seed = config.data, config.seed * _SEEDS_APART
     test_size = data.test_size or DEFAULT_SIZE
     if split == "test":
-        return _draw(data.test, seed + TEST_SEED, test_size)
+        return _draw(str(data.test), seed + TEST_SEED, test_size)
     held_out: set[str] = set()
-    if data.test.startswith(PREFIX):
+    if isinstance(data.test, str) and data.test.startswith(PREFIX):
         held_out = {problem.prompt for problem in _draw(data.test, seed + TEST_SEED, test_size)}
-    return _draw(data.train, seed + TRAIN_SEED, data.train_size or DEFAULT_SIZE, held_out)
+    return _draw(str(data.train), seed + TRAIN_SEED, data.train_size or DEFAULT_SIZE, held_out)
 
 
 def parse_source(where: str) -> list[Task]:
@@ -69,6 +69,9 @@ def parse_source(where: str) -> list[Task]:
         pairs = parse_qsl(query, keep_blank_values=True)
         if not name or any("=" not in setting for setting in query.split("&") if query):
             raise DataError(f"data source {where!r}; allowed: {PREFIX}TASK?field=value&field=value#difficulty")
+        twice = next((key for key, _ in pairs if [one for one, _ in pairs].count(key) > 1), None)
+        if twice is not None:
+            raise DataError(f"data source {where!r} sets {twice!r} twice; allowed: once")
         settings = {key: yaml.safe_load(value) for key, value in pairs}
         for key in ("seed", "size"):
             if key in settings:

@@ -1,20 +1,23 @@
 """The problem schema: `id, prompt | messages, domain, source, answer | tests, difficulty, necessity, metadata`.
 
-`problem_of_row` reads a row, `problem_to_row` writes one; fields of others are ignored and null means absent. The id
-defaults to the row's number. Numbers in text fields become text.
+`problem_of_row` reads a row, `problem_to_row` writes one; fields of others are ignored and null, NaN and blank text
+mean absent. The id defaults to the row's number. Numbers in text fields become text; `tests` and `metadata` may be JSON
+text. `check_problem` is what every format's problems must pass.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any
 
 from rewards.sandbox.forms import problem_when_read
-from rl.data.records import DataError, Record
+from rl.data.records import DataError, Record, not_json, shown
 from rollout.types import MODES, Problem
 
+FIELDS = tuple(one.name for one in fields(Problem))
 ROLES = ("system", "user", "assistant", "tool")
+_TEXTS = ("answer", "difficulty", "domain", "source")
 # What a turn may hold besides role and content; the chat template must write it (rollout/prompts.py).
 TURN_FIELDS = ("name", "tool_calls", "tool_call_id", "reasoning_content")
 
@@ -24,16 +27,17 @@ def problem_of_row(record: Record) -> Problem:
     row = record.fields
     messages, prompt = conversation(record, "messages") if row.get("messages") else ((), record.text("prompt"))
     tests = tuple(_without_nulls(test) for test in record.objects("tests"))
-    if row.get("necessity") not in (None, *MODES):
-        raise DataError(f"{record.place}: 'necessity' is {row['necessity']!r}; allowed: {', '.join(MODES)}")
-    if row.get("answer") is None and not tests:
-        raise DataError(f"{record.place}: neither 'answer' nor 'tests': no reward could judge it")
-    texts = {name: str(row[name]) for name in ("answer", "difficulty", "domain", "source") if row.get(name) is not None}
+    if row.get("necessity") not in (None, "", *MODES):
+        raise record.error(f"'necessity' is {shown(row['necessity'])}; allowed: {', '.join(MODES)}")
+    texts = {name: text for name in _TEXTS if (text := record.scalar(name)) is not None}
+    if "answer" not in texts and not tests:
+        given = f"'answer' is {shown(row['answer'])}: " if row.get("answer") is not None else ""
+        raise record.error(f"{given}neither 'answer' nor 'tests': no reward could judge it")
     return Problem(
-        id=str(record.name if row.get("id") is None else row["id"]),
+        id=record.scalar("id") or record.name,
         prompt=prompt,
         tests=tests,
-        necessity=row.get("necessity"),
+        necessity=row.get("necessity") or None,
         metadata=record.mapping("metadata"),
         messages=messages,
         **texts,
@@ -55,21 +59,21 @@ def conversation(record: Record, name: str) -> tuple[tuple[Mapping[str, Any], ..
     describes them."""
     record.field(name)
     if record.fields.get("tools"):
-        raise DataError(
-            f"{record.place}: the row has 'tools', which prompts do not render; allowed: rows without, or their "
-            "description in the system message"
+        raise record.error(
+            "the row has 'tools', which prompts do not render; allowed: rows without, or their description in the "
+            "system message"
         )
     turns = record.objects(name)
     for index, turn in enumerate(turns):
         role, content = turn.get("role"), turn.get("content")
         if role not in ROLES:
-            raise DataError(f"{record.place}: {name}[{index}] has the role {role!r}; allowed: {', '.join(ROLES)}")
+            raise record.error(f"{name}[{index}] has the role {shown(role)}; allowed: {', '.join(ROLES)}")
         if turn.get("tool_calls") and content in (None, ""):
             continue
         if not isinstance(content, str) or not content.strip():
-            raise DataError(f"{record.place}: {name}[{index}] has the content {content!r:.80}; allowed: text")
+            raise record.error(f"{name}[{index}] has the content {shown(content)}; allowed: text")
     if not turns or turns[-1]["role"] != "user":
-        raise DataError(f"{record.place}: {name!r} must end with a message of the user")
+        raise record.error(f"{name!r} must end with a message of the user")
     messages = tuple(
         {"role": turn["role"], "content": turn.get("content") or ""}
         | {key: turn[key] for key in TURN_FIELDS if turn.get(key)}
@@ -91,14 +95,14 @@ def problem_to_row(problem: Problem) -> dict[str, Any]:
     return row
 
 
-def unique_ids(problems: Sequence[Problem]) -> str | None:
-    """The first id that is used twice, or None."""
-    seen: set[str] = set()
-    for problem in problems:
-        if problem.id in seen:
-            return problem.id
-        seen.add(problem.id)
-    return None
+def check_problem(problem: Problem, record: Record) -> None:
+    """Raises `DataError` for a problem without anything to judge by, and for one that no JSON file in UTF-8 can hold:
+    what is made of problems (labels, rollouts, selections) is written as such."""
+    if not problem.tests and not (problem.answer or "").strip():
+        raise record.error(f"its answer is {shown(problem.answer)} and it has no tests: no reward could judge it")
+    where = not_json(problem_to_row(problem))
+    if where:
+        raise record.error(f"{where}; allowed: what a JSON file in UTF-8 can hold")
 
 
 def _without_nulls(test: Mapping[str, Any]) -> dict[str, Any]:

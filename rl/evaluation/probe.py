@@ -1,7 +1,7 @@
 """A small greedy evaluation during training: the policy's own choice on a few test problems.
 
 What `scripts/evaluate.py` measures three modes at the end for, this measures one mode of, after every N generations, on
-the first `evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
+`evaluation.probe` test problems, with the same parser and the clean rewards of the configuration.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rewards.registry import Reward
 from rl.config.schema import Config
+from rl.data.load import take
 from rl.evaluation.answer import answer
 from rl.statistics.targets import mean_switch_probability
 from rollout.engines.base import Engine
@@ -24,7 +25,7 @@ class Probe:
         self, config: Config, problems: Sequence[Problem], protocol: DecisionProtocol, rewards: Sequence[Reward]
     ) -> None:
         self.config, self.protocol = config, protocol
-        self.problems = problems[: config.evaluation.probe]
+        self.problems = take(list(problems), config.evaluation.probe, config, config.data.test)
         self.rewards = [r for r in rewards if r.step == "answer"]
 
     def due(self, step: int) -> bool:
@@ -36,7 +37,7 @@ class Probe:
         """Accuracy, mean response tokens and think rate as metrics, and the mean probability of thinking on the levels
         that the configuration calls easy and hard."""
         batches = answer(self.config, self.problems, (None,), engine, self.protocol, self.rewards)
-        rollouts = [group.rollouts[0] for groups in batches for group in groups]
+        rollouts = [rollout for groups in batches for group in groups for rollout in group.usable().rollouts]
         count = len(rollouts)
         metrics = {
             "probe/accuracy": sum(r.scores["correct"] for r in rollouts) / count,

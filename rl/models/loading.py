@@ -35,7 +35,7 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         file = Path(config.model.chat_template)
         if not file.is_file():
             raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
-        tokenizer.chat_template = file.read_text(encoding="utf-8")
+        tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
     if tokenizer.pad_token_id is None:
         # Padding is masked: any token will do.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)
@@ -43,11 +43,13 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def load_model(config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "") -> PreTrainedModel:
-    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. DeepSpeed
-    places its models itself: one that it shards need not fit."""
+def load_model(
+    config: Config, tokenizer: PreTrainedTokenizerBase, path: str = "", *, to_train: bool = False
+) -> PreTrainedModel:
+    """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. One
+    `to_train` under DeepSpeed stays on the CPU: DeepSpeed places it, and when sharded it need not fit."""
     model = _read_model(config, tokenizer, path or config.model.path)
-    device = None if config.trainer.deepspeed else accelerator()
+    device = None if to_train and config.trainer.deepspeed else accelerator()
     return model if device is None else model.to(device)  # type: ignore[arg-type]
 
 
@@ -83,7 +85,22 @@ def _loaded(kind: Any, config: Config, source: str, **options: Any) -> Any:
 
 
 def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, model: Any) -> list[str]:
-    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added.
+    """Add the protocol's missing decision tokens and grow the embeddings; returns the tokens added. Raises
+    `ProtocolError` as `add_tokens` does."""
+    missing = add_tokens(config, tokenizer)
+    rows = model.get_input_embeddings().num_embeddings
+    if len(tokenizer) > rows:
+        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
+    new = {int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing} | {
+        *range(rows, len(tokenizer))
+    }
+    if new:
+        _new_rows(model, sorted(new))
+    return missing
+
+
+def add_tokens(config: Config, tokenizer: PreTrainedTokenizerBase) -> list[str]:
+    """Add the protocol's missing decision tokens to the tokenizer; returns them.
 
     They are no special tokens: a server shows them in its text, where it must cut at them. Raises `ProtocolError` for a
     line break or another ordinary text, which would no longer be read as text anywhere.
@@ -98,14 +115,6 @@ def add_decision_tokens(config: Config, tokenizer: PreTrainedTokenizerBase, mode
         )
     if missing:
         tokenizer.add_tokens([AddedToken(text, special=False, normalized=False) for text in missing])
-    rows = model.get_input_embeddings().num_embeddings
-    if len(tokenizer) > rows:
-        model.resize_token_embeddings(len(tokenizer), mean_resizing=False)
-    new = {int(tokenizer(t, add_special_tokens=False)["input_ids"][0]) for t in missing} | {
-        *range(rows, len(tokenizer))
-    }
-    if new:
-        _new_rows(model, sorted(new))
     return missing
 
 

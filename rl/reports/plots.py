@@ -19,6 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from rl.reports.frontier import operating_curves
 from rl.reports.tables import number, printable
 from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
 
@@ -185,10 +186,31 @@ def trade_off(theme: Theme, inputs: Inputs) -> Figure | None:
         handles.append(Line2D([], [], color=colour, marker=marker, linestyle="none", label=label))
     if not handles:
         return None
+    for curve, colour in zip(operating_curves(inputs.after), ("auto", "router"), strict=True):
+        if len(curve.points) > 1:
+            style: Any = {"color": theme.colours[colour], "linestyle": curve.style}
+            axes.plot(*zip(*curve.points, strict=True), linewidth=1.5, zorder=0, **style)
+            handles.append(Line2D([], [], label=curve.label, **style))
     axes.margins(0.08)
     axes.set_ylabel("accuracy (%)")
     axes.set_xlabel("mean tokens a response")
     figure.legend(handles=handles, loc="outside lower center", ncols=3, handletextpad=0.2, columnspacing=1.0)
+    return figure
+
+
+def advantages(theme: Theme, inputs: Inputs) -> Figure | None:
+    """Mean size of the two advantages: where both are zero a step teaches nothing."""
+    figure, (axes,) = _figure(1, 3.0)
+    drawn = [
+        trace(axes, inputs, "advantage/answer_abs", "answer", theme.colours["auto"]),
+        trace(axes, inputs, "advantage/judge_abs", "judge", theme.colours["think"]),
+    ]
+    if not any(drawn):
+        return None
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("mean |advantage|")
+    axes.set_xlabel("step")
+    figure.legend(loc="outside lower center", ncols=2)
     return figure
 
 
@@ -236,7 +258,7 @@ PLOTS = (
     Plot(
         trade_off,
         "Accuracy against tokens",
-        "Greedy evaluation on the test problems: hollow before RL, filled after. Up and left is better.",
+        "The test problems: hollow before RL, filled after; lines: what the dial can reach. Up and left is better.",
         "modes or routers in eval_before.json and eval.json",
     ),
     Plot(
@@ -244,5 +266,11 @@ PLOTS = (
         "Rewards and forced share",
         "Mean reward of the answer step and of the judge step, and the share of rollouts with a forced mode.",
         "reward/answer, reward/judge and forced_share in metrics.jsonl",
+    ),
+    Plot(
+        advantages,
+        "Advantages",
+        "Mean size of the judge's and the answer's advantage. Where both are zero a step teaches nothing.",
+        "advantage/judge_abs and advantage/answer_abs in metrics.jsonl",
     ),
 )

@@ -13,13 +13,10 @@ from typing import Any
 
 from rl.reports.plots import Inputs
 from rl.reports.tables import number, rows
-from rl.statistics.names import level_order
 from rollout.errors import UserError
-from rollout.types import Rollout, rollout_from_json
 
 FILES = ("config.json", "metrics.jsonl", "eval_before.json", "eval.json")
 EVALUATIONS = ("eval_before.json", "eval.json")
-SCANNED = 512  # rollouts of a step among which the gallery looks for its samples
 
 
 class ReportError(UserError):
@@ -28,17 +25,16 @@ class ReportError(UserError):
 
 @dataclass(frozen=True)
 class Run:
-    """What could be read of a run folder. `steps` are the first and last recorded ones with their samples."""
+    """What could be read of a run folder."""
 
     config: Mapping[str, Any]
     inputs: Inputs
-    steps: Sequence[tuple[str, Sequence[Rollout]]]
     missing: Sequence[str]
 
 
 def read_run(folder: Path) -> Run:
     """Everything readable, and a line for each thing that is not."""
-    recorded = sorted((folder / "rollouts").glob("step_*.jsonl"), key=lambda file: level_order(file.stem))
+    recorded = any((folder / "rollouts").glob("step_*.jsonl"))
     if not folder.is_dir():
         raise ReportError(f"no run folder {str(folder)!r} (looked in {Path.cwd()})")
     if not recorded and not any((folder / name).is_file() for name in FILES):
@@ -49,10 +45,7 @@ def read_run(folder: Path) -> Run:
         absent = [row.label for row in rows(result, {}) if None in (row.accuracy[0], row.tokens[0])]
         missing += [f"{name}: no numbers for {', '.join(absent)}"] * bool(result and absent)
     records = [r for r in read_lines(folder / "metrics.jsonl", missing) if number(r, "step") is not None]
-    if not recorded:
-        missing.append("rollouts/: no recorded step")
-    steps = [(file.stem, samples(file, missing)) for file in dict.fromkeys(recorded[:1] + recorded[-1:])]
-    return Run(config, Inputs(records, before, after), steps, missing)
+    return Run(config, Inputs(records, before, after), missing)
 
 
 def read_text(path: Path, missing: list[str]) -> str | None:
@@ -83,30 +76,10 @@ def read_table(path: Path, missing: list[str]) -> dict[str, Any]:
     return table or {}
 
 
-def read_lines(path: Path, missing: list[str], limit: int | None = None) -> list[dict[str, Any]]:
-    """The mappings of a jsonl file, at most the first `limit` lines; how many could not be read goes to `missing`."""
-    lines = [line for line in (read_text(path, missing) or "").split("\n")[:limit] if line.strip()]
+def read_lines(path: Path, missing: list[str]) -> list[dict[str, Any]]:
+    """The mappings of a jsonl file; how many could not be read goes to `missing`."""
+    lines = [line for line in (read_text(path, missing) or "").split("\n") if line.strip()]
     records = [record for record in map(read_json, lines) if record is not None]
     if len(records) < len(lines):
         missing.append(f"{path.name}: {len(lines) - len(records)} unreadable line(s) left out")
     return records
-
-
-def samples(path: Path, missing: list[str]) -> list[Rollout]:
-    """Up to two rollouts of each mode and one without a mode: of the easiest and of the hardest problem, chosen freely
-    where there is one."""
-    rollouts = []
-    for record in read_lines(path, missing, SCANNED):
-        try:
-            rollouts.append(rollout_from_json(record))
-        except (TypeError, ValueError, KeyError):
-            missing.append(f"{path.name}: a record that is no rollout left out")
-    if not rollouts:
-        missing.append(f"{path.name}: no rollouts")
-    chosen: list[Rollout] = []
-    for mode in ("think", "no_think", None):
-        mine = [r for r in rollouts if r.mode == mode]
-        mine = [r for r in mine if not r.forced] or mine
-        mine.sort(key=lambda r: level_order(str(r.problem.difficulty)))
-        chosen += mine[:1] + (mine[-1:] if mode and len(mine) > 1 else [])
-    return chosen

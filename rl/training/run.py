@@ -20,7 +20,7 @@ from rl.checks.preflight import preflight
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
-from rl.data import load_problems
+from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
 from rl.models.protocols import build_protocol, keep_run_date
@@ -58,11 +58,12 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
-    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config)
+    places: dict[str, str] = {}
+    problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config, places)
     path = trained_path(config)
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
-    model = load_model(config, tokenizer, path)
+    model = load_model(config, tokenizer, path, to_train=True)
     if config.protocol.add_tokens:
         add_decision_tokens(config, tokenizer, model)
     protocol = build_protocol(config, tokenizer)
@@ -70,7 +71,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
         show(line)
     check_model(config, model, tokenizer, show)
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
-    checked = preflight(config, problems, protocol, rewards, engine, show)
+    checked = preflight(config, problems, protocol, rewards, engine, show, places)
     problems = list(checked.problems)
     return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
 
@@ -175,7 +176,7 @@ def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> S
 def _probe(setup: Setup) -> Probe | None:
     if setup.config.evaluation.every <= 0:
         return None
-    return Probe(setup.config, load_problems(setup.config, "test"), setup.protocol, setup.rewards)
+    return Probe(setup.config, usable_problems(setup.config, "test", setup.protocol), setup.protocol, setup.rewards)
 
 
 def _lora(config: Config) -> LoraConfig | None:

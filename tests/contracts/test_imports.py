@@ -1,12 +1,16 @@
-"""Imports point one way, come from this tree, and are light where they must be."""
+"""Imports point one way, come from this tree, are declared, and are light where they must be."""
 
 import ast
 import functools
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDER = ("rollout", "rewards", "rl", "scripts")
@@ -68,6 +72,20 @@ def test_the_readme_has_one_line_for_every_room():
     assert [room.name for room in rooms if sum(line.startswith(f"  {room.name}/") for line in lines) != 1] == []
 
 
+def test_every_imported_package_is_declared():
+    """Those that pyproject.toml names, extras too, as distributions."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    lines = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    declared, by_module = (
+        {canonicalize_name(Requirement(line).name) for line in lines},
+        metadata.packages_distributions(),
+    )
+    modules = {name.partition(".")[0]: path for path in FILES for name in imported(path)}
+    for module in modules.keys() - sys.stdlib_module_names - set(ORDER) - {""}:
+        providers = {canonicalize_name(name) for name in by_module.get(module, [module])}
+        assert providers & declared, f"{modules[module].relative_to(ROOT)} imports {module}: not in pyproject.toml"
+
+
 def test_scripts_do_not_import_each_other():
     for path in (ROOT / "scripts").glob("*.py"):
         assert not [name for name in imported(path) if name.partition(".")[0] == "scripts"]
@@ -96,7 +114,8 @@ def test_only_engines_trainers_and_model_files_import_torch():
         "rl/files/run_log.py",
     }
     assert not heavy & light
-    assert not [name for name in heavy if name.startswith(("rewards/", "rl/algorithms/", "scripts/"))]
+    outside = {name for name in heavy if name.startswith(("rewards/", "rl/algorithms/", "scripts/"))}
+    assert outside == {"scripts/minimal.py"}  # the reader's version, all in one file
 
 
 def test_one_file_imports_vllm():

@@ -6,16 +6,18 @@ import json
 
 import pytest
 from factories import make_problem
-from small_runs import script, small_config, tiny_protocol, write_config
+from small_runs import save_policy, script, settings, small_config, tiny_protocol, write_config
 
 from rewards.registry import build_rewards
 from rl.checks.data_check import check_data, write_sound
 from rl.checks.known_answers import gold_answer
-from rl.checks.overlap import NGRAM, duplicates, normalised, overlaps
+from rl.checks.overlap import duplicates, normalised, overlaps
 from rl.checks.preflight import preflight
 from rl.checks.reward_check import check_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
+from rl.data.prompts import usable_problems
+from rl.models.open import open_protocol
 from rollout.types import Problem
 
 WORDS = [
@@ -54,24 +56,60 @@ def test_duplicates_name_the_first_that_asks_the_same():
     assert duplicates(problems) == [("b", "a"), ("d", "a")]
 
 
-def test_thirteen_shared_words_are_an_overlap_and_twelve_are_not():
+def test_half_of_the_test_prompts_word_groups_are_an_overlap_and_fewer_are_not():
+    test = [asked("t", " ".join(WORDS))]  # 14 words: 7 groups of 8
+    four = asked("x", "Before. " + " ".join(WORDS[:11]) + " after")
+    three = asked("y", "Before. " + " ".join(WORDS[:10]) + " after")
+    (found,) = overlaps([four, three], test)
+    assert (found.train_id, found.test_id, found.share) == ("x", "t", 4 / 7)
+    assert len(found.shared.split()) == 8
+    assert found.shared in " ".join(WORDS[:11])
+
+
+def test_the_halves_of_two_training_prompts_do_not_add_up():
     test = [asked("t", " ".join(WORDS))]
-    thirteen = asked("x", "Before. " + " ".join(WORDS[1:]) + " after")
-    twelve = asked("y", "Before. " + " ".join(WORDS[2:]) + " after")
-    (found,) = overlaps([thirteen, twelve], test)
-    assert (found.train_id, found.test_id, found.shared) == ("x", "t", " ".join(WORDS[1:]))
-    assert len(found.shared.split()) == NGRAM == 13
+    halves = [asked("x", " ".join(WORDS[:10]) + " end"), asked("y", "begin " + " ".join(WORDS[4:]))]
+    assert overlaps(halves, test) == []
 
 
 def test_short_prompts_overlap_when_they_are_equal_as_a_whole():
     found = overlaps([asked("x", "What is 3 + 4?"), asked("y", "What is 3 + 5?")], [asked("t", "what is 3 + 4")])
-    assert [(one.train_id, one.test_id) for one in found] == [("x", "t")]
+    assert [(one.train_id, one.test_id, one.share) for one in found] == [("x", "t", 1.0)]
 
 
-def test_an_instruction_that_every_test_problem_has_is_no_overlap():
-    test = [asked(f"t{i}", " ".join(WORDS) + f" number {i}") for i in range(20)]
-    assert overlaps([asked("x", " ".join(WORDS) + " number 99")], test) == []
-    assert len(overlaps([asked("x", " ".join(WORDS) + " number 99")], test[:10])) == 1
+@pytest.mark.parametrize("copies", [1, 2, 32])
+def test_a_benchmark_that_is_repeated_hides_no_leak(copies):
+    questions = (" ".join(WORDS), " ".join(reversed(WORDS)))
+    test = [asked(f"{name}{k}", text) for k in range(copies) for name, text in zip("ab", questions, strict=True)]
+    leak = asked("x", f"Please: {questions[1]}!")
+    assert [(one.train_id, one.test_id) for one in overlaps([leak, asked("y", "ten nine")], test)] == [("x", "b0")]
+
+
+def test_ten_rows_of_a_template_do_not_overlap():
+    rows = [asked(f"{i}", f"{' '.join(WORDS)} what is {i} + {i * i + 7}") for i in range(20)]
+    assert overlaps(rows[:10], rows[10:]) == []
+    assert overlaps(rows[:10], rows[10:11]) != []  # one test prompt: nothing says what is template
+    assert [one.train_id for one in overlaps([*rows[:10], asked("x", rows[12].prompt)], rows[10:])] == ["x"]
+
+
+def test_a_template_of_the_training_set_is_none_of_a_single_test_prompt_either():
+    rows = [asked(f"{i}", f"{' '.join(WORDS)} what is {i} + {i * i + 7}") for i in range(20)]
+    assert overlaps(rows[:19], rows[19:]) == []
+
+
+def test_a_leak_is_found_behind_a_template_that_it_lacks():
+    question = "a farmer sells seven hens and buys nine goats for the same price"
+    test = [asked(f"t{i}", f"{' '.join(WORDS)} {i} {i + 1} {i * i}") for i in range(9)]
+    test.append(asked("leaked", f"{' '.join(WORDS)} {question}"))
+    assert [one.test_id for one in overlaps([asked("x", question)], test)] == ["leaked"]
+
+
+def test_scripts_without_spaces_are_compared_by_thirteen_characters():
+    text = "小明有三个苹果他又买了五个苹果请问他现在一共有几个苹果"
+    other = asked("y", "小红有三个苹果，她又买了两本书，请问一本书多少钱？")
+    found = overlaps([asked("x", f"题目：{text}。"), other], [asked("t", text)])
+    assert [(one.train_id, one.share) for one in found] == [("x", 1.0)]
+    assert len(found[0].shared) == 13
 
 
 def test_of_a_conversation_what_the_user_says_counts():
@@ -92,8 +130,8 @@ def test_gold_is_the_answer_or_the_reference_program():
 
 
 def test_a_gold_answer_that_the_reward_cannot_verify_is_counted_with_its_reason():
-    problems = [make_problem("a", answer="46"), make_problem("b", answer="see the figure \\ above {")]
-    check = check_rewards(problems, build_rewards([{"name": "math"}]), kinds=("gold",))
+    problems = [make_problem("a", answer="B"), make_problem("b", answer="see the figure above")]
+    check = check_rewards(problems, build_rewards([{"name": "choice"}]), kinds=("gold",))
     (failed,) = check.failed("gold")
     assert (len(check.probes), failed.problem, failed.correct) == (2, "b", None)
     assert "'b'" in failed.told()
@@ -139,35 +177,94 @@ TRAIN = [
     {"id": "c", "prompt": "5 + 5", "answer": "10"},
     {"id": "d", "prompt": "6 + 6", "answer": "{{ \\"},
     {"id": "e", "prompt": "7 + 7", "answer": "14"},
+    {"id": "f", "prompt": "1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1 + 1", "answer": "12"},
+    {"id": "g", "prompt": "8 + 8", "answer": "16"},
+    {"id": "g", "prompt": "9 + 8", "answer": "17"},
+    {"id": "h", "prompt": "3 * 3", "tests": [{"call": "f", "expected": 1}], "metadata": {"solution": "f = int"}},
+    {"id": "i", "prompt": "3 * 4", "answer": float("nan")},
 ]
 TEST = [{"id": "t", "prompt": "5 + 5", "answer": "10"}]
 
 
-def raw_config(tmp_path, **data):
-    for name, rows in (("train", TRAIN), ("test", TEST)):
+def raw_config(tmp_path, train=TRAIN, **data):
+    for name, rows in (("train", train), ("test", TEST)):
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     files = {"path": str(tmp_path), "train": "train.jsonl", "test": "test.jsonl"}
-    return {"data": {**files, **data}, "rewards": [{"name": "math"}]}
+    return settings(tmp_path, tmp_path, data={**files, **data}, rewards=[{"name": "judge"}, {"name": "math"}])
 
 
-def test_the_report_lists_what_is_wrong_and_the_sound_problems_are_written(tmp_path):
-    config = parse_config(raw_config(tmp_path))
-    check = check_data(config, build_rewards(config.rewards))
+def test_the_report_lists_what_is_wrong_and_what_is_written_is_what_a_run_takes(tmp_path):
+    save_policy(tmp_path)
+    raw = raw_config(tmp_path, max_drop=0.9)
+    config = parse_config(raw)
+    protocol = open_protocol(config)
+    check = check_data(config, build_rewards(config.rewards), protocol)
     lines = "\n".join(check.lines())
-    assert "train: 5 problems of 'train.jsonl'" in lines
+    assert "train: 6 problems of 'train.jsonl'" in lines
+    assert "bad rows: 4\n" in lines
+    assert f"{tmp_path}/train.jsonl:4: problem 'd' has answer" in lines
+    assert f"prompts that cannot be used: 1\n    {tmp_path}/train.jsonl:6: problem 'f' has a prompt of" in lines
     assert "duplicates: 1\n    b repeats a" in lines
-    assert "gold answers that the rewards cannot verify (20.0% of 5): 1\n    d: " in lines
     assert "training problems that overlap with the test split: 1\n    c and t share '5 + 5'" in lines
-    train, test = write_sound(check, tmp_path / "sound")
-    assert [json.loads(line)["id"] for line in train.read_text().splitlines()] == ["a", "e"]
-    assert [json.loads(line) for line in test.read_text().splitlines()] == TEST
     assert check.refusals(config) == [
-        "20.0% of the gold answers of data.train fail their reward; allowed: data.max_bad_gold, 10.0%"
+        "50.0% of the rows of data.train are bad; allowed: data.max_bad_share, 5.0%",
+    ]
+    report = check.to_json(config)
+    assert json.loads(json.dumps(report)) == report
+    train = report["splits"]["train"]
+    assert (train["rows"], train["problems"], train["sound"]) == (10, 6, 3)
+    assert (len(train["bad_rows"]), list(train["unusable_prompts"]), train["duplicates"]) == (4, ["f"], [["b", "a"]])
+    assert report["overlapping"] == [{"train_id": "c", "test_id": "t", "shared": "5 + 5", "share": 1.0}]
+    files = write_sound(check, tmp_path / "sound")
+    assert [json.loads(line)["id"] for line in files[0].read_text().splitlines()] == ["a", "e", "g"]
+    assert [json.loads(line) for line in files[1].read_text().splitlines()] == TEST
+    again = parse_config({**raw, "data": {"path": str(tmp_path / "sound"), "train": "train.jsonl"}})
+    assert [p.id for p in usable_problems(again, "train", protocol)] == ["a", "e", "g"]
+
+
+def test_a_reference_program_that_fails_its_tests_is_left_out_of_what_is_written(tmp_path):
+    tests = [{"call": "f", "args": [], "expected": 1}]
+    rows = [
+        {"id": str(n), "prompt": f"write {n}", "tests": tests, "metadata": {"solution": f"def f():\n    return {n}"}}
+        for n in (1, 2)
+    ]
+    raw = raw_config(tmp_path, rows) | {"rewards": [{"name": "code"}]}
+    (tmp_path / "test.jsonl").write_text(json.dumps(rows[0] | {"prompt": "other"}) + "\n")
+    config = parse_config(raw)
+    check = check_data(config, build_rewards(config.rewards))
+    assert [problem.id for problem in check.sound("train")] == ["1"]
+    assert check.refusals(config) == [
+        "50.0% of the gold answers of data.train fail their reward; allowed: data.max_bad_gold, 10.0%"
     ]
 
 
-def test_the_command_ends_with_code_1_above_a_limit(tmp_path):
-    done = script("check_data.py", str(write_config(tmp_path / "config.json", raw_config(tmp_path))))
+def test_without_a_known_answer_nothing_is_said_to_have_been_tried(tmp_path):
+    rows = [{"id": "1", "prompt": "write", "tests": [{"call": "f", "expected": 1}]}]
+    config = parse_config(raw_config(tmp_path, rows) | {"rewards": [{"name": "code", "domains": [""]}]})
+    (tmp_path / "test.jsonl").write_text(json.dumps(rows[0] | {"prompt": "other"}) + "\n")
+    lines = check_data(config, build_rewards(config.rewards)).lines()
+    assert "  gold answers: none is known, so none was tried" in lines
+
+
+def test_the_command_writes_its_whole_report_and_ends_with_code_1_above_a_limit(tmp_path):
+    save_policy(tmp_path)
+    config = str(write_config(tmp_path / "run.json", raw_config(tmp_path)))
+    out, report = tmp_path / "clean", tmp_path / "report.json"
+    done = script("check_data.py", config, "--out", str(out), "--json", str(report))
     assert done.returncode == 1
-    assert "refused: 20.0% of the gold answers of data.train fail" in done.stderr
+    assert "refused: 50.0% of the rows of data.train are bad" in done.stderr
+    assert (
+        "refused: 7 of 10 rows of data.train would be left out; allowed: a share of data.max_drop, 0.5" in done.stderr
+    )
     assert "duplicates: 1" in done.stdout
+    assert len(json.loads(report.read_text())["splits"]["train"]["bad_rows"]) == 4
+    assert not out.exists()
+
+
+def test_an_empty_result_is_never_written(tmp_path):
+    save_policy(tmp_path)
+    config = str(write_config(tmp_path / "run.json", raw_config(tmp_path, TEST, max_drop=1.0)))
+    done = script("check_data.py", config, "--out", str(tmp_path / "clean"))
+    assert done.returncode == 1
+    assert "1 of 1 rows of data.train would be left out" in done.stderr
+    assert not (tmp_path / "clean").exists()

@@ -59,13 +59,6 @@ def test_tests_alone_are_enough(tmp_path):
     assert load_problems(config_of(**data), "train")[0].tests == ({"assert": "assert f(1)"},)
 
 
-def test_a_size_takes_the_first_problems(tmp_path):
-    data = write(tmp_path, *({"prompt": f"p{i}", "answer": "1"} for i in range(5)))
-    config = config_of(**data, train_size=2, test_size=3)
-    assert [p.prompt for p in load_problems(config, "train")] == ["p0", "p1"]
-    assert [p.prompt for p in load_problems(config, "test")] == ["p0", "p1", "p2"]
-
-
 @pytest.mark.parametrize(
     ("line", "message"),
     [

@@ -108,8 +108,17 @@ def test_each_rank_has_its_own_accelerator_and_one_without_float64_counts_as_non
     assert ("use_cpu" in device_arguments()) is (expected is None)
 
 
-@pytest.mark.parametrize(("deepspeed", "expected"), [("", "meta"), ("configs/deepspeed/zero3.json", "cpu")])
-def test_a_loaded_model_is_on_its_ranks_accelerator_unless_deepspeed_places_it(deepspeed, expected, monkeypatch):
+@pytest.mark.parametrize(
+    ("deepspeed", "to_train", "expected"),
+    [
+        ("", True, "meta"),
+        ("configs/deepspeed/zero3.json", False, "meta"),
+        ("configs/deepspeed/zero3.json", True, "cpu"),
+    ],
+)
+def test_a_loaded_model_is_on_its_ranks_accelerator_unless_deepspeed_is_to_train_it(
+    deepspeed, to_train, expected, monkeypatch
+):
     monkeypatch.setattr("rl.models.loading.accelerator", lambda: torch.device("meta"))
     config = parse_config({"model": {"path": "tiny:32x1"}, "trainer": {"deepspeed": deepspeed}})
-    assert load_model(config, load_tokenizer(config)).device.type == expected
+    assert load_model(config, load_tokenizer(config), to_train=to_train).device.type == expected

@@ -2,10 +2,11 @@
 
 import base64
 import json
-import re
+import shutil
 import subprocess
 import sys
 from html.parser import HTMLParser
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -14,12 +15,16 @@ from rl.config.read import parse_config, save_config
 from rl.evaluation.outcomes import Outcome, summarize
 from rl.files.atomic import write_atomically
 from rl.files.run_log import RunLog
+from rl.reports.browser import MOST_ROLLOUTS, sample
+from rl.reports.compare import write_comparison
 from rl.reports.plots import PLOTS, THEMES, Inputs, render, running_mean, series
-from rl.reports.report import figure, page, text, write_report
-from rl.reports.run_folder import ReportError, read_run, samples
+from rl.reports.report import bounded, page, write_report
+from rl.reports.run_folder import ReportError, read_run
+from rl.reports.sentence import sentence
 from rl.training.metrics import step_metrics
 from rollout.types import Problem, Rollout, RolloutGroup
 
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = "<script>alert(1)</script>"
 ONERROR = '"><img onerror=alert(1) src=x>'
@@ -27,7 +32,7 @@ PNG = b"\x89PNG\r\n\x1a\n"
 TAGS = {
     *("html", "head", "meta", "title", "style", "body", "main", "h1", "h2", "h3", "div", "section", "ul", "li"),
     *("table", "tr", "th", "td", "small", "b", "p", "span", "figure", "picture", "source", "img", "figcaption"),
-    *("article", "pre", "dl", "dt", "dd"),
+    *("article", "pre", "dl", "dt", "dd", "script", "label", "select", "option", "button"),
 }
 
 
@@ -38,13 +43,18 @@ class Page(HTMLParser):
         super().__init__()
         self.tags = []
         self.text = ""
+        self.scripts = []
         self.feed(source)
+        self.rollouts = json.loads(self.scripts[0]) if self.scripts else []
 
     def handle_starttag(self, tag, attrs):
         self.tags.append((tag, dict(attrs)))
 
     def handle_data(self, data):
-        self.text += data
+        if self.tags and self.tags[-1][0] == "script" and self.cdata_elem == "script":
+            self.scripts.append(data)
+        else:
+            self.text += data
 
 
 def rollout(level, mode, *, forced=True, correct=1.0, answer="42", prompt="1 + 2", share=0.5):
@@ -91,7 +101,9 @@ def make_run(folder, levels=("1", "5"), answer="42", prompt="1 + 2", steps=3):
 
 def read(folder):
     """The page without its plots, which take most of the time."""
-    return Page(page(folder.name, read_run(folder), []))
+    run = read_run(folder)
+    missing = list(run.missing)
+    return Page(page(folder.name, run, sample(folder, missing), [], missing))
 
 
 @pytest.mark.medium
@@ -104,40 +116,40 @@ def test_a_complete_run_becomes_a_page_that_needs_nothing_else(tmp_path):
     assert "auto captures 100.0% of the tokens that the oracle router saves" in shown.text
     assert {tag for tag, _ in shown.tags} <= TAGS
     links = [v for _, a in shown.tags for k, v in a.items() if k in ("src", "srcset", "href")]
-    assert len(links) == 8
+    assert len(links) == 10
     for link in links:
         assert base64.b64decode(link.removeprefix("data:image/png;base64,")).startswith(PNG)
     files = sorted((tmp_path / "demo" / "plots").iterdir())
-    assert [file.name for file in files] == ["modes.png", "rewards.png", "think_rate.png", "trade_off.png"]
+    assert [file.name for file in files] == [
+        "advantages.png",
+        "modes.png",
+        "rewards.png",
+        "think_rate.png",
+        "trade_off.png",
+    ]
     assert all(file.read_bytes().startswith(PNG) for file in files)
 
 
-def test_the_gallery_shows_the_first_and_the_last_recorded_step_in_both_modes(tmp_path):
+def test_the_browser_has_every_rollout_with_its_parts_and_scores(tmp_path):
     shown = read(make_run(tmp_path, steps=12))
-    assert re.findall(r"step \d{6}", shown.text) == ["step 000001", "step 000012"]
-    badges = re.findall(r"(think|direct)(forced|chosen)ok(\d+) tokenslevel (\d)", shown.text)
-    assert badges == [
-        ("think", "forced", "30", "1"),
-        ("think", "forced", "30", "5"),
-        ("direct", "forced", "8", "1"),
-        ("direct", "forced", "8", "5"),
-        ("think", "chosen", "30", "1"),
-        ("think", "chosen", "30", "5"),
-        ("direct", "chosen", "8", "1"),
-        ("direct", "chosen", "8", "5"),
-    ]
-    assert "correct 1, math 1, answer_reward 1, judge_reward 0.5" in shown.text
+    assert len(shown.rollouts) == 12 * 4
+    assert "48 of 48 recorded rollouts" in shown.text
+    first, last = shown.rollouts[0], shown.rollouts[-1]
+    assert (first["step"], first["mode"], first["outcome"], first["difficulty"]) == (1, "think", "right", "1")
+    assert first["badges"] == ["step 000001", "think", "forced", "ok", "right", "30 tokens", "level 1"]
+    assert dict(first["parts"])["thinking"] == "1+2=3"
+    assert dict(first["parts"])["scores"] == "correct 1, math 1, answer_reward 1, judge_reward 0.5"
+    assert (last["step"], last["mode"], last["badges"][2]) == (12, "direct", "chosen")
 
 
-def test_samples_prefer_free_choices_and_include_one_without_a_mode(tmp_path):
-    path = tmp_path / "step_000001.jsonl"
-    config = parse_config({"run_dir": str(tmp_path), "wandb": {"mode": "disabled"}})
-    mixed = [rollout("2", "think"), rollout("3", "think", forced=False), rollout("10", None, forced=False)]
-    RunLog(config, 0).save_rollouts(1, [RolloutGroup(r.problem, (r,)) for r in mixed])
-    missing = []
-    found = samples(tmp_path / "rollouts" / path.name, missing)
-    assert [(r.problem.difficulty, r.mode) for r in found] == [("3", "think"), ("10", None)]
-    assert missing == []
+def test_a_long_run_is_sampled_evenly_over_its_steps(tmp_path):
+    make_run(tmp_path, steps=30)
+    found = sample(tmp_path, [], most=24)
+    steps = [entry["step"] for entry in json.loads(found.data)]
+    assert (found.shown, found.total, MOST_ROLLOUTS) == (24, 120, 2000)
+    assert steps == sorted(steps)
+    assert max(b - a for a, b in pairwise(steps)) <= 2
+    assert (steps[0], steps[-1]) == (1, 29)
 
 
 @pytest.mark.parametrize("attack", [SCRIPT, ONERROR, f"</pre></style>{SCRIPT}", "<!--", "\ud800\x00\x1b[31m\u202e<b>"])
@@ -146,10 +158,13 @@ def test_no_markup_from_a_model_or_from_data_survives(tmp_path, attack):
     assert {tag for tag, _ in shown.tags} <= TAGS
     assert not any(key.startswith("on") for _, attributes in shown.tags for key in attributes)
     assert "img" not in {tag for tag, _ in shown.tags}
-    assert not {"\x00", "\x1b", "\u202e"} & set(shown.text)
-    # It is shown as what it is, in the table and in the gallery.
+    assert len(shown.scripts) == 2  # the data and the page's own
+    assert not {"\x00", "\x1b", "\u202e"} & set(shown.text + json.dumps(shown.rollouts, ensure_ascii=False))
+    # It is shown as what it is, in the table and in the browser.
     visible = attack if attack.isprintable() else "\N{REPLACEMENT CHARACTER}[31m\N{REPLACEMENT CHARACTER}<b>"
-    assert shown.text.count(visible) >= 5
+    assert visible in shown.text
+    assert visible in dict(shown.rollouts[0]["parts"])["answer"]
+    assert "<" not in shown.scripts[0]
 
 
 def test_hostile_names_are_drawn_as_they_are():
@@ -160,9 +175,20 @@ def test_hostile_names_are_drawn_as_they_are():
 
 def test_long_text_is_cut(tmp_path):
     shown = read(make_run(tmp_path, answer="x" * 100_000))
-    assert "x" * 1499 + "…" in shown.text
-    assert "x" * 1500 not in shown.text
-    assert text("a\nb\tc\rd", 10) == "a\nb\tc\N{REPLACEMENT CHARACTER}d"
+    assert dict(shown.rollouts[0]["parts"])["answer"] == "x" * 3999 + "…"
+    assert bounded("a\nb\tc\rd") == "a\nb\tc\N{REPLACEMENT CHARACTER}d"
+    assert len(bounded("x" * 5000)) == 1500
+
+
+def test_the_first_sentence_says_what_it_thinks_on_what_that_costs_and_what_was_there_before(tmp_path):
+    levels = ("1", "5")
+    before, after = (json.loads(evaluation(levels, mode)) for mode in ("think", "no_think"))
+    assert sentence(before, after) == (
+        "Thinks on 0% of the hard and 0% of the easy problems; 27% of always-think's tokens at the same accuracy "
+        "(+0.0 points [+0.0, +0.0], 2 problems). Before RL it was 100% and 100%."
+    )
+    assert sentence(after, after).endswith("Before RL it was 0% and 0%: RL changed little.")
+    assert sentence({}, {}) == "No evaluation of the trained model: what it learned is not known."
 
 
 @pytest.mark.parametrize(
@@ -181,7 +207,7 @@ def test_a_missing_file_is_named_and_the_rest_is_shown(tmp_path, name, notice):
     assert notice in shown.text
     assert shown.text.count("no such file") + shown.text.count("no recorded step") == 1
     assert ("tiny-model" in shown.text) == (name != "config.json")
-    assert ("judge_reward 0.5" in shown.text) == (not name.startswith("rollouts"))
+    assert ("judge_reward 0.5" in json.dumps(shown.rollouts)) == (not name.startswith("rollouts"))
 
 
 def test_files_that_were_cut_short_are_named_and_what_is_left_is_shown(tmp_path):
@@ -197,22 +223,50 @@ def test_files_that_were_cut_short_are_named_and_what_is_left_is_shown(tmp_path)
     shown = read(tmp_path)
     assert "metrics.jsonl: 1 unreadable line(s) left out" in shown.text
     assert "step_000002.jsonl: 1 unreadable line(s) left out" in shown.text
-    assert "step_000002.jsonl: a record that is no rollout left out" in shown.text
     assert "eval.json: cut short or no JSON mapping" in shown.text
     assert "eval_before.json: no numbers for auto" in shown.text
     assert "forced direct1.000 → –8.0 → –" in shown.text
-    assert "step 000002" in shown.text
+    assert "step 000002" in shown.rollouts[-1]["badges"]
 
 
 def test_a_plot_without_numbers_says_what_it_lacks_and_leaves_no_old_file(tmp_path):
     for plot in PLOTS:
         assert render(plot, THEMES["light"], Inputs([{"step": 1, "loss": 0.5}], {}, {"modes": {}})) is None
-    shown = Page(figure(PLOTS[0], {"light": None, "dark": None}))
-    assert shown.text == "When it thinksMissing: think_probability/<level> in metrics.jsonl."
     write_atomically(tmp_path / "plots" / "think_rate.png", "of an earlier run")
     write_atomically(tmp_path / "config.json", "{}")
-    assert "Missing: modes or routers" in write_report(tmp_path).read_text(encoding="utf-8")
+    shown = Page(write_report(tmp_path).read_text(encoding="utf-8"))
+    assert "When it thinksMissing: think_probability/<level> in metrics.jsonl." in shown.text
+    assert "Missing: modes or routers" in shown.text
     assert list((tmp_path / "plots").iterdir()) == []
+
+
+@pytest.mark.medium
+def test_runs_are_compared_on_one_page_that_escapes_what_they_hold(tmp_path):
+    one, two = make_run(tmp_path / "one"), make_run(tmp_path / "two", levels=("1", SCRIPT))
+    config = json.loads((two / "config.json").read_text())
+    config["trainer"]["learning_rate"], config["model"]["path"] = 0.5, SCRIPT
+    (two / "config.json").write_text(json.dumps(config))
+    shown = Page(write_comparison([one, two], tmp_path / "compare.html").read_text(encoding="utf-8"))
+    assert "one1.000 [1.000, 1.000]8.0 [8.0, 8.0]" in shown.text
+    assert "trainer.learning_rate1e-060.5" in shown.text
+    assert SCRIPT in shown.text
+    assert "script" not in {tag for tag, _ in shown.tags}
+    with pytest.raises(ReportError, match="two or more"):
+        write_comparison([one], tmp_path / "compare.html")
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
+@pytest.mark.parametrize("width", [400, 1400])
+def test_in_a_browser_the_rollouts_are_shown_and_hostile_text_stays_text(tmp_path, width):
+    report = write_report(make_run(tmp_path, answer=f"{SCRIPT}</script><b id=broken>", steps=2))
+    options = ["--headless", "--no-sandbox", "--disable-gpu", f"--window-size={width},2000", "--dump-dom"]
+    command = [CHROMIUM, *options, "--virtual-time-budget=4000", report.as_uri()]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    shown = Page(done.stdout)
+    assert "1 of 8" in shown.text
+    assert f"{SCRIPT}</script><b id=broken>" in shown.text
+    assert not [attributes for _, attributes in shown.tags if attributes.get("id") == "broken"]
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
