@@ -18,6 +18,7 @@ from rewards.plugin import RewardError
 SHIPPED = {
     "judge": "rewards.builtin.judge:judge",
     "math": "rewards.builtin.math_answer:math",
+    "math_verify": "rewards.builtin.peer_math:math_verify",
     "code": "rewards.builtin.code_tests:code_tests",
     "format": "rewards.builtin.format:format_ok",
     "choice": "rewards.builtin.choice:choice",

@@ -75,7 +75,9 @@ def seeds_of(text: str) -> list[int]:
 
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2."""
+    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does
+    an error of the system or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a
+    missing package. What is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
@@ -83,9 +85,26 @@ def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.
     options = arguments.parse_intermixed_args()
     try:
         main(options, load_config(options.config, options.overrides))
-    except UserError as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+    except Exception as error:
+        told = str(error) if isinstance(error, UserError) else outside_error(error)
+        if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):
+            raise
+        print(f"error: {' '.join(told.split())}", file=sys.stderr)
         raise SystemExit(2) from None
+
+
+def outside_error(error: Exception) -> str:
+    """What a system or library error says to whoever can mend it; "" for one that nobody outside can have caused."""
+    name, text = type(error).__name__, str(error)
+    if name == "OutOfMemoryError" or isinstance(error, MemoryError):
+        return f"out of memory: {text.partition('. ')[0]}; allowed: fewer rows at once (trainer.micro_batch, rollout)"
+    if isinstance(error, ImportError):
+        return f"a package is missing: {text} (see pyproject.toml for what belongs to which option)"
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.strerror or text}: {error.filename or 'no file named'} ({name}); what is finished stays"
+    if name == "SafetensorError" or any(mark in text for mark in ("PytorchStreamWriter", "inline_container")):
+        return f"a file of weights could not be read or written: {text} ({name}); is the disk full?"
+    return text if isinstance(error, OSError) else ""
 
 
 def check_light(config: Config, split: str = "train") -> None:

@@ -76,6 +76,11 @@ class DecisionProtocol:
         return self.spec.other
 
     @property
+    def lone_token(self) -> int | None:
+        """Where one mode is any other token: the token of the other mode, which the first of a response is or not."""
+        return self.watch_ids[0] if self.other else None
+
+    @property
     def watch_ids(self) -> tuple[int, ...]:
         """The tokens whose log-probabilities at the decision say the probability of each mode."""
         return tuple(self.switch_ids[mode] for mode in MODES if mode in self.switch_ids)

@@ -2,9 +2,12 @@
 
 python scripts/check_rewards.py configs/demo.yaml
 python scripts/check_rewards.py configs/gsm8k.yaml data.path=DIR --limit 500 --json check.json
+python scripts/check_rewards.py configs/gsm8k.yaml --cross-check RUN_DIR
 
 Prints what fails, how fast the rewards are, and the slowest problems. Exit code 1 when a larger share
 fails than `data.max_bad_gold`, 2 when the configuration or the data cannot be used. Needs no model.
+With `--cross-check`, it puts the responses that a run recorded before the rewards `math` and `math_verify` instead, and
+prints those on which they differ.
 """
 
 import json
@@ -20,6 +23,12 @@ def main(options: Namespace, config: Config) -> None:
     """Check, print, write the JSON."""
     if options.limit is not None and options.limit < 1:
         raise ConfigError(f"--limit is {options.limit}; allowed: 1 or more")
+    if options.cross_check is not None:
+        from rl.checks.cross_check import cross_check, cross_lines
+
+        path = Path(options.cross_check or config.run_dir)
+        print("\n".join(cross_lines(cross_check(path, options.limit, progress=True))))
+        return
     check_light(config, options.split)
     from rewards.registry import build_rewards
     from rl.checks.reward_check import check_rewards, complaints, report_lines
@@ -45,5 +54,8 @@ if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--split", choices=("train", "test"), default="train", help="which problems")
     arguments.add_argument("--limit", type=int, metavar="N", help="try N problems, evenly spread (default: all)")
+    arguments.add_argument(
+        "--cross-check", nargs="?", const="", metavar="ROLLOUTS", help="a run folder or its rollouts (default: run_dir)"
+    )
     arguments.add_argument("--json", metavar="FILE", help="write the findings there")
     run(main, arguments)

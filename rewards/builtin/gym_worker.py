@@ -11,7 +11,6 @@ import ast
 import functools
 import importlib
 import json
-import os
 import re
 from collections.abc import Callable
 from typing import Any
@@ -20,7 +19,7 @@ import sympy
 from reasoning_gym.factory import create_dataset
 from sympy.parsing import sympy_parser
 
-from rewards.sandbox import landlock, seccomp, syscalls
+from rewards.workers.confined import confine
 
 _EVALUATE_ANSWERS = (
     "algorithmic.string_insertion",
@@ -40,7 +39,7 @@ def handle(job: dict[str, Any]) -> dict[str, Any]:
     """`{"answer", "task", "settings", "entry"}` to `{"score"}`, or to `{"error"}` if it is not the answer's fault."""
     try:
         score = _scorer(job["task"], json.dumps(job["settings"], sort_keys=True))
-        _confine()
+        confine()
     except (OSError, TypeError, ValueError, AssertionError) as error:
         return {"error": f"{type(error).__name__}: {error}"}
     try:
@@ -73,14 +72,3 @@ _disarm()
 @functools.cache
 def _scorer(task: str, settings: str) -> Callable[[str, dict[str, Any]], float]:
     return create_dataset(task, **json.loads(settings)).score_answer
-
-
-@functools.cache
-def _confine() -> None:
-    """Once in each worker process. Raises `OSError` where the machine cannot do it."""
-    version = landlock.version()
-    if not version or syscalls.ARCH is None:
-        raise OSError("this machine lacks Landlock or seccomp, without which no answer is handed to a scorer")
-    syscalls.prctl(syscalls.PR_SET_NO_NEW_PRIVS, 1)
-    syscalls.make(syscalls.dropping_capabilities(), landlock.enforcing(landlock.ruleset(version, ["/"], [])))
-    seccomp.Filter(processes=False, own_pid_space=False).install(os.getpid())

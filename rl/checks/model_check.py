@@ -26,6 +26,12 @@ def check_model(config: Config, model: Any, tokenizer: Any, show: Callable[[str]
     check_positions(config, model, config.rollout.max_prompt_tokens, response)
 
 
+def check_cold_start(config: Config, model: Any, tokenizer: Any, show: Callable[[str], None] = print) -> None:
+    """The same for the cold start, but for positions. Raises `ConfigError`."""
+    check_saving(model, tokenizer, show)
+    check_precision(config, model, config.cold_start.learning_rate, "cold_start.learning_rate", show)
+
+
 def check_saving(model: Any, tokenizer: Any, show: Callable[[str], None] = print) -> None:
     """Save and reload what a checkpoint holds besides weights. A generation configuration with sampling values and
     without sampling, which transformers refuses to save, samples from here on. Raises `ConfigError`."""
@@ -105,5 +111,5 @@ def check_positions(config: Config, model: Any, prompt: int, response: int) -> N
     if positions and prompt + response > positions:
         raise ConfigError(
             f"a prompt of {prompt} tokens and a response of {response} need {prompt + response} positions; allowed: "
-            f"the model's max_position_embeddings, {positions} (rollout.max_new_tokens, rollout.max_prompt_tokens)"
+            f"the model's max_position_embeddings, {positions} (rollout.max_prompt_tokens, rollout.max_new_tokens)"
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -11,11 +12,29 @@ from rl.config.schema import Config, ConfigError
 
 def check_requirements(config: Config) -> None:
     """The files and packages of trainer and model. Raises `ConfigError`."""
+    _check_run_dir(Path(config.run_dir))
     if config.trainer.deepspeed:
         _check_deepspeed(Path(config.trainer.deepspeed))
+    if config.wandb.tensorboard and find_spec("tensorboard") is None:
+        raise ConfigError("wandb.tensorboard is true, but the package is missing; pip install tensorboard")
     template = config.model.chat_template
     if template and not Path(template).is_file():
         raise ConfigError(f"model.chat_template is {template!r}; allowed: a file (looked in {Path.cwd()})")
+
+
+def _check_run_dir(folder: Path) -> None:
+    """The run folder must be one that can be written; nothing is made of it here."""
+    there = next(path for path in (folder.absolute(), *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise ConfigError(f"run_dir is {str(folder)!r}, but {str(there)!r} is a file; allowed: a folder, or a new name")
+    try:
+        with tempfile.TemporaryDirectory(dir=there):
+            pass  # permissions say less than a try: a read-only mount, a full disk
+    except OSError as error:
+        raise ConfigError(
+            f"run_dir is {str(folder)!r}, but nothing can be written in {str(there)!r}: {error.strerror}; allowed: a "
+            "writable folder"
+        ) from error
 
 
 def _check_deepspeed(file: Path) -> None:

@@ -6,6 +6,8 @@ import itertools
 from collections.abc import Callable
 from pathlib import Path
 
+from rl.checks.model_check import check_cold_start
+from rl.checks.prompt_check import check_responses
 from rl.cold_start.examples import IGNORE
 from rl.cold_start.gears import first_rows
 from rl.cold_start.sft import sft_config
@@ -21,15 +23,17 @@ def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
     settings, gears = config.cold_start, config.cold_start.gears
     sft_config(config, Path(config.run_dir), settings.steps)
     tokenizer = load_tokenizer(config)
+    model = load_model(config, tokenizer)
     if config.protocol.add_tokens:
-        added = add_decision_tokens(config, tokenizer, load_model(config, tokenizer))
+        added = add_decision_tokens(config, tokenizer, model)
         show(f"model: {config.model.path}, added tokens {', '.join(added) or 'none'}")
     else:
-        load_model(config, tokenizer)
         show(f"model: {config.model.path}")
     protocol = build_protocol(config, tokenizer)
     for line in protocol.notes:
         show(line)
+    check_cold_start(config, model, tokenizer, show)
+    check_responses(protocol, show)
     if gears.automatic_steps and not gears.manual_steps:
         show("no manual gear: the second gear samples from the model as it is")
     else:

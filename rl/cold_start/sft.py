@@ -14,9 +14,11 @@ from transformers import TrainerCallback
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import SFTConfig, SFTTrainer
 
+from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
 from rl.files.atomic import write_atomically
+from rl.models.adapters import fit_fused_head, lora_config, save_plain
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
@@ -68,29 +70,40 @@ def fine_tune(
         if is_main():
             print(f"{title}: already done ({model_folder})")
         return model_folder
-    tokenizer = load_tokenizer(config, source)
-    model = load_model(config, tokenizer, source, to_train=True)
-    if config.protocol.add_tokens:
-        added = add_decision_tokens(config, tokenizer, model)
-        if is_main():
-            print(f"{title}: added tokens {', '.join(added) or 'none'}")
-    protocol = build_protocol(config, tokenizer)
-    if is_main():
-        keep_run_date(config)
-        print("".join(f"{title}: {line}\n" for line in protocol.notes), end="")
+    model, tokenizer, protocol, added = _opened(config, source, title)
     dataset = Dataset.from_list(list(rows(protocol)))
     trainer = SFTTrainer(
         model=model,
         args=sft_config(config, folder / "checkpoints", steps),
         train_dataset=dataset,
         processing_class=tokenizer,
+        peft_config=lora_config(config, model, added),
         callbacks=[ProgressLine(steps, title)],
     )
+    fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, folder / "checkpoints"))
     _save(trainer, folder, steps)
     return model_folder
+
+
+def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[int]]:
+    """Model, tokenizer, protocol and the ids of the tokens that were added, checked; what was found is printed."""
+    show = (lambda line: print(f"{title}: {line}")) if is_main() else lambda line: None
+    tokenizer = load_tokenizer(config, source)
+    model = load_model(config, tokenizer, source, to_train=True)
+    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
+    if config.protocol.add_tokens:
+        show(f"added tokens {', '.join(added) or 'none'}")
+    check_cold_start(config, model, tokenizer, show)
+    protocol = build_protocol(config, tokenizer)
+    if is_main():
+        keep_run_date(config)
+    for line in protocol.notes:
+        show(line)
+    ids: Any = tokenizer.convert_tokens_to_ids(added)
+    return model, tokenizer, protocol, ids
 
 
 def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:
@@ -109,7 +122,11 @@ def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None
 def _save(trainer: SFTTrainer, folder: Path, steps: int) -> None:
     """The model in full or not at all: written beside its place, then moved there."""
     part = folder / "model.part"
-    trainer.save_model(str(part))
+    model = trainer.accelerator.unwrap_model(trainer.model)
+    if not hasattr(model, "merge_and_unload"):
+        trainer.save_model(str(part))
+    elif trainer.accelerator.is_main_process:
+        save_plain(model, trainer.processing_class, part)
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
         shutil.rmtree(folder / "model", ignore_errors=True)

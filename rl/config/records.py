@@ -37,6 +37,8 @@ class WandbConfig:
     """The project's name."""
     name: str = ""
     """The run's name; default: the run folder's."""
+    tensorboard: bool = False
+    """Write the same keys for TensorBoard too, below the run folder; needs the package tensorboard."""
     table_every: Positive = 20
     """A table of sample rollouts every so many steps."""
     table_rows: Positive = 8

@@ -16,6 +16,7 @@ from typing import Any
 from rl.config.read import to_dict
 from rl.config.schema import Config
 from rl.files.atomic import write_atomically
+from rl.files.boards import open_board
 from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)
@@ -31,6 +32,7 @@ class RunLog:
         (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         cut_back(self.run_dir, start_step)
         self._wandb = self._start_wandb(config)
+        self._board: Any = open_board(self.run_dir, start_step) if config.wandb.tensorboard else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
         """One record for this optimizer step."""
@@ -38,6 +40,8 @@ class RunLog:
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
         self._to_wandb({"global_step": step, **metrics})
+        for name, value in metrics.items() if self._board is not None else ():
+            self._board.add_scalar(name, value, step)
 
     def save_rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
         """All rollouts of a step, one JSON object a line."""
@@ -77,7 +81,9 @@ class RunLog:
             self._give_up(error)
 
     def finish(self) -> None:
-        """Close W&B; the files need no closing."""
+        """Close W&B and TensorBoard; the files need no closing."""
+        if self._board is not None:
+            self._board.close()
         try:
             if self._wandb is not None:
                 self._wandb.finish()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import torch
 from transformers import TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
@@ -69,7 +68,7 @@ class AfterUpdate(TrainerCallback):
         self.metrics = {}
         for theirs, ours in FROM_TRL.items():
             value = logs.get(theirs)
-            if value is not None and np.isfinite(value):
+            if value is not None:
                 metrics[ours] = float(value)
         self.journal.step(state.global_step, metrics)
 

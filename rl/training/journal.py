@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +11,7 @@ from tqdm import tqdm
 
 from rl.config.schema import Config
 from rl.files.run_log import RunLog
+from rl.training.alarms import Alarms, uninformative_line
 from rl.training.metrics import step_line
 from rollout.types import RolloutGroup
 
@@ -20,10 +23,13 @@ class Journal:
         self._log: RunLog | None = None
         self._bar: Any = None
         self._config = Config()
+        self._alarms = Alarms()
+        self._begun = (0, 0.0)
 
     def open(self, config: Config, start: int) -> None:
         """Begin, or go on after step `start`."""
         self._config, self._log = config, RunLog(config, start)
+        self._begun = (start, time.monotonic())
         self._bar = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
 
     def line(self, text: str) -> None:
@@ -34,9 +40,19 @@ class Journal:
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
         """The record of one optimizer step; the bar moves to it."""
         if self._log is not None:
-            self._log.log(step, metrics)
-            self.line(step_line(step, self._config.trainer.steps, metrics))
+            # Neither JSON nor a chart has a place for what is not finite; the alarms see it.
+            self._log.log(step, {name: value for name, value in metrics.items() if math.isfinite(value)})
+            data, total = self._config.data, self._config.trainer.steps
+            self.line(step_line(step, total, metrics, data.easy, data.hard, self._left_s(step, total)))
             self._bar.update(step - self._bar.n)
+            if silent := uninformative_line(metrics):
+                self.line(silent)
+            for alarm in self._alarms.observe(metrics):
+                self.alarm(alarm)
+
+    def _left_s(self, step: int, total: int) -> float:
+        start, begun = self._begun
+        return (time.monotonic() - begun) / max(step - start, 1) * (total - step)
 
     def rollouts(self, step: int, groups: Sequence[RolloutGroup]) -> None:
         """The rollouts of a step, in the steps that save them or show a table of them."""

@@ -15,6 +15,8 @@ import numpy as np
 from rl.statistics.targets import judge_target, think_share
 from rollout.types import MODES, STATUSES, Rollout, RolloutGroup
 
+ACCURACIES = (("think", "accuracy/think"), ("direct", "accuracy/no_think"))
+
 
 def step_metrics(
     groups: Sequence[RolloutGroup],
@@ -26,6 +28,7 @@ def step_metrics(
 ) -> dict[str, float]:
     """The metrics of one step over all ranks; advantages are one float a rollout, in the order of the groups."""
     every = [r for g in groups for r in g.rollouts]
+    informative = _informative(groups, judge_advantages, answer_advantages)
     groups = [g.usable() for g in groups]
     rollouts = [r for g in groups for r in g.rollouts]
     judge_advantages, answer_advantages = (
@@ -48,7 +51,7 @@ def step_metrics(
         "history/problems": float(history_size),
         "judge/target_think": _target_share(groups),
     }
-    metrics |= _by_mode(rollouts) | _by_difficulty(rollouts) | _switch(rollouts)
+    metrics |= _by_mode(rollouts) | _by_difficulty(rollouts) | _switch(rollouts) | informative
     metrics |= {f"status/{s}": _mean(r.status == s for r in rollouts) for s in STATUSES}
     for name in sorted({name for r in rollouts for name in r.scores}):
         metrics[f"score/{name}"] = _mean(r.scores[name] for r in rollouts if name in r.scores)
@@ -92,27 +95,68 @@ def _switch(rollouts: Sequence[Rollout]) -> dict[str, float]:
     return {"switch/entropy": float(entropy.mean()), "switch/think_probability": float(shares.mean())}
 
 
+def _informative(
+    groups: Sequence[RolloutGroup], judge_advantages: Sequence[float], answer_advantages: Sequence[float]
+) -> dict[str, float]:
+    """The share of groups with an advantage somewhere; of the others, why they have none."""
+    place, silent = 0, []
+    for group in groups:
+        end = place + len(group.rollouts)
+        if not any(judge_advantages[place:end]) and not any(answer_advantages[place:end]):
+            silent.append(group.usable().rollouts)
+        place = end
+    count = len(groups) or 1
+    scores = [[r.scores["correct"] for r in rollouts] for rollouts in silent]
+    return {
+        "groups/informative": 1 - len(silent) / count,
+        "groups/all_right": sum(bool(one) and min(one) >= 1 for one in scores) / count,
+        "groups/all_wrong": sum(bool(one) and max(one) <= 0 for one in scores) / count,
+        "groups/one_mode": sum(len({r.mode for r in rollouts}) == 1 for rollouts in silent) / count,
+    }
+
+
 def _target_share(groups: Sequence[RolloutGroup]) -> float:
     """Share of the groups whose judge reward prefers thinking, among those where it prefers a mode."""
     targets = [judge_target(group) for group in groups]
     return _mean(target == "think" for target in targets if target is not None)
 
 
-def step_line(step: int, total: int, metrics: Mapping[str, float]) -> str:
-    """One readable line a step."""
+def step_line(
+    step: int,
+    total: int,
+    metrics: Mapping[str, float],
+    easy: Sequence[str] = (),
+    hard: Sequence[str] = (),
+    left_s: float = 0,
+) -> str:
+    """One readable line a step: accuracy by mode, how often it would think on easy and hard problems, tokens, seconds,
+    and the time that is left."""
     parts = [f"step {step:>{len(str(total))}}/{total}"]
-    for label, key, spec in (
-        ("answer", "reward/answer", ".2f"),
-        ("judge", "reward/judge", ".2f"),
-        ("think", "free_share/think", ".0%"),
-        ("target", "judge/target_think", ".0%"),
-        ("tokens", "tokens", ".0f"),
-        ("entropy", "switch/entropy", ".2f"),
-        ("s", "time/step", ".1f"),
-    ):
-        if key in metrics:
-            parts.append(f"{label} {metrics[key]:{spec}}")
-    rates = [f"{k.split('/')[1]}:{v:.0%}" for k, v in metrics.items() if k.startswith("think_probability/")]
-    if rates:
-        parts.append("p(think) " + " ".join(rates))
-    return " | ".join(parts)
+    right = [f"{name} {metrics[key]:.0%}" for name, key in ACCURACIES if key in metrics]
+    parts += [f"right: {', '.join(right)}"] if right else []
+    thinks = [_thinks(metrics, name, levels) for name, levels in (("easy", easy), ("hard", hard))]
+    if not any(thinks):
+        thinks = [f"{metrics['free_share/think']:.0%}"] if "free_share/think" in metrics else []
+    parts += [f"thinks: {', '.join(filter(None, thinks))}"] if any(thinks) else []
+    for label, key, spec in (("judge", "reward/judge", ".2f"), ("tokens", "tokens", ".0f"), ("loss", "loss", ".3f")):
+        parts += [f"{label} {metrics[key]:{spec}}"] if key in metrics else []
+    parts += [f"{metrics['time/step']:.1f} s"] if "time/step" in metrics else []
+    return " | ".join([*parts, *([f"{clock(left_s)} left"] if left_s > 0 else [])])
+
+
+def clock(seconds: float) -> str:
+    """A duration for people.
+
+    >>> clock(42), clock(600), clock(7300)
+    ('42 s', '10 min', '2 h 2 min')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    hours, minutes = divmod(round(seconds / 60), 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
+def _thinks(metrics: Mapping[str, float], name: str, levels: Sequence[str]) -> str:
+    """The mean probability of thinking over these levels, with its name; empty where none was met."""
+    found = [metrics[f"think_probability/{level}"] for level in levels if f"think_probability/{level}" in metrics]
+    return f"{name} {sum(found) / len(found):.0%}" if found else ""

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from rl.training.batch import Part, StepBatch
+from rl.training.decision import asked_labels, decision_logps
 from rollout.errors import UserError
 
 # What one more forward and backward pass costs, in tokens of its own, measured on a CPU. On a
@@ -50,22 +51,27 @@ def token_scores(
     autocast: Callable[[], AbstractContextManager[Any]],
     *,
     router: bool = False,
+    lone_token: int | None = None,
 ) -> tuple[Tensor, Tensor | None, Tensor | None]:
     """(log-probabilities, entropies, router loss) of the completion tokens; the first two of shape (B, T), 0 where
     there is no token, entropies None where the model's head gives none. `backbone` is the part of `model` below its
-    head. `router`: the load-balancing loss of a mixture of experts too, that of the last part."""
+    head. `router`: the load-balancing loss of a mixture of experts too, that of the last part. `lone_token`: the first
+    completion token is a decision between this token and any other (rl/training/decision.py)."""
     steps = torch.arange(batch.judge_BT.shape[1], device=batch.ids_BL.device)
     tokens_BT = steps < (batch.lengths_B - batch.prompts_B).unsqueeze(1)
     found: list[tuple[Tensor | None, ...]] = []
     start, output = 0, None
     for part in batch.parts:
         rows = slice(start, start + part.rows)
-        output = _passed(model, backbone, batch, rows, part, autocast, router=router)
+        output = _passed(model, backbone, batch, rows, part, autocast, router=router, lone_token=lone_token)
         columns_BT = (batch.prompts_B[rows].unsqueeze(1) - part.first + steps).clamp(max=part.longest - part.first - 1)
         in_place = partial(_in_place, columns_BT, tokens_BT[rows])
         found.append((in_place(output.log_probs), None if output.entropy is None else in_place(output.entropy)))
         start += part.rows
     logps_BT = torch.cat([logps for logps, _ in found if logps is not None])
+    if lone_token is not None:
+        first_B = batch.ids_BL.gather(1, batch.prompts_B.unsqueeze(1)).squeeze(1)
+        logps_BT = decision_logps(logps_BT, first_B, lone_token)
     entropies = [entropy for _, entropy in found if entropy is not None]
     return logps_BT, torch.cat(entropies) if entropies else None, output.aux_loss if output is not None else None
 
@@ -76,12 +82,22 @@ def _in_place(columns_BT: Tensor, tokens_BT: Tensor, values: Tensor) -> Tensor:
 
 
 def _passed(
-    model: Any, backbone: torch.nn.Module, batch: StepBatch, rows: slice, part: Part, autocast: Any, *, router: bool
+    model: Any,
+    backbone: torch.nn.Module,
+    batch: StepBatch,
+    rows: slice,
+    part: Part,
+    autocast: Any,
+    *,
+    router: bool,
+    lone_token: int | None,
 ) -> Any:
     """What the head gives for a part, from its first completion token on."""
     ids_BL, columns = batch.ids_BL[rows, : part.longest], torch.arange(part.longest, device=batch.ids_BL.device)
     is_token_BL = columns < batch.lengths_B[rows].unsqueeze(1)
     labels_BL = ids_BL.masked_fill(~is_token_BL | (columns < batch.prompts_B[rows].unsqueeze(1)), IGNORED)
+    if lone_token is not None:
+        labels_BL = asked_labels(labels_BL, batch.prompts_B[rows], lone_token)
     with _last_columns(backbone, part.longest - part.first + 1), autocast():
         return model(
             input_ids=ids_BL,

@@ -134,7 +134,14 @@ class StepSRPOTrainer(GRPOTrainer):
     def _scores(self, model: Any, batch: StepBatch) -> tuple[torch.Tensor, torch.Tensor | None, torch.Tensor | None]:
         unwrapped = self.accelerator.unwrap_model(model)
         backbone = (unwrapped.get_base_model() if hasattr(unwrapped, "get_base_model") else unwrapped).base_model
-        return token_scores(model, backbone, batch, self.accelerator.autocast, router=self.aux_loss_enabled)
+        return token_scores(
+            model,
+            backbone,
+            batch,
+            self.accelerator.autocast,
+            router=self.aux_loss_enabled,
+            lone_token=self.rounds.protocol.lone_token,
+        )
 
     def _compute_loss(self, model: Any, inputs: StepBatch) -> torch.Tensor:
         """This micro-batch's part of the objective, and of a mixture of experts' router loss, a mean over micro-batches

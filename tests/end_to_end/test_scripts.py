@@ -75,8 +75,8 @@ def test_a_dry_run_checks_everything_and_trains_nothing(tmp_path):
     done = run_with(tmp_path, settings(tmp_path / "run", policy), "--dry-run")
     assert done.returncode == 0, done.stderr
     assert "gold answers: 40 of 40 earn full marks" in done.stdout
-    assert "forced think: status" in done.stdout
-    assert "forced no_think: status" in done.stdout
+    assert "forced think, as the model samples it: status" in done.stdout
+    assert "forced no_think, as the model samples it: status" in done.stdout
     assert not (tmp_path / "run").exists()
 
 

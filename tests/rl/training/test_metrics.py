@@ -119,14 +119,32 @@ def test_a_certain_switch_has_no_entropy_rather_than_an_error():
 
 def test_a_step_is_one_readable_line():
     values = {
-        "reward/answer": 0.754,
+        "accuracy/think": 0.98,
+        "accuracy/no_think": 0.614,
+        "reward/judge": 0.754,
         "free_share/think": 0.5,
         "tokens": 21.6,
+        "time/step": 2.04,
         "think_probability/1": 0.031,
         "think_probability/4": 0.98,
     }
-    line = step_line(7, 100, values)
-    assert line == "step   7/100 | answer 0.75 | think 50% | tokens 22 | p(think) 1:3% 4:98%"
+    line = step_line(7, 100, values, easy=("1",), hard=("3", "4"), left_s=186)
+    assert line == (
+        "step   7/100 | right: think 98%, direct 61% | thinks: easy 3%, hard 98% | judge 0.75 | tokens 22 | 2.0 s | "
+        "3 min left"
+    )
+    assert step_line(1, 9, {"free_share/think": 0.5, "loss": 0.25}) == "step 1/9 | thinks: 50% | loss 0.250"
+
+
+def test_groups_without_an_advantage_are_counted_with_their_reason():
+    right, wrong = make_rollout("think", correct=1.0), make_rollout("no_think", correct=0.0)
+    direct = make_rollout("no_think", correct=1.0)
+    groups = [RolloutGroup(right.problem, pair) for pair in ((right, direct), (wrong, wrong), (right, wrong))]
+    metrics = step_metrics(groups, [0, 0, 0, 0, 1, 0], [0] * 6, forced_share=0, history_size=0)
+    assert metrics["groups/informative"] == pytest.approx(1 / 3)
+    assert (
+        metrics["groups/all_right"] == metrics["groups/all_wrong"] == metrics["groups/one_mode"] == pytest.approx(1 / 3)
+    )
 
 
 def test_broken_rollouts_are_counted_and_change_nothing_else_but_the_tokens_spent(metrics):
