@@ -129,4 +129,4 @@ def test_the_environment_of_a_program_is_its_own(answer):
 
 
 def test_a_configuration_names_packages():
-    assert load_config("configs/demo.yaml", ["sandbox.packages=[numpy]"]).sandbox.packages == ("numpy",)
+    assert load_config("configs/demo.yaml", ["sandbox.packages=[numpy]"]).sandbox.packages == ["numpy"]
