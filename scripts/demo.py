@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
 
 SCRIPTS = Path(__file__).parent
 PYTHON = os.path.relpath(sys.executable)
@@ -45,6 +46,7 @@ def evaluated(config: Config, out: Path, model: Path) -> bool:
 
 def main(options: Namespace, config: Config) -> None:
     """Run the stages and print what they came to."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     started = time.perf_counter()
     folder = Path(config.run_dir)

@@ -13,8 +13,12 @@ from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
+from rl.data.load import source_files
+from rl.files.outputs import claim, write_claimed
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
+
+NAME = "evaluate.py"
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -28,10 +32,10 @@ def main(options: Namespace, config: Config) -> None:
         parse_target(options.target)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    claim(Path(options.out), NAME, source_files(config))
     check_light(config, "test")
     from rewards.registry import build_rewards
     from rl.data.load import load_problems, take
-    from rl.files.atomic import write_atomically
     from rl.reports.choice import choice_lines, dial_lines, setting_lines
     from rl.reports.tables import mode_lines
 
@@ -40,7 +44,7 @@ def main(options: Namespace, config: Config) -> None:
     result = {"model": of_model, "server": of_server, "records": of_records}[sources[0]](
         options, config, problems, rewards
     )
-    write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
+    write_claimed(Path(options.out), json.dumps(result, indent=2) + "\n", NAME)
     lines = [*mode_lines(result), ""] if "modes" in result else []
     print("\n".join([*lines, *choice_lines(result), *dial_lines(result["dial"]), *setting_lines(result)]))
     print(f"written: {options.out}")

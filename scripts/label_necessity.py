@@ -10,10 +10,14 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.data.load import source_files
+from rl.files.outputs import refuse_source
 
 
 def main(options: Namespace, config: Config) -> None:
     """Label the training problems that the file does not hold yet, then say how the labels are spread."""
+    out = Path(options.out)
+    refuse_source(out, source_files(config))
     check_light(config)
     from rewards.registry import build_rewards
     from rl.cold_start.gears import sample_settings
@@ -24,8 +28,8 @@ def main(options: Namespace, config: Config) -> None:
     from rl.models.open import open_policy, open_protocol
 
     model = config.label.model or manual_model(config)
+    store = RowStore(out, sample_settings(config, model), fresh=config.resume != "auto")
     problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
-    store = RowStore(Path(options.out), sample_settings(config, model), fresh=config.resume != "auto")
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
         engine, protocol = open_policy(config, model)
