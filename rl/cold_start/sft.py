@@ -77,7 +77,7 @@ def fine_tune(
         args=sft_config(config, folder / "checkpoints", steps),
         train_dataset=dataset,
         processing_class=tokenizer,
-        peft_config=lora_config(config, model, added),
+        peft_config=lora_config(config, model, tokenizer, added),
         callbacks=[ProgressLine(steps, title)],
     )
     fit_fused_head(trainer.model)
@@ -88,8 +88,8 @@ def fine_tune(
     return model_folder
 
 
-def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[int]]:
-    """Model, tokenizer, protocol and the ids of the tokens that were added, checked; what was found is printed."""
+def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[str]]:
+    """Model, tokenizer, protocol and the tokens that were added, checked; what was found is printed."""
     show = (lambda line: print(f"{title}: {line}")) if is_main() else lambda line: None
     tokenizer = load_tokenizer(config, source)
     model = load_model(config, tokenizer, source, to_train=True)
@@ -102,8 +102,7 @@ def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, Decision
         keep_run_date(config)
     for line in protocol.notes:
         show(line)
-    ids: Any = tokenizer.convert_tokens_to_ids(added)
-    return model, tokenizer, protocol, ids
+    return model, tokenizer, protocol, added
 
 
 def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:

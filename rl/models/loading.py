@@ -16,6 +16,7 @@ from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny
 from rl.models.location import model_location
 from rl.models.protocols import find_layout
+from rollout.chat import Chat
 from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
 GATE = "gate.json"
@@ -106,7 +107,8 @@ def add_tokens(config: Config, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     line break or another ordinary text, which would no longer be read as text anywhere.
     """
     spec = find_layout(config, tokenizer).spec
-    missing = [t for t in required_tokens(spec) if len(tokenizer(t, add_special_tokens=False)["input_ids"]) != 1]
+    chat = Chat(tokenizer)
+    missing = [text for text in required_tokens(spec) if not chat.is_token(text)]
     ordinary = [text for text in missing if not ADDABLE.fullmatch(text)]
     if ordinary:
         raise ProtocolError(

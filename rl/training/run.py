@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
@@ -22,6 +21,7 @@ from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
+from rl.models.adapters import fit_fused_head, lora_config, save_plain
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
@@ -49,6 +49,7 @@ class Setup:
     problems: list[Problem]
     rewards: list[Reward]
     recorded: dict[str, RolloutGroup] | None
+    added: list[str] = field(default_factory=list)
 
 
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
@@ -64,8 +65,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
     model = load_model(config, tokenizer, path, to_train=True)
-    if config.protocol.add_tokens:
-        add_decision_tokens(config, tokenizer, model)
+    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
     protocol = build_protocol(config, tokenizer)
     for line in protocol.notes:
         show(line)
@@ -73,7 +73,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
     checked = preflight(config, problems, protocol, rewards, engine, show, places)
     problems = list(checked.problems)
-    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
+    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded, added)
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -165,8 +165,9 @@ def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> S
         rewards=flip_rewards(setup.rewards, config.control.flip_rewards, config.seed),
         algorithm=configured_algorithm(config),
         recorded=setup.recorded,
-        peft_config=_lora(config),
+        peft_config=lora_config(config, setup.model, setup.tokenizer, setup.added),
     )
+    fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(AfterUpdate(trainer, journal or Journal(), _probe(setup)))
@@ -177,19 +178,6 @@ def _probe(setup: Setup) -> Probe | None:
     if setup.config.evaluation.every <= 0:
         return None
     return Probe(setup.config, usable_problems(setup.config, "test", setup.protocol), setup.protocol, setup.rewards)
-
-
-def _lora(config: Config) -> LoraConfig | None:
-    lora = config.model.lora
-    if lora.rank <= 0:
-        return None
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
 
 
 def train(setup: Setup) -> Path:
@@ -227,8 +215,7 @@ def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, fol
     model = trainer.accelerator.unwrap_model(trainer.model)
     if hasattr(model, "merge_and_unload"):
         if trainer.accelerator.is_main_process:
-            model.merge_and_unload().save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+            save_plain(model, tokenizer, folder)
         trainer.accelerator.wait_for_everyone()
         return
     trainer.save_model(str(folder))
