@@ -31,6 +31,20 @@ def claim(path: Path, command: str, sources: Iterable[Path] = ()) -> None:
     hold(path)
 
 
+def claim_recognised(path: Path, keys: Sequence[str], sources: Iterable[Path] = ()) -> None:
+    """The same check for a JSON file that is known by having one of these keys, such as an evaluation; nothing is held
+    yet. Raises `UserError`."""
+    check_writable(path)
+    refuse_source(path, sources)
+    if path.exists():
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            found = None
+        if not isinstance(found, dict) or not set(keys) & set(found):
+            raise UserError(f"{path} is there and holds something else; allowed: a new file, or that one moved away")
+
+
 def write_claimed(path: Path, text: str, command: str) -> None:
     """Write a claimed file in full or not at all, and note who wrote it."""
     write_atomically(path, text)

@@ -27,13 +27,12 @@ class RowStore:
     ) -> None:
         """Open (and repair) the file, or begin it; `fresh` moves an older one aside, `free` are settings that may
         change. Raises `UserError` when it was made with other settings or by nothing that says so, holds something else
-        than rows, cannot be written, or another process writes it."""
+        than rows, or cannot be written."""
         self.path = path
         self.work = Work("rows", path, settings, free or {})
         check_writable(path)
         if path.is_file() and path.stat().st_size and settings and not read_record(self.work):
             raise UserError(f"{path} holds something and nothing says what with; allowed: another file")
-        hold(path)
         if fresh:
             for line in move_aside(self.work):
                 print(line)
@@ -48,9 +47,16 @@ class RowStore:
     def __contains__(self, row_id: str) -> bool:
         return row_id in self.rows
 
+    def hold(self) -> None:
+        """Keep other processes from writing the file. Raises `UserError` while one does."""
+        hold(self.path)
+        # What another process wrote until now is done as well.
+        self.rows = {row["id"]: row for row in read_rows(self.path)}
+
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write these rows to their end before returning."""
         if not self.begun:
+            hold(self.path)
             begin(self.work)
             self.begun = True
         text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)

@@ -69,11 +69,12 @@ def test_two_processes_do_not_write_one_file(tmp_path):
     other = context.Process(target=_held_elsewhere, args=(tmp_path / "rows.jsonl", ready, done))
     other.start()
     assert ready.wait(60)
-    with pytest.raises(UserError, match="another process is writing"):
-        RowStore(tmp_path / "rows.jsonl", {"model": "m"})
+    for begin in (RowStore.hold, lambda store: store.append([{"id": "a"}])):
+        with pytest.raises(UserError, match="another process is writing"):
+            begin(RowStore(tmp_path / "rows.jsonl", {"model": "m"}))
     done.set()
     other.join()
-    RowStore(tmp_path / "rows.jsonl", {"model": "m"})
+    RowStore(tmp_path / "rows.jsonl", {"model": "m"}).hold()
 
 
 @pytest.mark.parametrize("fresh", [False, True])
