@@ -72,6 +72,8 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return _same_letters(answer, gold)
     if "clock" in kinds:
         return kinds == ("clock", "clock") and _same_clock(answer, gold)
+    if "ratio" in kinds:
+        return kinds == ("ratio", "ratio") and _same_ratio(answer[1], gold[1], leaf)
     if "choice" in kinds:
         return _same_choice(answer, gold, match)
     if kinds == ("sym", "sym") and _same_figure(answer[1], gold[1]):
@@ -131,6 +133,13 @@ def _same_clock(answer: Node, gold: Node) -> bool:
         return False
     (full, half), (other, _) = (answer[1:], gold[1:]) if answer[2] else (gold[1:], answer[1:])
     return other in (full, full % _HALF_DAY + (_HALF_DAY if half == "p" else 0))
+
+
+def _same_ratio(x: tuple[Node, ...], y: tuple[Node, ...], leaf: Leaf) -> bool:
+    """Ratios of three numbers or more, up to a factor."""
+    if len(x) != len(y):
+        return False
+    return all(leaf(("mul", (a, y[0])), ("mul", (b, x[0]))) for a, b in zip(x[1:], y[1:], strict=True))
 
 
 def _same_choice(answer: Node, gold: Node, match: Match) -> bool:

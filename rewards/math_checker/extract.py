@@ -31,7 +31,7 @@ _BARE = 120
 _LINE = 800
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s*(?:\{|(?=[0-9A-Za-z\\]))")
 _BETWEEN_BOXES = re.compile(
-    r"(?:[\s,$;.&]|\\[\[\]()\\,;: ]|\\q?quad|\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|\band\b|\bor\b)*"
+    r"(?:[\s,$;.&/|]|\\[\[\]()\\,;: ]|\\q?quad|\\text\s*\{\s*,?\s*(?:and|or)\s*,?\s*\}|\band\b|\bor\b)*"
 )
 _MARKS = re.compile(r"\$|\\[()\[\],;: ]|\\q?quad|\\text\s*\{|\}")
 _CONNECTED = re.compile(r"(?:[A-Za-z()]+ ){0,4}(?:,|,? ?and|,? ?or) ?(?:[A-Za-z](?:_\{?\w{1,3}\}?)?(?:\([a-z]\))? ?=)?")

@@ -31,6 +31,8 @@ def same_relation(answer: Node, gold: Node, match: Match, leaf: Match, assignmen
     if (x is None) != (y is None):
         value = y if x is None else x
         if value is not None and "rel" not in ((answer if x is None else gold)[0],):
+            if y is None:
+                value = value[0], _reindexed(value, letters(gold))
             if not assignment and "=" in (gold if x is None else answer)[1][0]:
                 return False
             return match(answer, value[1]) if x is None else match(value[1], gold)
@@ -144,9 +146,22 @@ def _same_assignment(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -
         return _same_definition(x, y, match)
     if calls or "seq" in (name[0], other[0]):
         return match(value, wanted)
+    if name[0] == other[0] == "sym" and letters(wanted) == {other[1].partition("_")[2]}:
+        return _base(name[1]) == _base(other[1]) and match(_reindexed(x, letters(wanted)), wanted)
     if name[0] == other[0] == "sym" and name[1] != other[1] and _base(name[1]) in (name[1], other[1]):
         return match(value, wanted) if _base(name[1]) == _base(other[1]) else None
     return None
+
+
+def _reindexed(assignment: tuple[Node, Node], wanted: frozenset[str]) -> Node:
+    """The value of `a_k = 2k - 1` or `f(t) = t^2` in the one letter that is wanted."""
+    name, value = assignment
+    calls = name[0] == "fn" and name[1].startswith("call ") and len(name[2]) == 1 and name[2][0][0] == "sym"
+    index = name[2][0][1] if calls else name[1].partition("_")[2] if name[0] == "sym" else ""
+    if len(wanted) != 1 or letters(value) != {index} or wanted == {index}:
+        return value
+    (letter,) = wanted
+    return _rename(value, {("sym", index): ("sym", letter)})
 
 
 def _same_definition(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -> bool:

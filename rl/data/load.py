@@ -123,7 +123,9 @@ def _adapted(row: Record | DataError, format_name: str, columns: Mapping[str, st
 
 
 def _hint(record: Record, format_name: str) -> str:
-    """Which formats read a row that the configured one does not."""
+    """Which formats read a row that is none of the project's own, for those who named no format."""
+    if format_name != "problems":
+        return ""
     fitting = []
     for name, adapt in FORMATS.items():
         try:
