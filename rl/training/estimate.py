@@ -73,9 +73,7 @@ def estimate(setup: Setup, show: Callable[[str], None] = print) -> None:
             "run_dir, a smaller trainer.keep_checkpoints, or model.lora"
         )
     if world_size() > 1 or config.trainer.deepspeed:
-        show(
-            "time: not measured on several ranks or with DeepSpeed; trainer.deepspeed='' on one rank says what one takes"
-        )
+        show("time: not measured on several ranks or with DeepSpeed; one rank without it says what one takes")
         return
     timed = time_round(setup)
     for line in time_lines(config, timed, len(setup.problems)):
