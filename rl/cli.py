@@ -119,7 +119,7 @@ def check_light(config: Config, split: str = "train") -> None:
     from rl.models.engines import check_engine
     from rl.training.margin import MarginState
 
-    configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak)
+    configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak, config.sandbox.packages)
     check_requirements(config)
     check_engine(config)
     MarginState(build_rewards(config.rewards))

@@ -5,7 +5,6 @@ torchrun --nproc_per_node=2 scripts/cold_start.py configs/demo.yaml
 python scripts/cold_start.py configs/demo.yaml --dry-run
 """
 
-import json
 import sys
 from argparse import Namespace
 
@@ -36,11 +35,10 @@ def main(options: Namespace, config: Config) -> None:
 
 def gate(config: Config) -> None:
     """Print what the gate measured; end with exit code 1 when it does not open."""
-    from rl.cold_start.gate import lines, run_gate
-    from rl.models.loading import GATE, cold_start_folder
+    from rl.cold_start.gate import lines, read_probe, run_gate
 
     failures = run_gate(config)
-    print("\n".join(lines(json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8")))))
+    print("\n".join(lines(vars(read_probe(config)))))
     for failure in failures:
         print(f"gate failed: {failure}", file=sys.stderr)
     if failures:
