@@ -42,7 +42,8 @@ def real_config(name: str, models: dict[str, Path], folder: Path, *overrides: st
     model, row = CONFIGS[name]
     (folder / "data.jsonl").write_text(row)
     files = [f"data.path={folder}", "data.train=data.jsonl", "data.test=data.jsonl", f"run_dir={folder / 'run'}"]
-    return load_config(ROOT / "configs" / name, [f"model.path={models[model]}", *files, *overrides])
+    one = "trainer.prompts_per_step=1"  # the data is one problem
+    return load_config(ROOT / "configs" / name, [f"model.path={models[model]}", one, *files, *overrides])
 
 
 def run_dry(script: str, config, capsys) -> str:
