@@ -45,7 +45,7 @@ def rollouts() -> list[list[Rollout]]:
         Rollout(
             problem=Problem(f"p{number // 4}", "1 + 1", "math", answer="2"),
             mode="think",
-            forced=False,
+            forced=None,
             status="ok",
             prompt_ids=tuple(prompt),
             completion_ids=tuple(completion),
