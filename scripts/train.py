@@ -27,6 +27,9 @@ def main(options: Namespace, config: Config) -> None:
     batch_shape(config, world_size())
     setup = set_up(config, show=print if is_main() else lambda line: None)
     if options.dry_run:
+        from rl.training.estimate import estimate
+
+        estimate(setup, print if is_main() else lambda line: None)
         print("dry run: everything a run needs is in place")
         return
     folder = train(setup)
