@@ -29,8 +29,8 @@ def main(options: Namespace, config: Config) -> None:
     store = RowStore(work.product, work.settings, fresh=config.resume != "auto", free=work.free)
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
-        engine, protocol = open_policy(config, model)
-        label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store)
+        policy = open_policy(config, model)
+        label_problems(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards), store)
     mark_finished(work)
     rows = [store.rows[problem.id] for problem in problems if problem.id in store]
     print("\n".join(summary_lines(rows)))
