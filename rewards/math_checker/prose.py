@@ -18,7 +18,8 @@ _MONEY = re.compile(r"\$[0-9][^$]*[\s=+*/x×(–-]\$")
 _SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s|。|!(?:\s+[A-Z]|\s*$)|,\s+(?:not|rather than|instead of)\b")
 _FULL_STOP = re.compile(r"[.?!]\s|\n|。|[,;]\s+(?=(?!or\b|nor\b|and\s+[^A-Za-z])[a-z\\$])|:\s")
 _STATEMENT = re.compile(
-    r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:→⇒])\s+(?=\S)|=\s*(?=[^\s=])"
+    r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:→⇒])\s+(?=\S)"
+    r"|(?<![/!<>~=])=\s*(?=[^\s=])"
 )
 _WEAK = frozenset({"of", "by", "have", "about", "approximately", "get"})
 _ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")

@@ -103,8 +103,9 @@ def measure(
     """The probe of a policy on these problems, `evaluation.batch` rows at once."""
     batches = answer(config, problems, PLAN, engine, protocol, rewards)
     groups = [group for batch in batches for group in batch]
-    forced = {mode: [g.rollouts[i] for g in groups if not g.rollouts[i].broken] for i, mode in enumerate(MODES)}
-    free = [group.rollouts[-1] for group in groups]
+    rollouts = [r for group in groups for r in group.rollouts]
+    forced = {mode: [r for r in rollouts if r.forced == mode and not r.broken] for mode in MODES}
+    free = [r for r in rollouts if r.forced is None]
     return Probe(
         problems=len(groups),
         switch_probability={mode: _mean([r.switch_probs.get(mode, 0.0) for r in free]) for mode in MODES},

@@ -66,7 +66,7 @@ class RunLog:
                 gold,
                 json.dumps(dict(rollout.scores)),
             )
-            rows.append([rollout.problem.prompt, str(rollout.mode), rollout.forced, rollout.status, *texts])
+            rows.append([rollout.problem.prompt, str(rollout.mode), str(rollout.forced), rollout.status, *texts])
         try:
             import wandb
 

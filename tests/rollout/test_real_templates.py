@@ -146,5 +146,5 @@ def test_a_tag_that_is_not_configured_is_named():
     protocol = DecisionProtocol(real_tokenizer("qwen3"), layout("qwen3"))
     with pytest.raises(ProtocolError, match=r"protocol\.tags has no tag for 'think'"):
         protocol.render("1+1?", manual="think")
-    with pytest.raises(ValueError, match=r"protocol\.tags has think; allowed: both of think, no_think"):
+    with pytest.raises(ValueError, match=r"protocol\.tags has think; allowed: both of no_think, think"):
         load_config(ROOT / "configs/qwen3-0.6b.yaml", ["protocol.tags={think: /think}"])

@@ -77,7 +77,7 @@ def test_rl_does_not_begin_on_a_model_that_failed_its_gate(tmp_path):
     record = json.loads((tmp_path / "cold_start" / "gate.json").read_text())
     assert record["problems"] == 4
     assert record["accuracy"] == {"think": 0.0, "no_think": 0.0}
-    assert lines(record)[0].startswith("gate, think: switch probability ")
+    assert lines(record)[0].startswith("gate, no_think: switch probability ")
     check_gate(small_config(tmp_path, tmp_path / "policy", cold_start={"gate": {"problems": 0}}))
 
 
@@ -105,5 +105,5 @@ def test_the_limits_of_a_gate_are_applied_to_what_was_measured_and_another_model
 
 
 def test_floors_are_for_the_two_modes():
-    with pytest.raises(ConfigError, match=r"min_accuracy is .*; allowed: 0 to 1 for think, no_think"):
+    with pytest.raises(ConfigError, match=r"min_accuracy is .*; allowed: 0 to 1 for no_think, think"):
         small_config("run", "policy", cold_start={"gate": {"min_accuracy": {"thinking": 0.1}}})
