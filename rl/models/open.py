@@ -10,7 +10,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from rl.config.schema import Config
 from rl.models.engines import open_engine
 from rl.models.loading import add_decision_tokens, add_tokens, load_model, load_tokenizer
-from rl.models.protocols import build_protocol
+from rl.models.protocols import build_protocol, keep_ends
 from rollout.engines.base import Engine
 from rollout.engines.hf import HFEngine
 from rollout.protocol import DecisionProtocol
@@ -39,16 +39,19 @@ class Policy:
     @property
     def pad_id(self) -> int:
         """The token that rows are padded with."""
-        return int(self.tokenizer.pad_token_id)  # type: ignore[arg-type]
+        return int(self.tokenizer.pad_token_id)
 
 
 def open_policy(config: Config, path: str = "", *, to_train: bool = False) -> Policy:
     """The model at `path` (default: the configured one), on its device; `to_train` in the type that training asks
-    for. Raises `UserError` where it cannot be had."""
+    for, and with every end of turn in what it will save. Raises `UserError` where it cannot be had."""
     tokenizer = load_tokenizer(config, path)
     model = load_model(config, tokenizer, path, to_train=to_train)
     added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
-    return Policy(config, tokenizer, model, build_protocol(config, tokenizer), added)
+    protocol = build_protocol(config, tokenizer)
+    if to_train:
+        keep_ends(model, protocol)
+    return Policy(config, tokenizer, model, protocol, added)
 
 
 def open_protocol(config: Config, path: str = "") -> DecisionProtocol:
