@@ -146,8 +146,15 @@ def accelerator() -> torch.device | None:
 
 
 def device_arguments() -> dict[str, Any]:
-    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
+    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet. Raises
+    `ConfigError` where one process sees several GPUs: transformers would deal each batch to all of them."""
     if accelerator() is not None:
+        count = torch.accelerator.device_count()
+        if count > 1 and "WORLD_SIZE" not in os.environ:
+            raise ConfigError(
+                f"one process sees {count} GPUs; allowed: one GPU a process (torchrun --nproc_per_node={count}, or "
+                "CUDA_VISIBLE_DEVICES=0)"
+            )
         return {}
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
