@@ -70,6 +70,11 @@ class Chat:
         """Token ids of a text, no special tokens added."""
         return tuple(self.tokenizer(text, add_special_tokens=False)["input_ids"]) if text else ()
 
+    def is_token(self, text: str) -> bool:
+        """Whether the text is one token, and not the one for unknown text."""
+        ids = self.encode(text)
+        return len(ids) == 1 and ids[0] != getattr(self.tokenizer, "unk_token_id", None)
+
     def decode(self, ids: Sequence[int]) -> str:
         """The text of ids, special tokens kept."""
         return self.tokenizer.decode(list(ids), skip_special_tokens=False) if ids else ""

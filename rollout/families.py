@@ -12,42 +12,22 @@ is taken, which still states one, and that is said. A template of which both pre
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rollout.chat import ANSWERED, ASKED, ASKED_AGAIN, Chat, assistant, user
+from rollout.chat import ANSWERED, ASKED, Chat, assistant, user
 from rollout.layouts import Layout, ProtocolError, layout, tags
-
-THOUGHTS = ("Six sevens are forty-two.", "Count in sevens.")
-FIELDS = ("reasoning_content", "reasoning", "thinking")
-EFFORTS = ("reasoning_effort", "thinking_effort", "reasoning_strength")
-
-
-@dataclass(frozen=True)
-class Switch:
-    """One way to ask a template for a mode: arguments, and text after the user's; `auto` is where it has a third value
-    that leaves the choice to the model."""
-
-    name: str
-    on: Mapping[str, Any] = field(default_factory=dict)
-    off: Mapping[str, Any] = field(default_factory=dict)
-    auto: Mapping[str, Any] | None = None
-    on_text: str = ""
-    off_text: str = ""
-
-
-SWITCHES = (
-    Switch("enable_thinking", {"enable_thinking": True}, {"enable_thinking": False}),
-    Switch("thinking", {"thinking": True}, {"thinking": False}),
-    Switch(
-        "thinking_mode",
-        {"thinking_mode": "enabled"},
-        {"thinking_mode": "disabled"},
-        {"thinking_mode": "adaptive"},
-    ),
-    Switch("thinking_budget", {}, {"thinking_budget": 0}),
-    Switch("/think and /no_think in the user's text", on_text=" /think", off_text=" /no_think"),
+from rollout.switches import (
+    EFFORTS,
+    FIELDS,
+    SWITCHES,
+    THOUGHTS,
+    Rendering,
+    Switch,
+    found_lines,
+    no_switch,
+    rendering,
 )
 
 
@@ -58,14 +38,6 @@ class Found:
     spec: Layout
     arguments: Mapping[str, Any]
     lines: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Rendering:
-    """A conversation of one question as the template writes it, and what it adds to ask for an answer."""
-
-    asked: str
-    added: str
 
 
 def find_protocol(chat: Chat) -> Found:
@@ -79,28 +51,17 @@ def find_protocol(chat: Chat) -> Found:
         modes = _differing(chat, switch)
         if modes:
             return _protocol_of(chat, switch, *modes)
-    plain = _rendering(chat, {})
+    plain = rendering(chat, {})
     if plain.added.rstrip().endswith("<judge>"):
         return Found(layout("kat"), {}, ("protocol auto: the template's prompts end with <judge>; the layout is kat",))
-    raise ProtocolError(_no_switch(chat, plain))
-
-
-def _rendering(chat: Chat, arguments: Mapping[str, Any], text: str = "") -> Rendering:
-    """The conversation ends where the template asks for an answer; for one that writes an end of text without being
-    asked (Phi-3), with the user's text. Raises `ProtocolError` where the template does."""
-    told = chat.with_arguments(arguments)
-    asked, whole = (told.render([user(ASKED + text)], generation) for generation in (False, True))
-    if not whole.startswith(asked):
-        begin, found, _ = whole.partition(ASKED + text)
-        asked = begin + found
-    return Rendering(asked, whole[len(asked) :])
+    raise ProtocolError(no_switch(chat, plain))
 
 
 def _differing(chat: Chat, switch: Switch) -> tuple[Rendering, Rendering] | None:
     """(on, off), or None where the template does not know this switch."""
     try:
-        on = _rendering(chat, switch.on, switch.on_text)
-        off = _rendering(chat, switch.off, switch.off_text)
+        on = rendering(chat, switch.on, switch.on_text)
+        off = rendering(chat, switch.off, switch.off_text)
     except ProtocolError:
         if switch is SWITCHES[0]:
             raise  # a template that fails on any conversation fails on this one
@@ -117,7 +78,7 @@ def _protocol_of(chat: Chat, switch: Switch, on: Rendering, off: Rendering) -> F
         level = _with_level(chat, switch)
         if level is not None:
             arguments, (on, off) = level
-    base = _rendering(chat, arguments)
+    base = rendering(chat, arguments)
     if on.asked != off.asked and not switch.on_text:
         stated = "off" if base.asked == off.asked else "on" if base.asked == on.asked else "neither"
     turns = chat.with_arguments({**arguments, **switch.on})
@@ -126,7 +87,7 @@ def _protocol_of(chat: Chat, switch: Switch, on: Rendering, off: Rendering) -> F
     gap = _gap(chat.with_arguments({**arguments, **switch.off}), off)
     if off.added.endswith(spec.no_think + spec.no_think_after):
         spec = replace(spec, no_think_after=spec.no_think_after + gap)
-    lines = _lines(chat, switch, spec, base, on, off, stated, arguments)
+    lines = found_lines(chat, switch, spec, base, on, off, stated, arguments)
     return Found(spec, arguments, lines)
 
 
@@ -135,7 +96,7 @@ def _with_level(chat: Chat, switch: Switch) -> tuple[dict[str, Any], tuple[Rende
     for name in EFFORTS:
         level = {name: "medium"}
         try:
-            on, off = (_rendering(chat, {**level, **mode}) for mode in (switch.on, switch.off))
+            on, off = (rendering(chat, {**level, **mode}) for mode in (switch.on, switch.off))
         except ProtocolError:
             continue
         if on.asked == off.asked and on.added != off.added:
@@ -276,63 +237,3 @@ def _gap(chat: Chat, off: Rendering) -> str:
     begin = off.asked + off.added
     between = final[len(begin) :].partition(ANSWERED)[0] if final.startswith(begin) and ANSWERED in final else ""
     return between if not between.strip() else ""
-
-
-def _history(chat: Chat) -> str:
-    """What becomes of an earlier turn's thought."""
-    for name in FIELDS:
-        text = chat.rendered([user(ASKED), assistant(ANSWERED, **{name: THOUGHTS[0]}), user(ASKED_AGAIN)])
-        if THOUGHTS[0] in text:
-            return "kept"
-    between = text.partition(ASKED)[2].partition(ANSWERED)[0]
-    closed = [tag for tag in tags(between) if "think" in tag]
-    return f"dropped, {''.join(closed)} stands before the answer" if closed else "dropped"
-
-
-def _lines(
-    chat: Chat,
-    switch: Switch,
-    spec: Layout,
-    base: Rendering,
-    on: Rendering,
-    off: Rendering,
-    stated: str,
-    arguments: Mapping[str, Any],
-) -> tuple[str, ...]:
-    plain = _rendering(chat, {})
-    default = {off.added: "off", on.added: "on"}.get(plain.added, "the model's choice")
-    prompt = (base.asked + base.added).removesuffix(spec.prompt_cut) + spec.prompt_suffix
-    names: Iterable[tuple[str, str]] = (("think", spec.think), ("no_think", spec.no_think))
-    switches = ", ".join(f"{mode} {text!r}" if text else f"{mode} any other token" for mode, text in names)
-    lines = [
-        f"protocol auto: the template's switch is {switch.name} (default: {default})",
-        f"protocol auto: the decision prompt ends {prompt[-40:]!r}; {switches}; a thought ends {spec.thought_end!r}",
-        f"protocol auto: earlier thoughts are {_history(chat)}",
-    ]
-    if arguments:
-        lines.append(f"protocol auto: template arguments {dict(arguments)}")
-    if stated:
-        lines.append(f"protocol auto: the mode is stated in the prompt too; the prompt used here states: {stated}")
-    return tuple(lines)
-
-
-def _no_switch(chat: Chat, plain: Rendering) -> str:
-    """Why there is nothing to find, and the way on."""
-    names = ", ".join(switch.name for switch in SWITCHES)
-    told = f"this template has no switch by {names}: on and off give equal prompts"
-    for name in EFFORTS:
-        levels = {chat.with_arguments({name: level}).rendered([user(ASKED)], True) for level in ("low", "high")}
-        if len(levels) > 1:
-            return (
-                f"{told}; it has levels of effort ({name}), and none of them is off; allowed: another model, or a "
-                "protocol by its name and tokens (kat, one_token)"
-            )
-    if plain.added.rstrip().endswith("think>"):
-        return (
-            f"{told}; its prompts open a thought; allowed: protocol.name: adaptthink, in which closing the thought at "
-            "once is no_think (the cold start teaches it)"
-        )
-    if all(len(chat.encode(token)) == 1 for token in ("[unused16]", "[unused17]")):
-        return f"{told}; allowed: protocol.name: openpangu (its tokens [unused16] and [unused17] are there)"
-    known = "adaptthink, " if len(chat.encode("</think>")) == 1 else ""
-    return f"{told}; allowed: protocol.name: {known}kat or one_token, which a cold start teaches"

@@ -158,11 +158,11 @@ class DecisionProtocol:
         single = {}
         for text in required_tokens(self.spec):
             ids = self.encode(text)
-            if len(ids) != 1:
+            if not self.chat.is_token(text):
                 raise ProtocolError(
-                    f"protocol {self.spec.name!r} needs {text!r} as one token, this tokenizer splits it into "
-                    f"{len(ids)}; add it to the tokenizer (protocol.add_tokens: true in the cold start) or choose "
-                    "another protocol"
+                    f"protocol {self.spec.name!r} needs {text!r} as one token, this tokenizer splits it into {len(ids)}"
+                    " or does not know it; add it to the tokenizer (protocol.add_tokens: true in the cold start) or "
+                    "choose another protocol"
                 )
             single[text] = ids[0]
         return single

@@ -45,6 +45,11 @@ SMALL_DEMO = [
     "trainer.warmup_steps=1",
     "trainer.prompts_per_step=4",
 ]
+IN_TURN = """
+import json, runpy, sys
+for sys.argv in json.loads(sys.argv[1]):
+    runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 @dataclass(frozen=True)
@@ -56,10 +61,10 @@ class Place:
     small: bool
 
     def demo(self, script: str, name: str, *more: str) -> list[str]:
-        """A command of the demo's configuration with the run folder `name`."""
+        """A script on the demo's configuration, with the run folder `name`."""
         settings = [f"run_dir={self.folder / name}", "wandb.mode=disabled", "evaluation.problems=500"]
         settings += SMALL_DEMO if self.small else []
-        return [sys.executable, f"{ROOT}/scripts/{script}", f"{ROOT}/configs/demo.yaml", *settings, *more]
+        return [f"{ROOT}/scripts/{script}", f"{ROOT}/configs/demo.yaml", *settings, *more]
 
     def bench(self, name: str) -> list[str]:
         """A benchmark that writes its rows to `name`.json."""
@@ -84,14 +89,17 @@ def bench_part(name: str, share: float) -> Part:
     return Part(name, share, lambda place: [place.bench(name)], lambda place: _json(place.folder / f"{name}.json"))
 
 
+def in_turn(*scripts: list[str]) -> list[str]:
+    """Scripts in one process, which loads the libraries once: that takes as long as some of the parts."""
+    return [sys.executable, "-c", IN_TURN, json.dumps(scripts)]
+
+
 def demo_commands(place: Place) -> list[list[str]]:
     """Cold start, training with the transformers engine, evaluation."""
     model, out = place.folder / "demo" / "model", place.folder / "demo" / "eval.json"
-    return [
-        place.demo("cold_start.py", "demo"),
-        place.demo("train.py", "demo", "rollout.engine=hf"),
-        place.demo("evaluate.py", "demo", "--model", str(model), "--out", str(out)),
-    ]
+    cold_start = place.demo("cold_start.py", "demo")
+    train = place.demo("train.py", "demo", "rollout.engine=hf")
+    return [in_turn(cold_start, train, place.demo("evaluate.py", "demo", "--model", str(model), "--out", str(out)))]
 
 
 def engine_commands(place: Place) -> list[list[str]]:
@@ -99,7 +107,7 @@ def engine_commands(place: Place) -> list[list[str]]:
     model = place.folder / "demo" / "cold_start" / "model"
     more = ["rollout.engine=auto", "rollout.vllm.eager=true", "trainer.steps=3", "trainer.warmup_steps=0"]
     command = place.demo("train.py", "engine", f"model.path={model}", "trainer.bf16=true", *more)
-    return [command] if (model / "config.json").is_file() else []
+    return [in_turn(command)] if (model / "config.json").is_file() else []
 
 
 def engine_missing(device: str) -> str:
@@ -202,8 +210,8 @@ class Check:
 
     def _environment(self) -> dict[str, str]:
         own = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TQDM_DISABLE": "1", "BENCH_BF16": "1"}
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.place.device == "cpu" else {}
-        return {**os.environ, "PYTHONPATH": str(ROOT), **own, **hidden}
+        seen = "" if self.place.device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        return {**os.environ, "PYTHONPATH": str(ROOT), **own, "CUDA_VISIBLE_DEVICES": seen}
 
     def _elapsed(self) -> float:
         return time.monotonic() - self.started

@@ -6,9 +6,10 @@
 `text` says what they are shown as the completion: the "answer" alone (the default: nothing outside of it earns a
 score), or the "response", with the thinking as `<think>…</think>` in front, as functions need that look at it.
 
-TRL: `columns` are the fields of the problem and every key of its metadata, one list each; `solution` is the answer
-where the metadata has no `solution`. With `conversational` (the default, as TRL's own functions expect) prompts and
-completions are lists of messages, else strings. None means not applicable, as there. Other parameters are passed on.
+TRL: `columns` are the fields of the problem and every key of its metadata, one list each; `solution` is the metadata's
+`gold_solution` (what `data.format: trl` makes of a column `solution`), else its `solution`, else the answer. With
+`conversational` (the default, as TRL's own functions expect) prompts and completions are lists of messages, else
+strings. None means not applicable, as there. Other parameters are passed on.
 verl: `data_source`, `ground_truth` and `extra_info` are the metadata of these names, else the problem's source, its
 answer, and all its metadata. Of a mapping, `key` is the score ("score" by default; "acc" where scores are -1 and 1),
 and other numbers are metrics.
@@ -94,7 +95,9 @@ def _columns(problems: Sequence[Problem]) -> dict[str, list[Any]]:
     extra = dict.fromkeys(key for problem in problems for key in problem.metadata)
     columns = {name: [getattr(problem, name) for problem in problems] for name in names}
     columns |= {key: [problem.metadata.get(key) for problem in problems] for key in extra}
-    return {"solution": columns["answer"], **columns}
+    golds = columns.pop("gold_solution", None)
+    columns = {"solution": columns["answer"], **columns}
+    return columns if golds is None else {**columns, "solution": golds}
 
 
 def _then(value: Any, change: Callable[[Any], Any]) -> Any:

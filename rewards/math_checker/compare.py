@@ -72,6 +72,8 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return _same_letters(answer, gold)
     if "clock" in kinds:
         return kinds == ("clock", "clock") and _same_clock(answer, gold)
+    if "ratio" in kinds:
+        return kinds == ("ratio", "ratio") and _same_ratio(answer[1], gold[1], leaf)
     if "choice" in kinds:
         return _same_choice(answer, gold, match)
     if kinds == ("sym", "sym") and _same_figure(answer[1], gold[1]):
@@ -133,6 +135,13 @@ def _same_clock(answer: Node, gold: Node) -> bool:
     return other in (full, full % _HALF_DAY + (_HALF_DAY if half == "p" else 0))
 
 
+def _same_ratio(x: tuple[Node, ...], y: tuple[Node, ...], leaf: Leaf) -> bool:
+    """Ratios of three numbers or more, up to a factor."""
+    if len(x) != len(y):
+        return False
+    return all(leaf(("mul", (a, y[0])), ("mul", (b, x[0]))) for a, b in zip(x[1:], y[1:], strict=True))
+
+
 def _same_choice(answer: Node, gold: Node, match: Match) -> bool:
     """Options of a multiple-choice question: by letter; against a value, by what stands after the letter."""
     if answer[0] == gold[0]:
@@ -182,6 +191,8 @@ def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options, budge
         ratio = x_unit[1] / y_unit[1]
         return same(x if ratio == 1 else ("mul", (("num", ratio, None), x)), y, leaf, options, budget)
     value, unit, bare = (x, x_unit, y) if x_unit is not None else (y, y_unit, x)
+    if unit is not None and any(name in ("percent", "degree") and power != 1 for name, power in unit[0]):
+        return False
     if unit in (PERCENT, DEGREE):
         converted = ("mul", (value, _HUNDREDTH if unit == PERCENT else _RADIANS))
         if leaf(converted, bare):

@@ -15,7 +15,7 @@ Node = tuple[Any, ...]
 Match = Callable[[Node, Node], bool]
 
 _MAX_UNORDERED = 60
-_COMPOUND = ("list", "seq", "rel", "setop", "matrix", "text", "choice", "setof", "cases", "letters")
+_COMPOUND = ("list", "seq", "rel", "setop", "matrix", "text", "choice", "setof", "cases", "letters", "ratio")
 
 
 def is_value(node: Node) -> bool:

@@ -30,10 +30,13 @@ _JOINED = re.compile(r"(?:\\text\s*\{\s*)?(?:and\b|or\b|&)")
 _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
 _CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,6})\s*\}?")
+_BRACKETS = re.compile(r"[(\[|{=<>]|\\begin")
+_NO_CHAIN = re.compile(r"\bnot\b|n't\b|\\n(?:ot|eq?|eg)\b|\\lnot\b|≠|[/!<>:]\s*$", re.IGNORECASE)
+_LITTLE = frozenset({"the", "at", "we", "get", "then", "thus", "therefore", "hence", "have", "find", "for"})
 _EXTREMES = frozenset({"max", "min", "maximum", "minimum", "mean", "base"})
 _CAPITAL_WORDS = frozenset({"DNE", "YES", "NO", "TRUE", "FALSE", "NONE", "EMPTY", "ODD", "EVEN"})
 _LABELLED = re.compile(
-    r"(?:\\text\s*\{)?\s*([A-Za-z][A-Za-z ]{2,30}?)\s*(?:\bis\b|[:=])?\s*\}?\s*[:=]?\s*(-?[0-9\\.][^,;]*)"
+    r"(?:\\text\s*\{)?\s*([A-Za-z]{3,20}(?: [A-Za-z]{2,20})?)\s*(?:\bis\b|[:=])?\s*\}?\s*[:=]?\s*(-?[0-9\\.][^,;]*)"
 )
 _ALONE = ("clock", "letters")
 _PLAIN_TEXT = re.compile(r"[\w\s.,;:'\"()&/!?$%+*=^{}-]*")
@@ -79,7 +82,8 @@ def readings(candidates: list[str]) -> list[Node]:
 
 def _last_sides(candidates: list[str]) -> list[str]:
     """What follows the last `=`: of a chain in which something cannot be read, the last side may be all that counts."""
-    sides = [candidate.rpartition("=")[2] for candidate in candidates[:1] if "=" in candidate]
+    cut = [candidate.rpartition("=") for candidate in candidates[:1] if "=" in candidate]
+    sides = [side for left, _, side in cut if not _NO_CHAIN.search(left)]
     return [side for side in sides if side.count("{") == side.count("}") and side.strip(" $")]
 
 
@@ -94,7 +98,9 @@ def _read(answer: str) -> list[Node]:
     if choice is not None:
         return [choice]
     words = plain_words(text)
-    trees: list[Node] = [_word_node(words)] if words and (len(words) > 3 or words in ("yes", "no")) else []
+    trees: list[Node] = [_word_node(words)] if words and (len(words) > 3 or words in ("yes", "no", "dne")) else []
+    if ratio := _ratio(text):
+        return [ratio, *special_readings(text)]
     for variant, grouped in _variants(text):
         try:
             tree = parse(variant, grouped)
@@ -183,11 +189,20 @@ def _variants(text: str) -> list[tuple[str, bool]]:
     return [(text, not in_brackets), (text, in_brackets)]
 
 
+def _ratio(text: str) -> Node | None:
+    """`1:2:3`, which is no quotient of quotients."""
+    parts = text.split(":") if text.count(":") > 1 and not _BRACKETS.search(text) else []
+    try:
+        return ("ratio", tuple(parse(part, True) for part in parts)) if parts else None
+    except MathTextError:
+        return None
+
+
 def _labelled(text: str) -> list[Node]:
     """`\\text{max }1, \\text{ min }3`: values with words for names."""
     parts = [_LABELLED.fullmatch(part.strip()) for part in re.split(r"[,;]", text)] if len(text) < 200 else []
     words = {word for m in parts if m for word in m[1].lower().split()}
-    if len(parts) < 2 or not all(parts) or words & (NO_UNIT - _EXTREMES):
+    if len(parts) < 2 or not all(parts) or words & (NO_UNIT - _EXTREMES | _LITTLE):
         return []
     try:
         pairs = tuple((("sym", f"word {m[1].lower()}"), parse(m[2], True)) for m in parts if m)

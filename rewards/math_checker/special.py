@@ -2,7 +2,7 @@ r"""Readings that a whole answer may have beside its mathematics: numbers in wor
 decimals that go on (`0.1666…`), numerals of another base (`FF_{16}`), times of day, and quantities in two units.
 
 `special_readings` returns nodes of `rewards.math_checker.parse`, `("clock", seconds, "a" | "p" | "")`,
-`("in base", digits)` and `("comma", number)` for a decimal comma, which a gold answer `2,5` is not. Left out:
+`("in base", digits)` and `("comma", number)` for one decimal after a comma, which a gold answer `2,5` is not. Left out:
 numbers in words of languages other than English.
 """
 
@@ -31,6 +31,7 @@ _IN_BASE = re.compile(
 )
 _NAMED_BASE = re.compile(r"([0-9A-F]+) \(?(?:in )?base[ -]([0-9]{1,2}|[a-z]{3,8})\)?")
 _CLOCK = re.compile(r"([01]?[0-9]|2[0-3])(?::([0-5][0-9]))?(?::([0-5][0-9]))?(?:\s*([ap])\.?\s*m\b\.?)?", re.IGNORECASE)
+_SPOKEN_RATIO = re.compile(r"([1-9][0-9]{0,8}) ?(?::|to) ?([1-9][0-9]{0,8})")
 _MARKUP = re.compile(r"\\(?:text|mathrm|textbf|mbox)\s*\{([^{}]*)\}|\\[,; ]|~")
 _QUANTITY = re.compile(r"([0-9./]+)\s*([A-Za-z]+)(?:,?\s*(?:and\b\s*)?(?=[0-9])|$)")
 _ARC = re.compile(
@@ -66,7 +67,7 @@ def special_readings(text: str) -> list[Node]:
         return []
     plain = " ".join(_MARKUP.sub(lambda m: f" {m[1] or ''} ", text).split())
     found = [_numeral(text), _going_on(text), _based(text, plain), _clock(plain), _several_units(plain)]
-    found += [_in_words(plain), _arc(plain), _digits(text)]
+    found += [_in_words(plain), _arc(plain), _digits(text), _spoken_ratio(plain)]
     return [node for node in found if node is not None]
 
 
@@ -107,7 +108,7 @@ def _numeral(text: str) -> Node | None:
         return None
     head = re.sub("[.,'_]", "", head)
     node = _number(Fraction(int(head + tail), 10 ** len(tail)), len(tail))
-    return ("comma", node) if _COMMA_DECIMAL.fullmatch(text) and head not in ("0", "-0") else node
+    return ("comma", node) if _COMMA_DECIMAL.fullmatch(text) and len(tail) == 1 and head not in ("0", "-0") else node
 
 
 def _going_on(text: str) -> Node | None:
@@ -143,6 +144,12 @@ def _digits(text: str) -> Node | None:
     """The digits of `1011_2`, which an answer may give without the base."""
     match = _IN_BASE.fullmatch(text)
     return ("in base", int(match[1])) if match and match[1].isdigit() and len(match[1]) < 400 else None
+
+
+def _spoken_ratio(plain: str) -> Node | None:
+    """`3:4` and `3 to 4`, which may also be a range."""
+    match = _SPOKEN_RATIO.fullmatch(plain)
+    return ("ratio", tuple(_number(int(part)) for part in match.groups())) if match else None
 
 
 def _clock(text: str) -> Node | None:

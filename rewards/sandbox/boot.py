@@ -12,14 +12,16 @@ import json
 import os
 import random
 import sys
+from collections.abc import Sequence
 
-from rewards.sandbox import checker, program, wire
+from rewards.sandbox import checker, library, program, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.server import Server
 
 _FIRST_FREE = 10  # received descriptors land here or above, so that a child's 0 to 4 can be set in any order
 _CONTROL = 200
 _WARM_UP_ROUNDS, _TRIAL_BYTES = 20, 1 << 16
+_ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")  # a program has one processor
 _PRELOADED = """
     abc array atexit bisect cmath collections copy datetime functools heapq itertools json math operator random re
     string time types typing
@@ -44,7 +46,7 @@ def _warm_up() -> None:
     del sys.modules["solution"]
 
 
-def main(control_fd: int, tier: int, scratch: str) -> None:
+def main(control_fd: int, tier: int, scratch: str, packages: Sequence[str]) -> None:
     """Set up and serve. A set-up that fails is reported to the parent as the reason."""
     os.dup2(control_fd, _CONTROL, inheritable=False)
     null = os.open("/dev/null", os.O_RDWR)
@@ -53,12 +55,14 @@ def main(control_fd: int, tier: int, scratch: str) -> None:
     os.closerange(_FIRST_FREE, _CONTROL)
     control = _socket.socket(fileno=_CONTROL)
     os.environ.clear()
+    os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
+    sys.meta_path.append(library.Packages(packages))
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the `site` module does, which is not loaded
     sc.limit_malloc_arenas()
     for name in _PRELOADED.split():
         __import__(name)
     try:
-        server = Server(control, tier, scratch)
+        server = Server(control, tier, scratch, packages)
     except Exception as error:
         control.sendall(json.dumps({"failed": f"{type(error).__name__}: {error}"}).encode())
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 _WORTH_ASKING_S = 0.005
 
@@ -70,25 +70,25 @@ class Clock:
         return 0.0 if self._forking else cpu - self._cpu
 
     def _waited_for_processor(self, pids: Sequence[int]) -> float:
-        total = 0
+        total = 0.0
         for pid in pids:
-            for thread in self._threads(pid):
-                try:
-                    fd = os.open(f"{pid}/task/{thread}/schedstat", os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
-                except OSError:  # it has ended
-                    continue
-                total += int(os.read(fd, 100).split()[1])
-                os.close(fd)
+            for thread in self._read(f"{pid}/task", os.listdir):
+                total += int((self._read(f"{pid}/task/{thread}/schedstat", _fields) or (0, 0))[1])
         return total / 1e9
 
-    def _threads(self, pid: int) -> list[str]:
-        if self._proc < 0:
-            return []
+    def _read(self, path: str, how: Callable[[int], Sequence[str]]) -> Sequence[str]:
+        """What /proc says at this path; nothing where the process has ended, and without /proc."""
         try:
-            fd = os.open(f"{pid}/task", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=self._proc)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC, dir_fd=self._proc)
         except OSError:
-            return []
+            return ()
         try:
-            return os.listdir(fd)
+            return how(fd)
+        except OSError:
+            return ()
         finally:
             os.close(fd)
+
+
+def _fields(fd: int) -> list[str]:
+    return os.read(fd, 100).decode().split()

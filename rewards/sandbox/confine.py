@@ -12,9 +12,10 @@ import math
 import os
 import resource
 import signal
+from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import landlock, namespaces, seccomp
+from rewards.sandbox import landlock, library, namespaces, seccomp
 from rewards.sandbox import syscalls as sc
 
 _SAME_FOR_ALL = {
@@ -35,9 +36,10 @@ _OTHERS = 4  # processes of the worker that count against the program's process 
 
 class Confinement:
     """Prepared once per worker, applied in each child. `tier` 1, 2 or 3; `scratch` is the worker's directory (tier 2
-    and 3); `own_uid` the identity it has taken (None: the caller's); `base_memory` what the interpreter occupies."""
+    and 3); `own_uid` the identity it has taken (None: the caller's); `base_memory` what the interpreter occupies;
+    `paths` what may be read on tier 2 and 3."""
 
-    def __init__(self, tier: int, scratch: str, own_uid: int | None, base_memory: int) -> None:
+    def __init__(self, tier: int, scratch: str, own_uid: int | None, base_memory: int, paths: Sequence[str]) -> None:
         self.tier = tier
         self._scratch = namespaces.SCRATCH if tier == 1 else scratch
         self._writable = namespaces.ABOVE_SCRATCH if tier == 1 else scratch
@@ -46,7 +48,9 @@ class Confinement:
         self.landlock_version = landlock.version()
         if tier == 2 and not self.landlock_version:
             raise OSError("this kernel has no Landlock, and without namespaces nothing else keeps files away")
-        self._reads = ["/"] if tier == 1 else namespaces.interpreter_paths()
+        parts = [(["/"], [])] if tier == 1 else [library.split(path) for path in paths]
+        self._reads = [path for whole, _ in parts for path in whole]
+        self._listed = [path for _, listed in parts for path in listed]
         kinds = (*_SAME_FOR_ALL, *_BY_PROGRAM)
         self._hard = {which: resource.getrlimit(which)[1] for which in kinds}  # what the worker itself may use at most
         self._rulesets = {own: self._ruleset(own) for own in (False, True) if self.landlock_version}
@@ -60,7 +64,7 @@ class Confinement:
 
     def _ruleset(self, scratch: bool) -> int:
         writes = [*namespaces.devices(), *([self._writable] if scratch else [])]
-        return landlock.ruleset(self.landlock_version, self._reads, writes)
+        return landlock.ruleset(self.landlock_version, self._reads, writes, self._listed)
 
     def steps(self, limits: dict[str, Any], scratch: bool) -> tuple[sc.Call, ...]:
         """The calls that confine a process, for `apply` in the child; `scratch`: whether it may write files at all."""

@@ -25,6 +25,7 @@ from rewards.sandbox.plain_asserts import Check, plain_checks
 from rewards.sandbox.pool import Pool, default_pool
 from rewards.sandbox.session import Child, Session
 from rewards.sandbox.text import same_text
+from rewards.sandbox.worker import Worker
 
 Tests = Sequence[Mapping[str, Any]]
 
@@ -76,14 +77,19 @@ def run_tests(code: str, tests: Tests, limits: Limits | None = None, pool: Pool 
     A program that is wrong in any way yields a `Result`. Malformed tests raise `ValueError`, a machine without a
     sandbox `SandboxUnavailable`, broken machinery `SandboxError`.
     """
-    limits = limits or _LIMITS
     forms.validate(tests)
     refusal = _refusal(code)
     if refusal:
         return Result([False] * len(tests), "refused", refusal)
+    with (pool or default_pool()).worker() as worker:
+        return judge_on(worker, code, tests, limits or _LIMITS)
+
+
+def judge_on(worker: Worker, code: str, tests: Tests, limits: Limits) -> Result:
+    """`run_tests` on a worker, for tests and a program that can be run."""
     verdict = _Verdict([False] * len(tests))
     numbered = [(i, t, forms.form_of(t)) for i, t in enumerate(tests)]
-    with (pool or default_pool()).worker() as worker, Session(worker, limits) as session:
+    with Session(worker, limits) as session:
         for form, judge in (("call", _judge_calls), ("assert", _judge_asserts), ("stdin", _judge_scripts)):
             chosen = [(i, t) for i, t, f in numbered if f == form]
             if chosen:

@@ -46,12 +46,13 @@ def _attributes(abi: int) -> bytes:
     return struct.pack("=QQQ", _handled(abi), 3, 3)
 
 
-def ruleset(abi: int, reads: Sequence[str], writes: Sequence[str]) -> int:
-    """A file descriptor of a ruleset: `reads` may be read, `writes` (files or directories) also written."""
+def ruleset(abi: int, reads: Sequence[str], writes: Sequence[str], listed: Sequence[str] = ()) -> int:
+    """A file descriptor of a ruleset: `reads` may be read, `writes` (files or directories) also written; of the
+    directories `listed` and those below them names may be read."""
     attributes = _attributes(abi)
     fd = syscalls.syscall("landlock_create_ruleset", attributes, len(attributes), 0)
     try:
-        for paths, rights in ((reads, _READ), (writes, _WRITE)):
+        for paths, rights in ((reads, _READ), (writes, _WRITE), (listed, _READ_DIR)):
             for path in paths:
                 _allow(fd, path, rights & _handled(abi))
     except OSError:

@@ -1,5 +1,5 @@
 """Tier 1: a worker's own user, network, mount, IPC and UTS namespaces, and a private root with nothing of the host in
-it but the interpreter's libraries, read-only.
+it but what `library.py` allows, read-only.
 
 Set up once per worker; each program then gets its own pid, mount and IPC namespace and its own scratch file system on
 top (`confine.py`). Raises `OSError` where the kernel or a container bars user namespaces. Not covered: control groups.
@@ -8,16 +8,17 @@ top (`confine.py`). Raises `OSError` where the kernel or a container bars user n
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Sequence
 
+from rewards.sandbox import library
 from rewards.sandbox import syscalls as sc
 
 ABOVE_SCRATCH = "/scratch"  # a Landlock rule here holds for the file system that each program mounts below it
 SCRATCH = ABOVE_SCRATCH + "/tmp"
+_EMPTY = "/empty"
 _INNER_ID = 1000
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
-_LIBRARIES = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/usr/share/zoneinfo")
+_LINKS = ("/lib", "/lib64", "/usr/lib", "/usr/lib64")
 _BASES = ("/tmp", "/mnt", "/media", "/srv", "/var/tmp")
 _KEPT_FLAGS = sc.MS_NOSUID | sc.MS_NODEV | sc.MS_NOEXEC | 1024 | 2048  # noatime, nodiratime
 _SHARED = sc.CLONE_NEWNS | sc.CLONE_NEWNET | sc.CLONE_NEWUTS | sc.CLONE_NEWIPC
@@ -25,28 +26,18 @@ _SHARED = sc.CLONE_NEWNS | sc.CLONE_NEWNET | sc.CLONE_NEWUTS | sc.CLONE_NEWIPC
 PER_PROGRAM = sc.CLONE_NEWPID | sc.CLONE_NEWNS | sc.CLONE_NEWIPC
 
 
-def interpreter_paths() -> list[str]:
-    """Directories a program may read: the standard library and the system's shared libraries."""
-    wanted = [*(p for p in sys.path if os.path.isdir(p)), *_LIBRARIES]
-    kept: list[str] = []
-    for path in sorted({os.path.realpath(p) for p in wanted if os.path.isdir(p)}):
-        if not any(path.startswith(parent + "/") for parent in kept):
-            kept.append(path)
-    return kept
-
-
 def devices() -> list[str]:
     """Device files a program may open."""
     return [d for d in _DEVICES if os.path.exists(d)]
 
 
-def enter(own_uid: int | None) -> None:
+def enter(own_uid: int | None, paths: Sequence[str]) -> None:
     """Move this process into fresh namespaces and the private root, as a user without rights on the host.
 
     As root the root file system is built first and then the identity is given up, since only root may be able to
-    reach the interpreter's files; otherwise the user namespace comes first, since it is what allows the mounts.
+    reach the interpreter's files; otherwise the user namespace comes first, since it is what allows the mounts. `paths`
+    may be read there.
     """
-    paths = interpreter_paths()
     if own_uid is None:
         uid, gid = os.geteuid(), os.getegid()
         sc.syscall("unshare", sc.CLONE_NEWUSER | _SHARED)
@@ -86,10 +77,13 @@ def _build_root(paths: Sequence[str]) -> None:
     sc.mount(None, "/", None, sc.MS_REC | sc.MS_PRIVATE)
     base = next(b for b in _BASES if os.path.isdir(b) and not any((p + "/").startswith(b + "/") for p in paths))
     sc.mount("sandbox", base, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "size=1m,mode=755")
+    os.mkdir(base + _EMPTY)
     for path in paths:
-        os.makedirs(base + path, exist_ok=True)
+        _make_like(path, base + path)
         _bind(path, base + path, read_only=True)
-    for link in _LIBRARIES:
+        for hidden in library.covered(path):
+            _bind(base + _EMPTY, base + hidden, read_only=True)
+    for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(base + link):
             os.symlink(os.path.realpath(link), base + link)
     os.mkdir(base + "/dev")
@@ -104,6 +98,14 @@ def _build_root(paths: Sequence[str]) -> None:
     sc.syscall("umount2", b".", sc.MNT_DETACH)
     os.chdir("/")
     sc.mount(None, "/", None, sc.MS_REMOUNT | sc.MS_BIND | sc.MS_RDONLY | sc.MS_NOSUID | sc.MS_NODEV)
+
+
+def _make_like(path: str, target: str) -> None:
+    if os.path.isdir(path):
+        os.makedirs(target, exist_ok=True)
+        return
+    os.makedirs(os.path.dirname(target), exist_ok=True)
+    os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))
 
 
 def _bind(source: str, target: str, read_only: bool) -> None:

@@ -98,7 +98,7 @@ class Program:
         """An iterable with its items, as deep as they go; anything else as an object."""
         if isinstance(value, _ITERABLES):
             return ["it", *[wire.encode(item, self._listed) for item in iter(value)]]  # type: ignore[call-overload]
-        if type(value).__module__ == "numpy" and type(value).__name__ == "ndarray":
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", 0) > 0:
             return ["it", *wire.encode(value.tolist(), self._listed)[1:]]
         return self.handle(value)
 

@@ -1,5 +1,5 @@
-"""Tier 2's stand-ins for namespaces: ending every descendant of the worker, wiping its scratch directory, measuring it,
-and finding an identity nobody else uses.
+"""Tier 2's stand-ins for namespaces: ending every descendant of the worker, wiping its scratch directory, and finding
+an identity nobody else uses.
 
 Not covered: processes of other workers; a worker only ever ends its own descendants.
 """
@@ -9,10 +9,10 @@ from __future__ import annotations
 import os
 import signal
 import stat
+from collections.abc import Iterator
 
 _FIRST_UID = 1_000_000_000
 _ROUNDS = 1000
-_MOVED = ".lifted by the sandbox "
 
 
 def spare_uid() -> int | None:
@@ -24,14 +24,14 @@ def spare_uid() -> int | None:
 
 
 def can_read(uid: int, path: str) -> bool:
-    """Whether a process could become `uid` and list this directory."""
+    """Whether a process could become `uid` and read this file or list this directory."""
     pid = os.fork()
     if pid == 0:
         try:
             os.setgroups([])
             os.setresgid(uid, uid, uid)
             os.setresuid(uid, uid, uid)
-            os.listdir(path)
+            os.listdir(path) if os.path.isdir(path) else os.close(os.open(path, os.O_RDONLY))
             os._exit(0)
         finally:
             os._exit(1)
@@ -42,7 +42,7 @@ def end_descendants(keep: set[int]) -> None:
     """Kill and reap every descendant of this process except those in `keep` and theirs. As a subreaper it inherits
     orphans, so a daemon that forked twice is found as well; it is repeated until nothing is left."""
     for _ in range(_ROUNDS):
-        found = _descendants(os.getpid(), keep)
+        found = descendants(os.getpid(), keep)
         if not found:
             return
         for pid in found:
@@ -58,7 +58,8 @@ def end_descendants(keep: set[int]) -> None:
     raise OSError("descendants of a program could not be ended")
 
 
-def _descendants(root: int, keep: set[int]) -> list[int]:
+def descendants(root: int, keep: set[int]) -> list[int]:
+    """Every process below `root`, except for those in `keep` and theirs."""
     children: dict[int, list[int]] = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -87,51 +88,33 @@ def threads(pid: int) -> int:
         return 0
 
 
-def usage(directory: str) -> tuple[int, int]:
-    """Bytes and number of entries below a directory that may change while it is read."""
-    total = entries = 0
-    stack = [directory]
-    while stack:
-        try:
-            with os.scandir(stack.pop()) as found:
-                for entry in found:
-                    entries += 1
-                    if entry.is_dir(follow_symlinks=False):
-                        stack.append(entry.path)
-                    else:
-                        total += entry.stat(follow_symlinks=False).st_blocks * 512
-        except OSError:
-            continue
-    return total, entries
-
-
 def wipe(directory: str) -> None:
     """Remove everything below the directory, however deep and whatever its modes: directories are emptied upwards, so
-    no path grows long. The program is dead, so nothing moves under our feet."""
-    top = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    no path grows long. The program is dead, so nothing moves under our feet, but every name may be its choice."""
+    top, moved = os.open(directory, os.O_RDONLY | os.O_DIRECTORY), 0
+    unused = os.urandom(16).hex()
     try:
-        moved = 0
         while names := os.listdir(top):
             for name in names:
                 if not stat.S_ISDIR(os.lstat(name, dir_fd=top).st_mode):
                     os.unlink(name, dir_fd=top)
                     continue
-                moved = _lift(top, name, moved)
+                for entry, inner in _opened(top, name):
+                    moved += 1
+                    os.rename(entry, f"{unused}{moved}", src_dir_fd=inner, dst_dir_fd=top)
                 os.rmdir(name, dir_fd=top)
     finally:
         os.close(top)
 
 
-def _lift(top: int, name: str, moved: int) -> int:
-    """Move what is in the subdirectory `name` up into `top` under new names; returns the count of names used."""
+def _opened(top: int, name: str) -> Iterator[tuple[str, int]]:
+    """The entries of a subdirectory, those that are directories made writable, and a descriptor to reach them by."""
     os.chmod(name, 0o700, dir_fd=top)
     inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=top)
     try:
         for entry in os.listdir(inner):
             if stat.S_ISDIR(os.lstat(entry, dir_fd=inner).st_mode):
                 os.chmod(entry, 0o700, dir_fd=inner)
-            moved += 1
-            os.rename(entry, f"{_MOVED}{moved}", src_dir_fd=inner, dst_dir_fd=top)
+            yield entry, inner
     finally:
         os.close(inner)
-    return moved

@@ -34,6 +34,7 @@ _O_TRUNC, _O_ACCMODE = 0o1000, 3
 _IOCTLS = (0x5401, 0x5413, 0x541B, 0x5421, 0x5450, 0x5451, 0x802C542A)  # isatty, window size, FIO*
 _PRCTLS = (3, 15, 16)  # get dumpable, set and get the thread's name
 _FCNTLS_REFUSED = (8, 10, 15, 1024, 1026, 1031)  # signal owners, leases, directory notices, pipe sizes
+_FCNTLS_PRETENDED = (6, 7, 37, 38)  # locks of files: on the host's they would be felt outside, and elsewhere by nobody
 
 
 def _ret(value: int) -> Insn:
@@ -56,10 +57,13 @@ def _only(arg: int, values: Iterable[int], code: int) -> list[Insn]:
     return [*body, _fail(code)]
 
 
-def _not(arg: int, values: Iterable[int], code: int) -> list[Insn]:
+def _not(arg: int, *cases: tuple[Iterable[int], int]) -> list[Insn]:
+    """Fail with the code of the values that the argument is one of, else allow. With code 0 the call does nothing and
+    succeeds."""
     body: list[Insn] = [_load(arg)]
-    for value in values:
-        body += [(_JEQ, 0, 1, value), _fail(code)]
+    for values, code in cases:
+        for value in values:
+            body += [(_JEQ, 0, 1, value), _fail(code)]
     return [*body, _ret(_ALLOW)]
 
 
@@ -83,7 +87,8 @@ def _guards(processes: bool, own_pid_space: bool) -> dict[str, list[Insn]]:
         "sendto": [*no_address, _ret(_ALLOW)],
         "ioctl": _only(1, _IOCTLS, errno.ENOTTY),
         "prctl": _only(0, _PRCTLS, errno.EPERM),
-        "fcntl": _not(1, _FCNTLS_REFUSED, errno.EPERM),
+        "fcntl": _not(1, (_FCNTLS_REFUSED, errno.EPERM), (_FCNTLS_PRETENDED, 0)),
+        "flock": [_fail(0)],
         "open": [_load(1), *trunc],  # read-only with O_TRUNC escapes Landlock before its third version
         "openat": [_load(2), *trunc],
         "openat2": [_fail(errno.ENOSYS)],

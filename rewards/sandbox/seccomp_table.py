@@ -18,7 +18,7 @@ newfstatat 262 79; statx 332 291; statfs 137 43; fstatfs 138 44; access 21 -; fa
 readlink 89 -; readlinkat 267 78; getcwd 79 17; chdir 80 49; fchdir 81 50; getdents 78 -; getdents64 217 61;
 mkdir 83 -; mkdirat 258 34; rmdir 84 -; unlink 87 -; unlinkat 263 35; rename 82 -; renameat 264 38;
 renameat2 316 276; link 86 -; linkat 265 37; symlink 88 -; symlinkat 266 36; ftruncate 77 46; fallocate 285 47;
-fsync 74 82; fdatasync 75 83; fadvise64 221 223; flock 73 32; umask 95 166; sendfile 40 71;
+fsync 74 82; fdatasync 75 83; fadvise64 221 223; umask 95 166; sendfile 40 71;
 copy_file_range 326 285; mmap 9 222; munmap 11 215; mprotect 10 226; mremap 25 216; brk 12 214; madvise 28 233;
 msync 26 227; mincore 27 232; futex 202 98; futex_waitv 449 449; set_robust_list 273 99; set_tid_address 218 96;
 rseq 334 293; membarrier 324 283; restart_syscall 219 128; sched_yield 24 124; getcpu 309 168; rt_sigaction 13 134;
@@ -37,8 +37,8 @@ shutdown 48 210; creat 85 -
 
 _GUARDED = """
 clone 56 220; clone3 435 435; fork 57 -; vfork 58 -; kill 62 129; tgkill 234 131; prlimit64 302 261;
-sched_setaffinity 203 122; socketpair 53 199; sendto 44 206; ioctl 16 29; prctl 157 167; fcntl 72 25; open 2 -;
-openat 257 56; openat2 437 437
+sched_setaffinity 203 122; socketpair 53 199; sendto 44 206; ioctl 16 29; prctl 157 167; fcntl 72 25; flock 73 32;
+open 2 -; openat 257 56; openat2 437 437
 """
 
 

@@ -19,12 +19,14 @@ import os
 import select
 import signal
 import time
+from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import checker, clock, namespaces, program, reaper, wire
+from rewards.sandbox import clock, library, namespaces, reaper, usage, wire
 from rewards.sandbox import syscalls as sc
+from rewards.sandbox.children import Child, Plan, pidfd_of
 from rewards.sandbox.confine import Confinement, address_space
-from rewards.sandbox.standard_modules import LIBRARY, reach_library_as
+from rewards.sandbox.standard_modules import reach_library_as
 
 _MAX_MESSAGE, _MAX_FDS = 1 << 13, 8
 _ANCILLARY = _socket.CMSG_LEN(_MAX_FDS * 4)
@@ -32,56 +34,31 @@ _TICK_S = 0.025
 _CONFINE_FAILED = 70
 _PARENT_CHECK_S = 1.0
 _MIN_WAIT_S = 0.002
-_MOST_DESCRIPTORS = 4096  # those of a server and its children lie below
-_ROLES = {"program": program.serve, "script": program.run_script, "checker": checker.serve}
 _PROOF = {
     **{"cpu_s": 1, "wall_s": 10, "memory_mb": 64, "output_kb": 64},
     **{"processes": 1, "threads": 1, "files": 16, "files_mb": 1},
 }
 
 
-class Plan:
-    """What the children of one role under one set of limits have in common, prepared before they are forked."""
-
-    def __init__(self, limits: dict[str, Any], role: str, steps: tuple[sc.Call, ...], descriptors: int) -> None:
-        self.limits, self.steps = limits, steps
-        self.serve, self.output = _ROLES[role], limits["output_kb"] << 10
-        self._others = ((descriptors, LIBRARY - 1), (LIBRARY + 1, 0x7FFFFFFF))
-        self._closing = [sc.prepare("close_range", first, last, 0) for first, last in self._others]
-
-    def close_others(self) -> None:
-        """Close every descriptor that is not the child's."""
-        try:
-            sc.make(*self._closing)
-        except OSError:  # Linux before 5.9, or a container that bars the call
-            for first, last in self._others:
-                os.closerange(first, min(last + 1, _MOST_DESCRIPTORS))
-
-
-class Child:
-    """A running child and what it may use: `cpu_limit` is where its CPU clock may be at the end of the present test."""
-
-    def __init__(self, number: int, pid: int, limits: dict[str, Any]) -> None:
-        self.number, self.pid, self.limits, self.cpu_limit = number, pid, limits, limits["cpu_s"]
-        self.reason, self.ended_at = "exit", 0.0
-
-
 class Server:
     """One worker: answers its parent until the socket closes."""
 
-    def __init__(self, control: _socket.socket, tier: int, scratch: str) -> None:
+    def __init__(self, control: _socket.socket, tier: int, scratch: str, packages: Sequence[str]) -> None:
         self._control, self._control_fd = control, control.fileno()
         self._parent = os.getppid()
-        os.close(_pidfd_of(os.getpid()))
+        os.close(pidfd_of(os.getpid()))
         self._clock = clock.Clock()
         self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
-        base_memory = address_space()
+        base_memory, paths = address_space(), library.readable(packages)
+        for path in packages:
+            if tier != 1 and self._uid is not None and not reaper.can_read(self._uid, path):
+                raise OSError(f"the programs' own identity cannot reach the package {path}")
         if tier == 1:
-            namespaces.enter(self._uid)
+            namespaces.enter(self._uid, paths)
         elif self._uid is not None:
             os.chown(scratch, self._uid, self._uid)
             reach_library_as(self._uid)
-        self._confinement = Confinement(tier, scratch, self._uid, base_memory)
+        self._confinement = Confinement(tier, scratch, self._uid, base_memory, paths)
         if tier != 1 and self._uid is not None:
             namespaces.become(self._uid)
         sc.prctl(sc.PR_SET_CHILD_SUBREAPER, 1)
@@ -173,7 +150,7 @@ class Server:
             self._become_child(plan, fds)
         for fd in fds:
             os.close(fd)
-        pidfd = os.pidfd_open(pid)
+        pidfd = pidfd_of(pid)
         self._children[pidfd] = Child(number, pid, plan.limits)
         self._poll.register(pidfd, select.POLLIN)
 
@@ -216,11 +193,11 @@ class Server:
         self._clock.measure(before, self._pids())
         self._poll.unregister(pidfd)
         os.close(pidfd)
-        _, status, usage = os.wait4(child.pid, 0)
+        _, status, used = os.wait4(child.pid, 0)
         if self._tier != 1 and child.limits["processes"] > 1:
             reaper.end_descendants(keep=set(self._pids()))
         self._tidy()
-        cpu_s, broken = usage.ru_utime + usage.ru_stime, ""
+        cpu_s, broken = used.ru_utime + used.ru_stime, ""
         if child.reason == "exit" and cpu_s >= child.cpu_limit:
             child.reason = "cpu"  # the kernel's own limit was faster
         if child.reason == "exit" and os.waitstatus_to_exitcode(status) == _CONFINE_FAILED:
@@ -277,14 +254,9 @@ class Server:
         return found, min(wait, idle_left)
 
     def _beyond_without_namespaces(self, child: Child) -> list[str]:
-        used, entries = reaper.usage(self._scratch)
-        if used > child.limits["files_mb"] << 20 or entries > child.limits["files"]:
+        pids = [child.pid]
+        if child.limits["processes"] > 1:
+            pids += reaper.descendants(child.pid, keep=set())
+        if not usage.within(self._scratch, pids, child.limits["files_mb"] << 20, child.limits["files"]):
             return ["disk"]
         return ["threads"] if reaper.threads(child.pid) > child.limits["threads"] + 1 else []
-
-
-def _pidfd_of(pid: int) -> int:
-    try:
-        return os.pidfd_open(pid)
-    except (OSError, AttributeError) as error:
-        raise OSError(f"pidfd_open is missing (Linux before 5.3, or a container that bars it): {error}") from None

@@ -9,53 +9,22 @@ and waits until the worker has reaped them. Not covered: what the frames mean (`
 
 from __future__ import annotations
 
-import fcntl
-import functools
 import math
 import os
 import select
 import socket
 import time
-from collections import deque
 from typing import Any
 
 from rewards.sandbox import wire
 from rewards.sandbox.limits import Limits, SandboxError
+from rewards.sandbox.ports import Child, Port, input_of
 from rewards.sandbox.worker import Worker
 
 _CHUNK = 1 << 16
-_SEALS = fcntl.F_SEAL_SEAL | fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
 _SLICE_S = 0.1  # the longest single wait; what a longer one took beyond it, something else took
 _SILENCE_S, _GRACE_S = 1.0, 10.0  # of waiting: after the first the worker is asked for a sign of life, to come in time
 _MAX_UNREAD = 64  # frames
-
-
-class Child:
-    """A child of the worker as the judge sees it."""
-
-    def __init__(self, number: int) -> None:
-        self.number = number
-        self.frames: deque[bytes] = deque()  # unread ones, undecoded
-        self.unread = 0  # their bytes
-        self.printed = {"stdout": bytearray(), "stderr": bytearray()}
-        self.report: dict[str, Any] | None = None
-        self.overflow = False
-        self.open: set[int] = set()
-        self.asked_at = time.monotonic()
-
-
-@functools.cache
-def _null() -> int:
-    return os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
-
-
-class _Port:
-    """One descriptor of the judge: what it feeds or where its bytes go."""
-
-    def __init__(self, fd: int, child: Child, kind: str, outgoing: bytes = b"") -> None:
-        self.fd, self.child, self.kind = fd, child, kind
-        self.outgoing = memoryview(outgoing)
-        self.incoming = bytearray()
 
 
 class Session:
@@ -70,7 +39,7 @@ class Session:
         self._poll.register(worker.socket, select.POLLIN)
         self._reports = select.poll()
         self._reports.register(worker.socket, select.POLLIN)
-        self._ports: dict[int, _Port] = {}
+        self._ports: dict[int, Port] = {}
         self._children: dict[int, Child] = {}
 
     def __enter__(self) -> Session:
@@ -111,7 +80,7 @@ class Session:
         child = Child(len(self._children))
         theirs = []
         try:
-            theirs.append(self._input(stdin))
+            theirs.append(input_of(stdin))
             theirs += [self._pipe(child, kind) for kind in ("stdout", "stderr")]
             if messages:
                 theirs.append(self._channel(child, b"".join(wire.pack(m) for m in messages)))
@@ -127,31 +96,20 @@ class Session:
                 os.close(fd)
         return child
 
-    def _add(self, port: _Port, events: int) -> None:
+    def _add(self, port: Port, events: int) -> None:
         os.set_blocking(port.fd, False)
         self._ports[port.fd] = port
         self._poll.register(port.fd, events)
 
     def _pipe(self, child: Child, kind: str) -> int:
         ours, theirs = os.pipe()
-        self._add(_Port(ours, child, kind), select.POLLIN)
+        self._add(Port(ours, child, kind), select.POLLIN)
         child.open.add(ours)
         return theirs
 
-    def _input(self, stdin: bytes) -> int:
-        """A sealed file in memory, which has a size, can be mapped, and needs nobody to feed it."""
-        if not stdin:
-            return os.dup(_null())
-        fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        with open(os.dup(fd), "wb") as file:
-            file.write(stdin)
-        os.lseek(fd, 0, os.SEEK_SET)
-        fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
-        return fd
-
     def _channel(self, child: Child, outgoing: bytes) -> int:
         ours, theirs = socket.socketpair()
-        port = _Port(ours.detach(), child, "channel", outgoing)
+        port = Port(ours.detach(), child, "channel", outgoing)
         self._add(port, select.POLLIN)
         child.open.add(port.fd)
         self._write(port)
@@ -228,7 +186,7 @@ class Session:
         child.report = report
         self._cpu_used += report["cpu_s"]
 
-    def _write(self, port: _Port) -> None:
+    def _write(self, port: Port) -> None:
         """Feed the child what it takes now; `poll` tells when it takes more."""
         try:
             while port.outgoing:
@@ -239,12 +197,12 @@ class Session:
             port.outgoing = memoryview(b"")
         self._poll.modify(port.fd, select.POLLIN | (select.POLLOUT if port.outgoing else 0))
 
-    def _serve(self, port: _Port) -> None:
+    def _serve(self, port: Port) -> None:
         if port.outgoing:
             self._write(port)
         self._read(port)
 
-    def _read(self, port: _Port) -> bool:
+    def _read(self, port: Port) -> bool:
         """Take in a part of what has arrived; whether there was any."""
         try:
             data = os.read(port.fd, _CHUNK)
@@ -261,14 +219,14 @@ class Session:
             self._collect(port, data)
         return bool(data)
 
-    def _collect(self, port: _Port, data: bytes) -> None:
+    def _collect(self, port: Port, data: bytes) -> None:
         kept = port.child.printed[port.kind]
         room = (self._limits.output_kb << 10) - sum(map(len, port.child.printed.values()))
         kept += data[:room]
         if len(data) > room:
             self._too_much(port)
 
-    def _split_frames(self, port: _Port) -> None:
+    def _split_frames(self, port: Port) -> None:
         buffer = port.incoming
         while len(buffer) >= 4:
             length = int.from_bytes(buffer[:4], "big")
@@ -284,7 +242,7 @@ class Session:
                 self._too_much(port)
                 return
 
-    def _too_much(self, port: _Port) -> None:
+    def _too_much(self, port: Port) -> None:
         port.child.overflow = True
         self._close(port.fd)
         if port.child.report is None:

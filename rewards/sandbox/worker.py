@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from rewards.sandbox import wire
@@ -28,9 +28,9 @@ for name, path in (("rewards", sys.argv[1]), ("rewards.sandbox", sys.argv[2])):
     sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__path__ = [path]
 from rewards.sandbox.boot import main
-fd, tier, scratch = sys.argv[3:]
+fd, tier, scratch, *packages = sys.argv[3:]
 sys.argv[1:] = []
-main(int(fd), int(tier), scratch)
+main(int(fd), int(tier), scratch, packages)
 """
 
 
@@ -44,13 +44,13 @@ def _text_of(limits: Limits) -> str:
 
 
 class Worker:
-    """One fork server, used by one thread at a time."""
+    """One fork server, used by one thread at a time; `packages` are paths that its programs may import."""
 
-    def __init__(self, tier: int) -> None:
+    def __init__(self, tier: int, packages: Sequence[str] = ()) -> None:
         self.scratch = tempfile.mkdtemp(prefix="step-srpo-sandbox-") if tier != 1 else ""  # tier 1 mounts its own
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         here = os.path.dirname(os.path.abspath(__file__))
-        arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch]
+        arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch, *packages]
         interpreter = getattr(sys, "_base_executable", None) or sys.executable
         unread, printed = os.pipe()  # the streams of every program are made now, and must know that they are pipes
         self._process = subprocess.Popen(

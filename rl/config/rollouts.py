@@ -105,3 +105,5 @@ class SandboxConfig:
     """The kind of isolation; null: the best that this machine has."""
     allow_weak: bool = False
     """Accept tier 3, which isolates little."""
+    packages: list[str] = field(default_factory=list)
+    """Installed packages that programs may import besides the standard library."""

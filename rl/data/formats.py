@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from difflib import get_close_matches
 
+from rl.data.chat_rows import alpaca, sharegpt, swift
 from rl.data.chat_sets import omnithought, trl, verl
-from rl.data.code_sets import humaneval, mbpp
-from rl.data.math_sets import gsm8k, math
+from rl.data.code_sets import apps, humaneval, livecodebench, mbpp, taco
+from rl.data.math_sets import aime, deepmath, deepscaler, gsm8k, math, orz
 from rl.data.records import DataError, Record
 from rl.data.schema import problem_of_row
 from rollout.types import Problem
@@ -16,11 +17,22 @@ FORMATS: dict[str, Callable[[Record], Problem]] = {
     "problems": problem_of_row,
     "gsm8k": gsm8k,
     "math": math,
+    "deepscaler": deepscaler,
+    "deepmath": deepmath,
+    "aime": aime,
+    "orz": orz,
     "humaneval": humaneval,
     "mbpp": mbpp,
+    "apps": apps,
+    "taco": taco,
+    "livecodebench": livecodebench,
     "omnithought": omnithought,
     "verl": verl,
+    "dapo": verl,
     "trl": trl,
+    "swift": swift,
+    "sharegpt": sharegpt,
+    "alpaca": alpaca,
 }
 
 

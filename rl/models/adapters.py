@@ -12,7 +12,7 @@ from peft.utils.other import TrainableTokensWrapper
 from rl.config.schema import Config
 
 
-def lora_config(config: Config, model: Any, added: Sequence[int] = ()) -> LoraConfig | None:
+def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str] = ()) -> LoraConfig | None:
     """The adapters of a run, or None for full fine-tuning. The rows of tokens that were `added` to the vocabulary are
     trained whole, in the embeddings and, where the head has a matrix of its own, in that too: an adapter beside a
     random row would leave it random."""
@@ -24,7 +24,7 @@ def lora_config(config: Config, model: Any, added: Sequence[int] = ()) -> LoraCo
         lora_alpha=lora.alpha,
         lora_dropout=lora.dropout,
         target_modules=lora.target_modules,
-        trainable_token_indices=_token_rows(model, sorted(added)) if added else None,
+        trainable_token_indices=_token_rows(model, sorted(tokenizer.convert_tokens_to_ids(added))) if added else None,
         task_type="CAUSAL_LM",
     )
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from peft import LoraConfig
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
@@ -17,19 +16,25 @@ from rewards.registry import Reward, build_rewards
 from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
+from rl.cold_start.gate import check_gate
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
-from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
+from rl.files.finished import EXACT, begin, is_finished
+from rl.models.adapters import fit_fused_head, lora_config
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.location import trained_path
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
+from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
+from rl.training.work import machine_settings, training_work
 from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
@@ -49,6 +54,7 @@ class Setup:
     problems: list[Problem]
     rewards: list[Reward]
     recorded: dict[str, RolloutGroup] | None
+    added: list[str] = field(default_factory=list)
 
 
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
@@ -60,12 +66,12 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     recorded = read_replay(config) if config.rollout.replay else None
     places: dict[str, str] = {}
     problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config, places)
+    check_gate(config)
     path = trained_path(config)
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
     model = load_model(config, tokenizer, path, to_train=True)
-    if config.protocol.add_tokens:
-        add_decision_tokens(config, tokenizer, model)
+    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
     protocol = build_protocol(config, tokenizer)
     for line in protocol.notes:
         show(line)
@@ -73,7 +79,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     engine = HFEngine(model, protocol, tokenizer.pad_token_id)
     checked = preflight(config, problems, protocol, rewards, engine, show, places)
     problems = list(checked.problems)
-    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded)
+    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded, added)
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -162,8 +168,9 @@ def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> S
         rewards=flip_rewards(setup.rewards, config.control.flip_rewards, config.seed),
         algorithm=configured_algorithm(config),
         recorded=setup.recorded,
-        peft_config=_lora(config),
+        peft_config=lora_config(config, setup.model, setup.tokenizer, setup.added),
     )
+    fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
     trainer.add_callback(AfterUpdate(trainer, journal or Journal(), _probe(setup)))
@@ -176,56 +183,38 @@ def _probe(setup: Setup) -> Probe | None:
     return Probe(setup.config, usable_problems(setup.config, "test", setup.protocol), setup.protocol, setup.rewards)
 
 
-def _lora(config: Config) -> LoraConfig | None:
-    lora = config.model.lora
-    if lora.rank <= 0:
-        return None
-    return LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=lora.dropout,
-        target_modules=lora.target_modules,
-        task_type="CAUSAL_LM",
-    )
-
-
 def train(setup: Setup) -> Path:
-    """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model."""
-    config = setup.config
-    journal = Journal()
+    """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model. A
+    finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings."""
+    config, work, journal = setup.config, training_work(setup.config), Journal()
+    if is_finished(work, config.resume):
+        return work.product
     trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
     start = step_of(resume) if resume else 0
+    check_steps(config, start)
     if resume:
         trainer.load_state(resume)
     if is_main():
+        changed = begin(work, config.resume, **machine_settings(config, world_size(), trainer.accelerator.device.type))
         remove_incomplete(checkpoints)
         save_config(config, Path(config.run_dir) / "config.json")
         keep_run_date(config)
         journal.open(config, start)
+        for line in changed:
+            journal.line(f"training: {line}")
         if resume:
-            journal.line(f"resuming from {resume}")
+            journal.line(f"resuming from {resume}{EXACT if changed else ''}")
+    trainer.accelerator.wait_for_everyone()
     state = trainer.rounds.state
     if start < config.trainer.steps and not state.over:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    folder = Path(config.run_dir) / "model"
-    if not state.guard.stopped:
-        save_final(trainer, setup.tokenizer, folder)
+    if is_main() and not state.guard.stopped:
+        finish(config, work)
+    trainer.accelerator.wait_for_everyone()
     journal.close()
     if state.guard.stopped:
         raise UserError(f"the collapse guard stopped the run: {state.guard.stopped} (guard.action is stop)")
-    return folder
-
-
-def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """The plain model (adapters merged) and its tokenizer, loadable by `AutoModelForCausalLM`."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        if trainer.accelerator.is_main_process:
-            model.merge_and_unload().save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-        trainer.accelerator.wait_for_everyone()
-        return
-    trainer.save_model(str(folder))
+    return work.product

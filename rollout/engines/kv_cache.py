@@ -23,7 +23,12 @@ class GrowingLayer(DynamicLayer):
     buffers: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def update(self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any) -> Any:
-        """Append these tokens; returns all keys and values."""
+        """Append these tokens; returns all keys and values. Under autocast they are kept in its type: attention would
+        otherwise cast the whole cache to it at every token."""
+        kind = key_states.device.type
+        if torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind):
+            dtype = torch.get_autocast_dtype(kind)
+            key_states, value_states = key_states.to(dtype), value_states.to(dtype)
         if self.get_seq_length() == 0:
             self.buffers = None
             return super().update(key_states, value_states, *args, **kwargs)

@@ -12,7 +12,8 @@ from rewards.sandbox import seccomp, syscalls
 LACKING = """
 import ctypes, struct, sys
 from rewards.sandbox import Pool, SandboxUnavailable, run_tests, seccomp, syscalls
-numbers = [syscalls._NUMBERS[n][syscalls.ARCH == "aarch64"] for n in sys.argv[1].split()]
+table = {{**syscalls._NUMBERS, "pidfd_open": (434, 434), "memfd_create": (319, 279)}}
+numbers = [table[n][syscalls.ARCH == "aarch64"] for n in sys.argv[1].split()]
 insns = [(0x20, 0, 0, 0)]
 for n in numbers: insns += [(0x15, 0, 1, n), (0x06, 0, 0, 0x00050000 | {errno})]
 insns += [(0x06, 0, 0, 0x7FFF0000)]
@@ -27,6 +28,50 @@ try:
 except SandboxUnavailable as error:
     print("unavailable", error)
 """
+
+
+def test_where_close_range_is_barred_right_programs_pass_all_the_same():
+    assert outcome("close_range", errno.ENOSYS) == "1 [True]"
+    assert outcome("close_range", errno.EPERM) == "1 [True]"
+
+
+def test_where_pidfd_open_is_missing_the_error_says_so():
+    text = outcome("pidfd_open", errno.ENOSYS)
+    assert text.startswith("unavailable no safe sandbox on this machine (tier 1: OSError: pidfd_open is missing")
+    assert "tier 2: OSError: pidfd_open is missing" in text
+
+
+def test_what_programs_lack_is_known_before_the_first_of_them_is_judged():
+    text = outcome("memfd_create", errno.ENOSYS)  # which scripts are given their input in
+    assert text.startswith(
+        "unavailable no safe sandbox on this machine (tier 1: a program could not be started: [Errno"
+    )
+
+
+SAYING = """
+from rewards.sandbox import configure, run_tests
+configure(workers=1, tier={tier})
+for _ in range(2): print(run_tests("def f(): return 1", [{{"call": "f", "expected": 1}}]).passed)
+"""
+
+
+def test_a_run_says_once_which_tier_it_has(shared_pool):
+    command = [sys.executable, "-c", SAYING.format(tier=shared_pool.tier)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "[True]\n[True]\n"
+    assert done.stderr.count("sandbox: tier") == 1
+    assert done.stderr.startswith(f"sandbox: tier {shared_pool.tier} (")
+
+
+def test_a_tier_that_was_fallen_back_to_says_why():
+    command = [
+        sys.executable,
+        "-c",
+        LACKING.format(errno=errno.EPERM).replace("pool = Pool(", "pool = Pool(announce=True, "),
+    ]
+    done = subprocess.run([*command, "unshare", "strict"], capture_output=True, text=True, check=True)
+    assert done.stderr.startswith("sandbox: tier 2 (no namespaces")
+    assert "; not tier 1: PermissionError: [Errno 1] unshare: Operation not permitted" in done.stderr
 
 
 def outcome(lacking, errno_, weak=False):
@@ -55,7 +100,7 @@ def test_without_seccomp_programs_are_refused_and_run_weakly_on_request():
     assert outcome("seccomp", errno.EINVAL, weak=True) == "3 [True]"
 
 
-ALLOW, KILL = "allow", "kill"
+ALLOW, KILL, PRETENDED = "allow", "kill", "succeeds and does nothing"
 ARCHES = ("x86_64", "aarch64")
 NAMES = {"x86_64": 0, "aarch64": 1}
 NUMBERS = {
@@ -76,6 +121,7 @@ NUMBERS = {
     "io_uring_setup": (425, 425),
     "prctl": (157, 167),
     "fcntl": (72, 25),
+    "flock": (73, 32),
     "prlimit64": (302, 261),
     "ioctl": (16, 29),
     "fchmodat": (268, 53),
@@ -104,7 +150,7 @@ def verdict(arch, name, *args, processes=False, own_pid_space=False, audit=None,
         elif code == 0x05:
             at += k
         elif code == 0x06:
-            return {0x7FFF0000: ALLOW, 0x80000000: KILL}.get(k) or errno.errorcode[k & 0xFFFF]
+            return {0x7FFF0000: ALLOW, 0x80000000: KILL, 0x50000: PRETENDED}.get(k) or errno.errorcode[k & 0xFFFF]
         else:
             at += yes if {0x15: a == k, 0x35: a >= k, 0x45: bool(a & k)}[code] else no
 
@@ -139,6 +185,10 @@ CASES = [
     (("prctl", 1), "EPERM"),
     (("fcntl", 0, 3), ALLOW),
     (("fcntl", 0, 8), "EPERM"),
+    (("fcntl", 0, 5), ALLOW),
+    (("fcntl", 0, 6), PRETENDED),
+    (("fcntl", 0, 37), PRETENDED),
+    (("flock", 0, 2), PRETENDED),
     (("prlimit64", 0), ALLOW),
     (("prlimit64", 1), "EPERM"),
     (("ioctl", 0, 0x5401), ALLOW),

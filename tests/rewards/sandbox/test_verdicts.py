@@ -15,6 +15,7 @@ from rewards.sandbox import Limits, Pool, run_tests
 MIB = 1 << 20
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("printed", "passes"), [(MIB - 1, True), (MIB, True), (MIB + 1, False), (3 * MIB, False)])
 def test_output_up_to_the_limit_is_allowed_and_one_byte_more_is_not_whenever_it_is_read(printed, passes, pool):
     code = f"import os\ndef f(x):\n    left = {printed}\n    while left: left -= os.write(1, b'x' * left)\n    return x"
@@ -41,6 +42,7 @@ def f(seconds):
 """
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("form", ["call", "assert", "checker"])
 def test_cpu_time_is_counted_for_each_test(form, pool):
     test = {
@@ -53,6 +55,7 @@ def test_cpu_time_is_counted_for_each_test(form, pool):
     assert result.cpu_s > 0.9
 
 
+@pytest.mark.medium
 def test_a_test_that_passes_its_cpu_limit_ends_the_problem(pool):
     calls = [{"call": "f", "args": [s], "expected": 1} for s in (0.1, 60, 0.1)]
     result = run_tests(BURN, calls, Limits(cpu_s=0.4), pool)
@@ -62,6 +65,7 @@ def test_a_test_that_passes_its_cpu_limit_ends_the_problem(pool):
     assert (result.passed, result.status) == ([True, False, False], "timeout")
 
 
+@pytest.mark.medium
 def test_sleeping_in_several_tests_counts_together(pool):
     code = "import time\ndef f(s):\n    time.sleep(s)\n    return 1"
     result = run_tests(code, [{"call": "f", "args": [0.4], "expected": 1}] * 3, Limits(wall_s=1.0), pool)
@@ -71,6 +75,7 @@ def test_sleeping_in_several_tests_counts_together(pool):
     assert (result.passed, result.status) == ([True, True, False], "timeout")
 
 
+@pytest.mark.medium
 def test_waiting_for_a_processor_is_not_held_against_a_program(pool):
     load = [
         subprocess.Popen([sys.executable, "-S", "-c", "while True: pass"]) for _ in range(6 * (os.cpu_count() or 1))
@@ -103,6 +108,7 @@ pool.close()
 """
 
 
+@pytest.mark.medium
 def test_a_pause_of_the_judge_loses_nothing(shared_pool):
     command = [sys.executable, "-c", PAUSED, str(shared_pool.tier)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as judge:
@@ -115,6 +121,7 @@ def test_a_pause_of_the_judge_loses_nothing(shared_pool):
         assert judge.stdout.read() == f"{[True] * 8}\n" * 3
 
 
+@pytest.mark.medium
 def test_a_judge_whose_interpreter_is_held_loses_nothing(pool):
     held = threading.Thread(target=lambda: sum(range(40_000_000)))  # one call in C
     held.start()

@@ -9,6 +9,9 @@ from small_runs import small_config
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from rl.cold_start.sft import fine_tune
+from rl.files.finished import Work
+from rl.models.loading import add_decision_tokens, load_tokenizer
+from rl.training.run import set_up, train
 from rollout.protocol import DecisionProtocol
 
 CHATML = """{%- for m in messages %}{{- "<|im_start|>" + m.role + "\\n" + m.content + "<|im_end|>\\n" }}{%- endfor %}
@@ -51,7 +54,7 @@ def test_a_cold_start_trains_adapters_and_the_rows_of_new_tokens_alone(tied, tmp
         protocol={"name": "one_token", "add_tokens": True},
         cold_start={"batch": 4, "learning_rate": 3e-2, "schedule": "constant", "warmup_steps": 0},
     )
-    folder = fine_tune(config, tmp_path / "run" / "cold_start", rows, 20)
+    folder = fine_tune(config, Work("cold start", tmp_path / "run" / "cold_start" / "model", {}), rows, 20)
     before = AutoModelForCausalLM.from_pretrained(start)
     after = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)
@@ -74,3 +77,27 @@ def test_a_cold_start_trains_adapters_and_the_rows_of_new_tokens_alone(tied, tmp
     probs = after(ids).logits[0, -1].softmax(-1)
     untrained = before(ids).logits[0, -1].softmax(-1)
     assert probs[tokenizer.convert_tokens_to_ids(["<think>", "<no_think>"])].sum() > 0.5 > untrained.max()
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_rl_with_adapters_trains_the_rows_of_new_tokens_too(tied, tmp_path):
+    start = save_model(tmp_path / "start", tied)
+    config = small_config(
+        tmp_path / "run",
+        start,
+        model={"lora": {"rank": 4}},
+        protocol={"name": "one_token", "add_tokens": True},
+        rollout={"max_prompt_tokens": 80},
+        rewards=[{"name": "judge", "all_wrong": "no_think"}, {"name": "math"}],
+        trainer={"steps": 1, "learning_rate": 1e-2},
+        evaluation={"every": 0},
+    )
+    after = AutoModelForCausalLM.from_pretrained(train(set_up(config, show=lambda line: None)))
+    tokenizer, before = load_tokenizer(config), AutoModelForCausalLM.from_pretrained(start)
+    add_decision_tokens(config, tokenizer, before)
+    direct = tokenizer.convert_tokens_to_ids("<no_think>")
+    for name in ("get_input_embeddings", "get_output_embeddings"):
+        old, new = (getattr(model, name)().weight for model in (before, after))
+        torch.testing.assert_close(old[: direct - 1], new[: direct - 1])
+        # The judge part alone is rewarded here: of a head of its own the switch's row moves, not what reads the switch.
+        assert torch.equal(old[direct], new[direct]) == (name == "get_input_embeddings" and not tied)

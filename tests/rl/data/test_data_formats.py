@@ -11,7 +11,7 @@ from rewards.builtin.code_tests import code_tests
 from rewards.builtin.math_answer import verify
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems
-from rl.data.math_sets import last_boxed
+from rl.data.answers import last_boxed
 from rollout.types import Problem
 
 
@@ -194,7 +194,7 @@ def test_trl_rows_may_be_text_or_a_conversation(tmp_path):
         {"prompt": talk, "answer": 4},
     )
     assert (text.prompt, text.answer, text.messages) == ("1+1?", "2", ())
-    assert text.metadata == {"solution": r"It is \boxed{2}.", "level": 3}
+    assert text.metadata == {"gold_solution": r"It is \boxed{2}.", "level": 3}
     assert (conversational.prompt, conversational.answer, conversational.messages) == ("2+2?", "4", tuple(talk))
 
 
@@ -213,11 +213,11 @@ def test_trl_rows_may_be_text_or_a_conversation(tmp_path):
         ("humaneval", {**HUMANEVAL, "entry_point": 3}, ":1: 'entry_point' is 3; allowed: text"),
         ("mbpp", {**MBPP, "test_list": []}, ":1: 'test_list' is []; allowed: a list of assertions"),
         ("mbpp", {**MBPP, "test_list": "assert 1"}, ":1: 'test_list' is 'assert 1'; allowed: a list of assertions"),
-        ("omnithought", {"question": "a", "reasoning": []}, r":1: no chain of 'reasoning' has a \boxed answer"),
+        ("omnithought", {"question": "a", "reasoning": []}, r":1: no chain of 'reasoning' has a \boxed final answer"),
         ("omnithought", {"question": "a", "reasoning": ["b"]}, ":1: 'reasoning' is no list of objects"),
         ("verl", {**VERL, "reward_model": {}}, ":1: no 'reward_model.ground_truth'"),
         ("verl", {**VERL, "reward_model": "72"}, ":1: 'reward_model' is '72'; allowed: an object"),
-        ("verl", {**VERL, "prompt": "How many?"}, ":1: 'prompt' is no list of objects"),
+        ("verl", {**VERL, "prompt": 7}, ":1: 'prompt' is no list of objects"),
         ("trl", {"prompt": "a"}, ":1: none of the fields answer, solution, ground_truth"),
         ("verl", {"question": "a", "answer": "4"}, ":1: no field 'prompt'; it has question, answer"),
         ("omnithought", {"question": "a"}, ":1: no field 'reasoning'; it has question"),
