@@ -1,6 +1,8 @@
 """What a program may read of what is installed: the standard library, named packages, and nothing else."""
 
 import os
+import sys
+import sysconfig
 
 import pytest
 
@@ -96,6 +98,35 @@ def test_a_test_text_may_use_a_named_package_too(numpy_pool):
     test = {"assert": "import numpy as np\nnp.testing.assert_allclose(np.array(f(2)), [1.0, 2.0])"}
     assert run_tests("def f(n): return [1.0, 2.0]", [test], pool=numpy_pool).passed == [True]
     assert run_tests("def f(n): return [1.0, 2.1]", [test], pool=numpy_pool).passed == [False]
+
+
+def test_a_package_is_found_among_the_installed_ones_of_the_interpreter_itself(shared_pool):
+    """As in a container without a virtual environment; `pip` is there in every interpreter."""
+    folder = os.path.join(
+        sysconfig.get_paths(vars={"base": sys.base_prefix, "platbase": sys.base_prefix})["purelib"], "pip"
+    )
+    if not os.path.isdir(folder):
+        pytest.skip("this interpreter has no pip of its own")
+    pool = Pool(workers=1, tier=shared_pool.tier)
+    pool._packages = [folder]
+    code = f"""
+import os
+def f():
+    import pip
+    return sorted(n for n in os.listdir({os.path.dirname(folder)!r}) if os.access({os.path.dirname(folder)!r} + "/" + n, os.R_OK))
+def g(name):
+    try: return str(__import__(name))
+    except ImportError: return "missing"
+"""
+    try:
+        result = run_tests(code + "def h(): return __import__('pip').__file__", [
+            {"call": "h", "expected": folder + "/__init__.py"}, {"call": "g", "args": ["setuptools"], "expected": "missing"},
+            *([{"call": "f", "expected": ["pip"]}] if shared_pool.tier == 1 else []),
+        ], pool=pool)  # fmt: skip
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    pool.close()
+    assert result.passed == [True] * len(result.passed)
 
 
 @pytest.mark.parametrize("name", ["no_such_package", "sys", "numpy.linalg", "../x", ""])
