@@ -51,7 +51,7 @@ def _rollout(problem: Problem, prompt: tuple[int, ...], length: int, rng: random
     return Rollout(
         problem=problem,
         mode="think" if length >= LONG else "no_think",
-        forced=False,
+        forced=None,
         status="ok",
         prompt_ids=prompt,
         completion_ids=ids,

@@ -98,7 +98,7 @@ def outside_error(error: Exception) -> str:
     name, text = type(error).__name__, str(error)
     if name == "OutOfMemoryError" or isinstance(error, MemoryError):
         return f"out of memory: {text.partition('. ')[0]}; allowed: fewer rows at once (trainer.micro_batch, rollout)"
-    if isinstance(error, ImportError):
+    if isinstance(error, ImportError) and (error.name or "").partition(".")[0] not in ("rl", "rollout", "rewards"):
         return f"a package is missing: {text} (see pyproject.toml for what belongs to which option)"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror or text}: {error.filename or 'no file named'} ({name}); what is finished stays"

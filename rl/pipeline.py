@@ -11,43 +11,62 @@
     report       what came of it                                                              report.html
 
 Without gears the one fine-tuning comes first, and its model is what labels are measured with; with an automatic gear
-alone the pretrained model is. A finished stage leaves `stages/NAME.json` with the settings it was made with: it is not
-repeated, and not mixed with other settings. A stage that runs anew removes what later ones had made of its last result.
+alone the pretrained model is. The demo has five of these: cold_start, before, train, after, report. Whether a stage is
+finished, and with which settings, its own record says (rl/files/finished.py): a finished one is not repeated, and not
+mixed with other settings. What a stage made of an older result of those before it is moved to old/TIME/ and made anew.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import fcntl
-import json
 import os
-import shutil
-from collections.abc import Mapping, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.config.read import to_dict
+from rl.cold_start.work import cold_start_work, first_work, label_work, selection_work
+from rl.config.read import overridden
 from rl.config.schema import Config, ConfigError
 from rl.data.load import is_generated
-from rl.files.atomic import write_atomically
+from rl.evaluation.work import evaluation_work
+from rl.files.finished import (
+    DIGEST,
+    Work,
+    begin,
+    differences,
+    has_mark,
+    is_finished,
+    mark_finished,
+    move_to_old,
+    settings_of,
+)
+from rl.models.inputs import input_digests
+from rl.reports.work import report_work
+from rl.training.work import training_work
 
-POLICY = ("seed", "data", "model", "protocol", "rewards")
-SAMPLED = ("rollout.temperature", "rollout.top_p", "rollout.top_k", "rollout.max_new_tokens", "label")
-TUNED = tuple(f"cold_start.{key}" for key in ("problems", "steps", "batch", "learning_rate", "labels"))
+# Contents that an earlier stage makes: where they have changed, what was made of them before is moved aside.
+MADE_BEFORE = (
+    *("model", "model.path", "--model", "dial", "labels", "cold_start.gears.labels", "data.train", "data.test"),
+    *("config.json", "metrics.jsonl", "eval_before.json", "eval.json", "rollouts"),
+)
 
 
 @dataclass(frozen=True)
 class Stage:
-    """One command: `script CONFIG arguments`. `keys` are the settings that its result depends on, besides those of the
-    stages before it; `outputs` what it makes in the run folder."""
+    """One command: `script CONFIG arguments`. `work`: what it makes under a configuration. The script writes the record
+    itself, or with `records` the pipeline does."""
 
     name: str
     title: str
     script: str
     arguments: tuple[str, ...]
-    keys: tuple[str, ...]
-    outputs: tuple[str, ...]
+    work: Callable[[Config], Work]
+    records: bool = False
 
 
 def stages(config: Config) -> list[Stage]:
@@ -60,13 +79,11 @@ def stages(config: Config) -> list[Stage]:
     made: list[Stage] = []
     if data:
         out = ("--out", str(folder / "data"))
-        made.append(Stage("data", "check and clean the data", "check_data.py", out, POLICY, ("data",)))
+        made.append(Stage("data", "check and clean the data", "check_data.py", out, data_work, records=True))
     tuning = "fine-tune on both modes"
     if gears.manual_steps and gears.automatic_steps:
-        keys = (*TUNED, "cold_start.gears.manual_steps", "cold_start.gears.think_share")
-        made.append(
-            Stage("manual", f"{tuning}, stated", "cold_start.py", (*data, "--manual-only"), keys, ("cold_start",))
-        )
+        arguments = (*data, "--manual-only")
+        made.append(Stage("manual", f"{tuning}, stated", "cold_start.py", arguments, first_work))
     last = _cold_start(tuning, (*data, f"cold_start.gears.labels={selected}") if gears.automatic_steps else data)
     if not gears.automatic_steps:
         made.append(last)
@@ -79,6 +96,11 @@ def stages(config: Config) -> list[Stage]:
     return made + _learning(folder, (*chosen, *tests), tests and data)
 
 
+def demo_stages(config: Config) -> list[Stage]:
+    """Cold start, evaluation, RL on the data as configured, evaluation, report."""
+    return [_cold_start("fine-tune on both modes", ()), *_learning(Path(config.run_dir), (), ())]
+
+
 def _data_arguments(config: Config) -> tuple[str, ...]:
     """The overrides that point at the cleaned files; none for data that is generated, without repeats, from a seed."""
     if is_generated(config.data.train) and is_generated(config.data.test):
@@ -88,103 +110,132 @@ def _data_arguments(config: Config) -> tuple[str, ...]:
     return (*files, "data.format=problems", "data.columns={}", "data.path=")
 
 
+def data_work(config: Config) -> Work:
+    """The cleaned data: both splits, `test.jsonl` last."""
+    run = Path(config.run_dir)
+    settings = settings_of(config, ["data", "rewards", "protocol"]) | input_digests(config, ("train", "test"))
+    product, earlier = run / "data" / "test.jsonl", (run / "stages" / "data.json",)
+    work = Work("data", product, settings, others=(run / "data" / "train.jsonl",), earlier=earlier)
+    return dataclasses.replace(work, is_done=lambda: product.is_file() and has_mark(work))
+
+
 def _cold_start(title: str, arguments: tuple[str, ...]) -> Stage:
-    outputs = tuple(f"cold_start/{name}" for name in ("model", "checkpoints", "done.json", "gate.json"))
-    return Stage("cold_start", f"{title}, then the gate", "cold_start.py", arguments, ("cold_start",), outputs)
+    return Stage("cold_start", f"{title}, then the gate", "cold_start.py", arguments, _gated_work)
+
+
+def _gated_work(config: Config) -> Work:
+    """The cold start, finished when its gate is open too."""
+    from rl.cold_start.gate import is_open
+
+    work = cold_start_work(config)
+    return dataclasses.replace(work, is_done=lambda: work.product.exists() and is_open(config))
 
 
 def _labels(folder: Path, data: tuple[str, ...], selected: str) -> list[Stage]:
     labels = str(folder / "labels.jsonl")
-    made = ("labels.jsonl", "labels.jsonl.settings.json")
-    arguments = ("--labels", labels, "--out", selected)
+    asked, kept = (*data, "--out", labels), ("--labels", labels, "--out", selected)
+
+    def select(config: Config) -> Work:
+        work = selection_work(config, labels, selected)
+        return dataclasses.replace(work, is_done=lambda: work.product.exists() and has_mark(work))
+
     return [
-        Stage("labels", "which problems need thinking", "label_necessity.py", (*data, "--out", labels), SAMPLED, made),
-        Stage("select", "keep what is worth training on", "select_problems.py", arguments, ("select",), _SELECTED),
+        Stage("labels", "which problems need thinking", "label_necessity.py", asked, lambda c: label_work(c, labels)),
+        Stage("select", "keep what is worth training on", "select_problems.py", kept, select, records=True),
     ]
 
 
 def _learning(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> list[Stage]:
     """RL between two evaluations, and the report."""
-    learned = ("model", "checkpoints", "rollouts", "metrics.jsonl")
-    keys = ("algorithm", "trainer", "rollout", "history", "stages", "guard", "control")
 
-    def evaluation(name: str, title: str, model: str, out: str) -> Stage:
-        arguments = (*test, "--model", str(folder / model), "--out", str(folder / out))
-        return Stage(name, f"evaluate {title} RL", "evaluate.py", arguments, ("evaluation",), (out,))
+    def evaluation(name: str, title: str, model: Path, out: Path) -> Stage:
+        def work(config: Config) -> Work:
+            return evaluation_work(config, model, out, earlier=name)
+
+        arguments = (*test, "--model", str(model), "--out", str(out))
+        return Stage(name, f"evaluate {title} RL", "evaluate.py", arguments, work)
 
     return [
-        evaluation("before", "before", "cold_start/model", "eval_before.json"),
-        Stage("train", "Step-SRPO", "train.py", train, keys, learned),
-        evaluation("after", "after", "model", "eval.json"),
-        Stage("report", "report", "report.py", (str(folder),), (), ("report.html", "plots")),
+        evaluation("before", "before", folder / "cold_start" / "model", folder / "eval_before.json"),
+        Stage("train", "Step-SRPO", "train.py", train, training_work),
+        evaluation("after", "after", folder / "model", folder / "eval.json"),
+        Stage("report", "report", "report.py", (str(folder),), lambda config: report_work(folder), records=True),
     ]
 
 
-_SELECTED = ("selected.jsonl", "selected.png")
+def work_of(config: Config, stage: Stage) -> Work:
+    """What a stage makes under the configuration that its command sees. Records of earlier versions hold the settings
+    as they were configured, without the stage's own."""
+    plain = stage.work(config)
+    if not plain.record.is_file() and any(path.is_file() for path in plain.earlier[:1]):
+        return plain
+    own = [one for one in stage.arguments if "=" in one and not one.startswith("--")]
+    return stage.work(overridden(config, own))
 
 
-def settings_of(config: Config, made: Sequence[Stage], stage: Stage) -> dict[str, Any]:
-    """What the result of a stage depends on, by dotted key, that of the stages before it included."""
-    whole = to_dict(config)
-    before = made[: made.index(stage) + 1]
-    keys = sorted({*POLICY, *(key for one in before for key in one.keys)})
-    return {key: _at(whole, key) for key in keys}
+def is_stage_finished(config: Config, stage: Stage) -> bool:
+    """Whether a stage has run to its end, on what the stages before it have made now. Raises `UserError` when that was
+    with other settings."""
+    work = work_of(config, stage)
+    return not is_stale(work) and is_finished(work, config.resume)
 
 
-def _at(table: Mapping[str, Any], key: str) -> Any:
-    for part in key.split("."):
-        table = table[part]
-    return table
+def is_stale(work: Work) -> bool:
+    """Whether work is of these settings, but of an older result of the stages before it."""
+    changed = [key for key, _, _ in differences(work)] if work.exists() else []
+    return bool(changed) and all(key.startswith(DIGEST) and key.removeprefix(DIGEST) in MADE_BEFORE for key in changed)
 
 
-def is_finished(config: Config, made: Sequence[Stage], stage: Stage) -> bool:
-    """Whether a stage has run to its end. Raises `ConfigError` when that was with other settings."""
-    record = record_of(config, stage)
-    if not record.is_file():
-        return False
-    try:
-        old = json.loads(record.read_text(encoding="utf-8"))
-    except ValueError:
-        return False
-    # As JSON has them: keys become text, tuples lists.
-    new = json.loads(json.dumps(settings_of(config, made, stage)))
-    for key, value in new.items():
-        if old.get(key) != value:
-            raise ConfigError(
-                f"stage {stage.name} of {config.run_dir} was made with another {key}; allowed: the settings of before, "
-                f"another run_dir, {record} removed (this stage and all after it run again), or resume=never"
-            )
-    return True
+def run_stages(config: Config, made: Sequence[Stage], start: Callable[[Stage], int]) -> None:
+    """Run what is not finished, in order; `start` runs a command and returns its exit code. Ends the process where one
+    fails. Raises `UserError` before the first when any was made with other settings."""
+    for stage in made:
+        is_stage_finished(config, stage)
+    for number, stage in enumerate(made, 1):
+        title = f"{number}/{len(made)} {stage.name}: {stage.title}"
+        if is_stage_finished(config, stage):
+            print(f"== {title} (done)", flush=True)
+            continue
+        if is_stale(work_of(config, stage)):
+            set_aside(config, [stage])
+        print(f"== {title}", flush=True)
+        started = time.perf_counter()
+        if stage.records:
+            begin(work_of(config, stage))
+        code = start(stage)
+        if code:
+            print(f"error: stage {stage.name} ended with code {code}; start again to go on there", file=sys.stderr)
+            raise SystemExit(code if code > 0 else 128 - code)
+        if stage.records:
+            mark_finished(work_of(config, stage))
+        print(f"== {title}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
-def record_of(config: Config, stage: Stage) -> Path:
-    """The file that says a stage is finished."""
-    return Path(config.run_dir) / "stages" / f"{stage.name}.json"
+def call(stage: Stage, scripts: Path, config: str, overrides: Sequence[str], held: int) -> int:
+    """Run the command of a stage, whose errors it prints itself; `held` is the lock."""
+    common = [] if stage.script == "report.py" else [config, *overrides, "resume=auto"]
+    command = [sys.executable, str(scripts / stage.script), *common, *stage.arguments]
+    return subprocess.run(command, check=False, pass_fds=(held,)).returncode
 
 
-def finish(config: Config, made: Sequence[Stage], stage: Stage) -> None:
-    """Write that record."""
-    record = record_of(config, stage)
-    record.parent.mkdir(parents=True, exist_ok=True)
-    write_atomically(record, json.dumps(settings_of(config, made, stage), indent=2) + "\n")
+def set_aside(config: Config, made: Sequence[Stage]) -> None:
+    """Move what these stages have made to old/TIME/, with a line that says so."""
+    found: dict[Path, Any] = {}
+    for stage in made:
+        work = work_of(config, stage)
+        if work.exists():
+            found |= dict.fromkeys(path for path in (work.product, *work.others, work.record) if path.exists())
+    if found:
+        run = Path(config.run_dir)
+        print(f"what {', '.join(stage.name for stage in made)} had made is now in {move_to_old(run, list(found))}")
 
 
-def forget_later(config: Config, made: Sequence[Stage], stage: Stage) -> None:
-    """Remove what finished stages after this one had made of its last result."""
-    for later in made[made.index(stage) + 1 :]:
-        if record_of(config, later).is_file():
-            forget(config, later)
-
-
-def forget(config: Config, stage: Stage) -> None:
-    """Remove a stage's outputs and its record."""
-    for name in stage.outputs:
-        path = Path(config.run_dir) / name
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink(missing_ok=True)
-    record_of(config, stage).unlink(missing_ok=True)
+def fresh(config: Config, made: Sequence[Stage]) -> Config:
+    """With `resume: never` a run that starts over: everything made before is moved aside. What a kill interrupts goes
+    on from there, so the stages themselves resume."""
+    if config.resume == "never":
+        set_aside(config, made)
+    return dataclasses.replace(config, resume="auto")
 
 
 def lock(config: Config) -> int:
@@ -201,12 +252,3 @@ def lock(config: Config) -> int:
             f"a stage is still at work in run_dir {config.run_dir!r}; allowed: one pipeline a run_dir, wait or end it"
         ) from None
     return held
-
-
-def fresh(config: Config, made: Sequence[Stage]) -> Config:
-    """With `resume: never` a run that starts over: everything made before is removed. What a kill interrupts goes on
-    from there, so the stages themselves resume."""
-    if config.resume == "never":
-        for stage in made:
-            forget(config, stage)
-    return dataclasses.replace(config, resume="auto")

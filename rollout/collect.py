@@ -59,7 +59,7 @@ def make_rollout(
     return Rollout(
         problem=problem,
         mode=parsed.mode,
-        forced=forced is not None,
+        forced=forced,
         status=parsed.status,
         prompt_ids=prompt_ids,
         completion_ids=completion.ids,

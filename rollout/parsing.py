@@ -81,17 +81,17 @@ def parse(ids: Ids, marks: Marks, decode: Callable[[Sequence[int]], str]) -> Par
     # An end token in place of a decision is "any other token" too.
     found = find_switch(ids if marks.other else body, marks)
     if found is None:
-        return Parsed(None, "truncated" if truncated else "no_switch", truncated=truncated)
+        return Parsed(None, Status.TRUNCATED if truncated else Status.NO_SWITCH, truncated=truncated)
     index, mode = found
     judge, rest = ids[: index + 1], body[index + 1 :]
     if mode == marks.other:
         rest = body[index:]  # the token that decided is the first of the text
     status, think, answer = _answer_step(mode, rest, truncated, marks, decode)
-    if status == "ok" and marks.text_tags.intersection((*think, *answer)):
+    if status == Status.OK and marks.text_tags.intersection((*think, *answer)):
         # A tag inside a text: reasoning smuggled into a direct answer, or a second answer.
-        status, answer = "malformed", ()
+        status, answer = Status.MALFORMED, ()
     if marks.again.intersection(rest):
-        status, answer = "two_switches", ()
+        status, answer = Status.TWO_SWITCHES, ()
     close = marks.judge_close
     return Parsed(
         mode,
@@ -124,28 +124,32 @@ def _answer_step(
             before, found, rest = _cut(rest, tag)
             closes = tag == marks.think_close
             if not found:
-                return ("truncated" if truncated else "unclosed_think" if closes else "malformed"), (), ()
+                return (
+                    (Status.TRUNCATED if truncated else Status.UNCLOSED_THINK if closes else Status.MALFORMED),
+                    (),
+                    (),
+                )
             if not blank(before):
-                return "malformed", before if closes else (), ()
+                return Status.MALFORMED, before if closes else (), ()
     if mode == "think":
         think, found, rest = _cut(rest, marks.think_close)
         if not found:
-            return ("truncated" if truncated else "unclosed_think"), think, ()
+            return (Status.TRUNCATED if truncated else Status.UNCLOSED_THINK), think, ()
         for tag in marks.answer_open:
             before, found, rest = _cut(rest, tag)
             if not found or not blank(before):
-                return ("truncated" if truncated and not found else "malformed"), think, ()
+                return (Status.TRUNCATED if truncated and not found else Status.MALFORMED), think, ()
     if marks.answer_close:
         rest, found, behind = _cut(rest, marks.answer_close[0])
         if not found:
-            return ("truncated" if truncated else "unclosed_answer"), think, rest if truncated else ()
+            return (Status.TRUNCATED if truncated else Status.UNCLOSED_ANSWER), think, rest if truncated else ()
         if not blank(tuple(token for token in behind if token not in marks.answer_close)):
-            return "malformed", think, ()
+            return Status.MALFORMED, think, ()
     elif marks.think_close in rest:
-        return "malformed", think, ()
+        return Status.MALFORMED, think, ()
     if blank(rest):
-        return ("truncated" if truncated else "empty_answer"), think, ()
-    return ("truncated" if truncated else "ok"), think, rest
+        return (Status.TRUNCATED if truncated else Status.EMPTY_ANSWER), think, ()
+    return (Status.TRUNCATED if truncated else Status.OK), think, rest
 
 
 def _cut(ids: Ids, token: int) -> tuple[Ids, bool, Ids]:

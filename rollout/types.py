@@ -9,31 +9,25 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any, Literal
 
 Mode = Literal["think", "no_think"]
-MODES: tuple[Mode, Mode] = ("think", "no_think")
+# The modes of a protocol, cheapest first. They are read by name, never by place.
+MODES: tuple[Mode, ...] = ("no_think", "think")
 
-Status = Literal[
-    "ok",
-    "no_switch",
-    "two_switches",
-    "unclosed_think",
-    "unclosed_answer",
-    "empty_answer",
-    "malformed",
-    "truncated",
-]
-STATUSES: tuple[Status, ...] = (
-    "ok",
-    "no_switch",
-    "two_switches",
-    "unclosed_think",
-    "unclosed_answer",
-    "empty_answer",
-    "malformed",
-    "truncated",
-)
+
+class Status(StrEnum):
+    """How a response fits its protocol."""
+
+    OK = "ok"
+    NO_SWITCH = "no_switch"
+    TWO_SWITCHES = "two_switches"
+    UNCLOSED_THINK = "unclosed_think"
+    UNCLOSED_ANSWER = "unclosed_answer"
+    EMPTY_ANSWER = "empty_answer"
+    MALFORMED = "malformed"
+    TRUNCATED = "truncated"
 
 
 @dataclass(frozen=True)
@@ -62,14 +56,15 @@ class Rollout:
     `judge_ids` ends with the switch, the token that fixes the mode, at `switch_index` of `completion_ids`.
     `think_ids` and `answer_ids` are the texts between the tags, without the tags. `logprobs` has one float per
     completion token, under the sampling policy. `switch_probs` are the policy's probabilities of the two switches at
-    the decision, before any forcing. `sampled` marks with 1 the tokens the policy chose and with 0 those that were
+    the decision, before any forcing. `forced` is the mode that the response was forced into, None where the policy
+    chose. `sampled` marks with 1 the tokens the policy chose and with 0 those that were
     forced on it (the switch of a forced rollout, and the template text written along with it). `broken` says why a
     reward failed on it (reward_errors.policy: drop): such a rollout counts nowhere and is not trained.
     """
 
     problem: Problem
     mode: Mode | None
-    forced: bool
+    forced: Mode | None
     status: Status
     prompt_ids: tuple[int, ...]
     completion_ids: tuple[int, ...]
@@ -110,19 +105,25 @@ class RolloutGroup:
 
 def rollout_to_json(rollout: Rollout) -> dict[str, Any]:
     """A plain dict of every field, ready for `json.dumps`; `rollout_from_json` is its inverse."""
-    record = {f.name: getattr(rollout, f.name) for f in dataclasses.fields(rollout)}
+    record: dict[str, Any] = {"schema": SCHEMA}
+    record |= {f.name: getattr(rollout, f.name) for f in dataclasses.fields(rollout)}
     record["problem"] = dataclasses.asdict(rollout.problem)
     record["switch_probs"] = dict(rollout.switch_probs)
     record["scores"] = dict(rollout.scores)
     return record
 
 
+# The number of a record's layout; 1 had a true or false in `forced`.
+SCHEMA = 2
 _TUPLES = ("prompt_ids", "completion_ids", "judge_ids", "think_ids", "answer_ids", "logprobs", "sampled")
 
 
 def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
     """The rollout that `rollout_to_json` wrote. Raises `TypeError` on unknown or missing fields."""
     values = dict(record)
+    if values.pop("schema", 1) < 2:
+        # The first records said whether a mode was forced, not which.
+        values["forced"] = (values.get("mode") or "think") if values.get("forced") else None
     problem = dict(values.pop("problem"))
     for name in ("tests", "messages"):
         problem[name] = tuple(problem.get(name) or ())

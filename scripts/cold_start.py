@@ -5,17 +5,19 @@ torchrun --nproc_per_node=2 scripts/cold_start.py configs/demo.yaml
 python scripts/cold_start.py configs/demo.yaml --dry-run
 """
 
-import json
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check, fine-tune, gate. The model goes to run_dir/cold_start/model; exit code 1 when it fails the gate."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     check_model_path(config.model.path)
     from rl.cold_start.gears import cold_start
@@ -36,11 +38,10 @@ def main(options: Namespace, config: Config) -> None:
 
 def gate(config: Config) -> None:
     """Print what the gate measured; end with exit code 1 when it does not open."""
-    from rl.cold_start.gate import lines, run_gate
-    from rl.models.loading import GATE, cold_start_folder
+    from rl.cold_start.gate import lines, read_probe, run_gate
 
     failures = run_gate(config)
-    print("\n".join(lines(json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8")))))
+    print("\n".join(lines(vars(read_probe(config)))))
     for failure in failures:
         print(f"gate failed: {failure}", file=sys.stderr)
     if failures:

@@ -2,12 +2,12 @@
 
     python scripts/demo.py configs/demo.yaml seed=3 run_dir=runs/demo-seed3
 
-Finished stages are not repeated; a killed one goes on where it stopped. `resume=never` starts over.
+Finished stages are not repeated; a killed one goes on where it stopped. `resume=never` moves what is there aside and
+starts over.
 """
 
 import json
 import os
-import subprocess
 import sys
 import time
 from argparse import Namespace
@@ -15,6 +15,8 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
+from rl.pipeline import call, demo_stages, fresh, lock, run_stages
 
 SCRIPTS = Path(__file__).parent
 PYTHON = os.path.relpath(sys.executable)
@@ -27,39 +29,14 @@ What to do next:
                   # other algorithms from the same start, with the same budget of tokens"""
 
 
-def stage(title: str, name: str, *arguments: str) -> None:
-    """Run one script; its error has been printed by itself."""
-    print(f"\n== {title}", flush=True)
-    started = time.perf_counter()
-    code = subprocess.run([sys.executable, str(SCRIPTS / name), *arguments], check=False).returncode
-    if code:
-        raise SystemExit(code)
-    print(f"== {title}: {time.perf_counter() - started:.0f} s", flush=True)
-
-
-def evaluated(config: Config, out: Path, model: Path) -> bool:
-    """Whether this evaluation is there and newer than its model."""
-    made = model / "config.json"
-    return config.resume == "auto" and out.is_file() and out.stat().st_mtime > made.stat().st_mtime
-
-
 def main(options: Namespace, config: Config) -> None:
     """Run the stages and print what they came to."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     started = time.perf_counter()
-    folder = Path(config.run_dir)
-    common = [options.config, *options.overrides]
-    stage("1/5 cold start: fine-tune on both modes", "cold_start.py", *common)
-    for title, name, out in (
-        ("2/5 evaluate before RL", "cold_start/model", "eval_before.json"),
-        ("4/5 evaluate after RL", "model", "eval.json"),
-    ):
-        if out == "eval.json":
-            stage("3/5 Step-SRPO", "train.py", *common)
-        if not evaluated(config, folder / out, folder / name):
-            model, target = str(folder / name), str(folder / out)
-            stage(title, "evaluate.py", options.config, "--model", model, "--out", target, *options.overrides)
-    stage("5/5 report", "report.py", str(folder))
+    folder, made = Path(config.run_dir), demo_stages(config)
+    held = lock(config)
+    run_stages(fresh(config, made), made, lambda stage: call(stage, SCRIPTS, options.config, options.overrides, held))
     summary(config, folder)
     print(f"\nreport: {folder / 'report.html'}   ({(time.perf_counter() - started) / 60:.1f} minutes)")
     print(NEXT)

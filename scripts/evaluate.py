@@ -13,6 +13,10 @@ from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
+from rl.data.load import source_files
+from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
+from rl.files.finished import begin, is_finished, settings_of
+from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
 
@@ -28,22 +32,38 @@ def main(options: Namespace, config: Config) -> None:
         parse_target(options.target)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
+    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
+    work = evaluation_work(config, options.model, options.out, told)
+    if is_finished(work, config.resume):
+        show(json.loads(work.product.read_text(encoding="utf-8")))
+        print(f"already finished, nothing is measured or written: {options.out}")
+        return
+    hold(work.product)
     from rewards.registry import build_rewards
     from rl.data.load import load_problems, take
     from rl.files.atomic import write_atomically
-    from rl.reports.choice import choice_lines, dial_lines, setting_lines
-    from rl.reports.tables import mode_lines
 
     problems = take(load_problems(config, "test"), config.evaluation.problems, config, config.data.test)
     rewards = build_rewards(config.rewards)
     result = {"model": of_model, "server": of_server, "records": of_records}[sources[0]](
         options, config, problems, rewards
     )
-    write_atomically(Path(options.out), json.dumps(result, indent=2) + "\n")
+    for line in begin(work, config.resume, **settings_of(config, BATCHES)):
+        print(line)
+    write_atomically(work.product, json.dumps(result, indent=2) + "\n")
+    show(result)
+    print(f"written: {options.out}")
+
+
+def show(result: dict[str, Any]) -> None:
+    """The tables, for people."""
+    from rl.reports.choice import choice_lines, dial_lines, setting_lines
+    from rl.reports.tables import mode_lines
+
     lines = [*mode_lines(result), ""] if "modes" in result else []
     print("\n".join([*lines, *choice_lines(result), *dial_lines(result["dial"]), *setting_lines(result)]))
-    print(f"written: {options.out}")
 
 
 def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:

@@ -97,9 +97,10 @@ def missing(resolver: Resolver, have: Path | None) -> list[str]:
     there = names(oldest) & names(newest)
     if have is None:
         return resolver.pins(asked(), constraints=SMALL, excludes=there)
-    pins = release_pins(have.read_text(encoding="utf-8"))
-    found = resolver.pins([*THERE, *asked()], constraints=pins)
-    return [pin for pin in found if not names([pin]) & (there | names(pins)) and not pin.startswith(CUDA)]
+    freeze = have.read_text(encoding="utf-8")
+    found = resolver.pins([*THERE, *asked()], constraints=release_pins(freeze))
+    there |= names(freeze.splitlines())
+    return [pin for pin in found if not names([pin]) & there and not pin.startswith(CUDA)]
 
 
 def main() -> None:
@@ -107,7 +108,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path, help="what was in it is removed")
     parser.add_argument("--python", default="3.12", choices=("3.11", "3.12", "3.13"))
-    parser.add_argument("--have", type=Path, help="what `pip freeze` says on that machine")
+    parser.add_argument("--have", type=Path, help="what `pip freeze` says on that machine, or names alone")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         pins = missing(Resolver(options.python, Path(scratch)), options.have)

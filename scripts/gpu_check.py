@@ -210,8 +210,8 @@ class Check:
 
     def _environment(self) -> dict[str, str]:
         own = {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "disabled", "TQDM_DISABLE": "1", "BENCH_BF16": "1"}
-        hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.place.device == "cpu" else {}
-        return {**os.environ, "PYTHONPATH": str(ROOT), **own, **hidden}
+        seen = "" if self.place.device == "cpu" else os.environ.get("CUDA_VISIBLE_DEVICES", "0").partition(",")[0]
+        return {**os.environ, "PYTHONPATH": str(ROOT), **own, "CUDA_VISIBLE_DEVICES": seen}
 
     def _elapsed(self) -> float:
         return time.monotonic() - self.started

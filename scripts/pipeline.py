@@ -11,14 +11,14 @@ resume=never starts over.
 import json
 import subprocess
 import sys
-import time
 from argparse import Namespace
 from collections.abc import Sequence
 from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
-from rl.pipeline import Stage, finish, forget_later, fresh, is_finished, lock, stages
+from rl.files.outputs import check_writable
+from rl.pipeline import Stage, call, fresh, is_stage_finished, lock, run_stages, stages
 from rl.reports.outcomes import outcome_lines
 from rl.reports.run_folder import EVALUATIONS
 from rl.reports.tables import before_after_lines
@@ -28,42 +28,23 @@ SCRIPTS = Path(__file__).parent
 
 def main(options: Namespace, config: Config) -> None:
     """Run the stages that are not finished, then print what they came to."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     made = stages(config)
     if options.dry_run:
         dry_run(options, config, made)
         return
     held = lock(config)
-    config = fresh(config, made)
-    for number, stage in enumerate(made, 1):
-        title = f"{number}/{len(made)} {stage.name}: {stage.title}"
-        if is_finished(config, made, stage):
-            print(f"== {title} (done)", flush=True)
-            continue
-        forget_later(config, made, stage)
-        print(f"== {title}", flush=True)
-        started = time.perf_counter()
-        code = call(options, stage, held)
-        if code:
-            print(f"error: stage {stage.name} ended with code {code}; start again to go on there", file=sys.stderr)
-            raise SystemExit(code if code > 0 else 128 - code)
-        finish(config, made, stage)
-        print(f"== {title}: {time.perf_counter() - started:.0f} s", flush=True)
+    run_stages(fresh(config, made), made, lambda stage: call(stage, SCRIPTS, options.config, options.overrides, held))
     before, after = (json.loads((Path(config.run_dir) / name).read_text()) for name in EVALUATIONS)
     print("\n" + "\n".join([*before_after_lines(before, after), "", *outcome_lines(before, after)]))
 
 
-def call(options: Namespace, stage: Stage, held: int) -> int:
-    """Run one script; its error has been printed by itself."""
-    common = [] if stage.script == "report.py" else [options.config, *options.overrides, "resume=auto"]
-    command = [sys.executable, str(SCRIPTS / stage.script), *common, *stage.arguments]
-    return subprocess.run(command, check=False, pass_fds=(held,)).returncode
-
-
 def dry_run(options: Namespace, config: Config, made: Sequence[Stage]) -> None:
     """The stages and where they stand; then the dry runs of fine-tuning and RL on the data as configured."""
+    done = config.resume == "auto"
     for number, stage in enumerate(made, 1):
-        done = config.resume == "auto" and is_finished(config, made, stage)
+        done = done and is_stage_finished(config, stage)
         print(f"{number}/{len(made)} {stage.name}: {stage.title} ({'done' if done else 'to do'})", flush=True)
     for script in ("cold_start.py", "train.py"):
         command = [sys.executable, str(SCRIPTS / script), options.config, *options.overrides, "--dry-run"]

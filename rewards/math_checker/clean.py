@@ -23,6 +23,7 @@ _LABEL = re.compile(
     r"\\text\s*\{[^{}]*(?:\bis|[:=])\s*\}\s*(?=\S)"
     r"|(?:\\(?:text|mathrm|textbf)\s*\{[^{}]*\}|[A-Za-z][a-z]{3,}(?: [A-Za-z]+)*)\s*(?:=|:|\bis\b)\s*(?=\S)"
 )
+_NEXT_LABEL = re.compile(r"[,;]\s*\\(?:text|mathrm|textbf)\s*\{[^{}]*[:=]\s*\}")
 _TEXT_MARKUP = re.compile(r"\\(?:text|textbf|textit|textrm|textnormal|mbox|mathrm|mathbf|operatorname)\s*\{([^{}]*)\}")
 _WORDS = re.compile(r"[A-Za-z][A-Za-z' ,.\-]*")
 _DOUBLED_BACKSLASH = re.compile(r"\\\\(?=[A-Za-z])")
@@ -44,7 +45,8 @@ def _cleaned(answer: str) -> str:
         text = _FRENCH.sub(lambda m: f"{'(' if m[1] == ']' else '['}{m[2]}{')' if m[3] == '[' else ']'}", text)
     text = _LEADING_RELATION.sub("", respelled(text))
     label = _LABEL.match(text)
-    text = text[label.end() :].strip() if label and label.end() < len(text) else text
+    if label and label.end() < len(text) and not _NEXT_LABEL.search(text, label.end()):
+        text = text[label.end() :].strip()
     return rewritten(text, REWRITES)
 
 

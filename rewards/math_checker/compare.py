@@ -191,6 +191,8 @@ def _same_quantity(answer: Node, gold: Node, leaf: Leaf, options: Options, budge
         ratio = x_unit[1] / y_unit[1]
         return same(x if ratio == 1 else ("mul", (("num", ratio, None), x)), y, leaf, options, budget)
     value, unit, bare = (x, x_unit, y) if x_unit is not None else (y, y_unit, x)
+    if unit is not None and any(name in ("percent", "degree") and power != 1 for name, power in unit[0]):
+        return False
     if unit in (PERCENT, DEGREE):
         converted = ("mul", (value, _HUNDREDTH if unit == PERCENT else _RADIANS))
         if leaf(converted, bare):

@@ -45,10 +45,11 @@ _MARKER = re.compile(r"\\(?:boxed|fbox|framebox)|<answer>|</think>|####|" + _ANS
 _OPEN_LINE = re.compile(r"(?:[,;=+*/<>&(\[{-]|\\\\|\\(?:text\s*\{)?(?:and|or)\}?|\b(?:and|or))\s*$")
 
 
-def extract(text: str) -> list[str]:
+def extract(text: str, trusted: bool = False) -> list[str]:
     """Candidates for the answer inside `text`, best first: the second is the first without the prose around it.
 
-    An empty list means that there is no answer, or that it is taken back.
+    An empty list means that there is no answer, or that it is taken back. A `trusted` text is a gold answer, whose box
+    counts whatever stands around it.
     """
     if len(text) <= _BARE and "\n" not in text and not _MARKER.search(text):
         return _with_reduced(text.strip(), is_gold=False)
@@ -57,7 +58,7 @@ def extract(text: str) -> list[str]:
     tag = text.lower().rfind("<answer>")
     tagged = re.split("</answer>", text[tag + 8 :], maxsplit=1, flags=re.IGNORECASE)[0] if tag >= 0 else ""
     text = tagged if tagged.strip() else text
-    found = _marked(text)
+    found = _trusted_box(text) or _marked(text) if trusted else _marked(text)
     return [] if found is None else _with_reduced(found or _last_statement(text), is_gold=False)
 
 
@@ -67,7 +68,7 @@ def gold_texts(gold: str) -> list[str]:
     A bare gold answer such as `June 20` is words: the number in it is not the answer.
     """
     if _MARKER.search(gold[-MAX_SEARCHED:]):
-        return extract(gold)
+        return extract(gold, trusted=True)
     return _with_reduced(_one_line(gold.strip()), is_gold=True)
 
 
@@ -91,6 +92,12 @@ def _with_reduced(answer: str, is_gold: bool) -> list[str]:
     return candidates
 
 
+def _trusted_box(text: str) -> str:
+    """The content of the last boxes, to the end of the text if they are cut off."""
+    boxes = _last_boxes(text)
+    return boxes[0] if boxes else text[list(_BOX.finditer(text))[-1].end() :].strip()
+
+
 def _marked(text: str) -> str | None:
     """The answer at a box, a phrase or a `####`; an empty string if there is none, None if it is taken back."""
     boxes = _last_boxes(text)
@@ -105,7 +112,8 @@ def _marked(text: str) -> str | None:
         if phrase is None or (phrase and (not box or any(char.isdigit() for char in phrase) or "\\" in phrase)):
             return phrase
     if box:
-        return None if doubted_before(text[:begin]) or denied_after(text[end : end + 80]) else box
+        doubted = doubted_before(text[:begin], several=", " in box)
+        return None if doubted or denied_after(text[end : end + 80]) else box
     _, hashes, after = text.rpartition("####")
     if hashes and after.strip():
         return after.strip().splitlines()[0].strip()

@@ -13,6 +13,7 @@ from rewards.math_checker.relations import is_label, is_name
 from rewards.math_checker.tables import GREEK
 
 Node = tuple[Any, ...]
+_AXES = frozenset({("sym", "x"), ("sym", "y"), ("sym", "z")})
 Named = tuple[tuple[Node, Node], ...]
 
 
@@ -31,8 +32,13 @@ def same_named(answer: Node, gold: Node, match: Match) -> bool | None:
     wanted = _entries(other)
     if wanted is None or len(wanted) != len(named):
         return False
-    pairs = zip((value for _, value in named), wanted, strict=True)
-    return all(match(a, b) if x is not None else match(b, a) for a, b in pairs)
+    orders = [named]
+    if y is not None and gold[0] == "list" and not {name for name, _ in named} <= _AXES:
+        orders.append(tuple(item[2] for item in gold[1]))
+    return any(
+        all(match(value, b) if x is not None else match(b, value) for (_, value), b in zip(order, wanted, strict=True))
+        for order in orders
+    )
 
 
 def _named(node: Node) -> Named | None:

@@ -18,26 +18,31 @@ _MONEY = re.compile(r"\$[0-9][^$]*[\s=+*/x×(–-]\$")
 _SENTENCE_END = re.compile(r"\.(?:\s|\*|$)|\n|\?\s|。|!(?:\s+[A-Z]|\s*$)|,\s+(?:not|rather than|instead of)\b")
 _FULL_STOP = re.compile(r"[.?!]\s|\n|。|[,;]\s+(?=(?!or\b|nor\b|and\s+[^A-Za-z])[a-z\\$])|:\s")
 _STATEMENT = re.compile(
-    r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:→⇒])\s+(?=\S)|=\s*(?=[^\s=])"
+    r"(?:\b(?:is|are|equals?|be|equal to|=>|gives?|get|have|of|by|approximately|about)|[:→⇒])\s+(?=\S)"
+    r"|(?<![/!<>~=])=\s*(?=[^\s=])"
 )
 _WEAK = frozenset({"of", "by", "have", "about", "approximately", "get"})
 _ONLY_JOINED = re.compile(r"[\s,.;]*(?:(?:and|or)[\s,.;]*){0,20}")
 _OPENING = re.compile(r"^(?:(?:so|thus|therefore|hence|then|we (?:get|have|find)|giving|that)\b,?\s*)+", re.IGNORECASE)
 _HAS_VALUE = re.compile(r"[0-9$\\]")
+_NEAR = 6
 _WORD = re.compile(r"[A-Za-z]{2}")
 _LETTER = re.compile(r"(?<![\w\\])\([A-J]\)(?!\w)")
 _NUMBER = re.compile(
     r"(?<![\w.{}^/*+(,\\-])[-−]?[$€£¥]?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:[.,][0-9]+)?(?:\s*/\s*[0-9]+)?"
     r"(?:\s*\\?%)?(?![0-9{^*+(;]|/\s*[0-9({\\])"
 )
-_DENIED = re.compile(
-    r"\b(?:not?|never|nor|neither|cannot|isnt|arent|cant|except|excluding|without|unless|besides|unequal|differs?"
-    r"|different from|anything but|everything but|all but|rather than|instead of|other than|ruled? out|rejects?"
-    r"|(?:more|less|fewer|greater|larger|smaller|higher|lower|bigger) than|at (?:least|most)|up to|between|from|above"
-    r"|below|under|over|exceeds?|nearly|almost|close to|wrong|incorrect|false)\b|n't\b|n’t\b|≠|\\not?\b|\\neq?\b",
+_BOUNDED = re.compile(
+    r"\b(?:no|excluding|without|unless|besides|unequal|differs?|different from|ruled? out|rejects?|at (?:least|most)"
+    r"|(?:more|less|fewer|greater|larger|smaller|higher|lower|bigger) than|up to|between|from|above|below|under|over"
+    r"|exceeds?|nearly|almost|close to|wrong|incorrect|false)\b",
     re.IGNORECASE,
 )
-_NEGATED = re.compile(r"\b(?:not|never|nor|neither|cannot|anything but|except)\b|n't\b|n’t\b|≠|\\neq?\b", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"\b(?:not|never|nor|neither|cannot|isnt|arent|cant|except|(?:anything|everything|all) but|(?:rather|other) than"
+    r"|instead of)\b|n't\b|n’t\b|≠|\\not?\b|\\neq?\b",
+    re.IGNORECASE,
+)
 _COMPUTED = re.compile(r"(?:[-+*/×÷^().,$%=\s]|\d|\b[a-z]\b)+$")
 _HEDGED_AFTER = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|unsure|not sure|uncertain|no idea|guess(?:ing)?|or so|or else|or not"
@@ -45,11 +50,11 @@ _HEDGED_AFTER = re.compile(
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
-    r"\b(?:maybe|perhaps|possibly|probably|might|may be|could(?: also)? be|could equal|either|unsure|not sure|uncertain"
-    r"|no idea|(?:don't|do not|can't|cannot) (?:know|say|tell)|guess(?:ing|es)?|supposedly|or so|or else|who knows"
-    r"|can be|or not|alternatively|alternately)\b",
+    r"\b(?:maybe|perhaps|possibly|probably|unsure|not sure|uncertain|no idea|guess(?:ing|es)?|supposedly|who knows"
+    r"|(?:don't|do not|can't|cannot) (?:know|say|tell)|alternatively|alternately)\b",
     re.IGNORECASE,
 )
+_MODAL = re.compile(r"\b(?:might|may be|could(?: also)? be|could equal|can be|either|or so|or else|or not)\b", re.I)
 _DIRECTLY_DENIED = re.compile(
     r"(?:\b(?:not|never|cannot|neither|nor|no longer|anything but|other than|except|rather than|instead of"
     r"|(?:more|less|fewer|greater) than|at (?:least|most)|between|from|unequal to|different from)"
@@ -115,10 +120,12 @@ def inner(span: re.Match[str]) -> str:
     return next(group for group in span.groups() if group is not None).strip()
 
 
-def doubted_before(text: str) -> bool:
-    """Whether the words that lead to an answer deny it or hedge."""
+def doubted_before(text: str, several: bool = False) -> bool:
+    """Whether the words that lead to an answer deny it or hedge; "between" may lead to `several` values."""
     clause = _last_clause(text[-160:])
-    return bool(_DIRECTLY_DENIED.search(clause) or _HEDGED.search(clause))
+    clause = re.sub(r"\bbetween\s*\W*$", "", clause) if several else clause
+    near = _last_words(clause, _NEAR)
+    return bool(_DIRECTLY_DENIED.search(clause) or _HEDGED.search(clause) or _MODAL.search(near))
 
 
 def denied_after(text: str) -> bool:
@@ -140,7 +147,7 @@ def revised(sentence: str, rest: str) -> str | None:
     if found is None:
         return sentence
     later = rest[found.start() :].strip()
-    if _HEDGED.search(later):
+    if _HEDGED.search(later) or _MODAL.search(later):
         return None
     values = [value for value in reductions(first_sentence(later), is_gold=False) if value]
     return values[0] if values else sentence if not _NUMBER.search(later) else None
@@ -159,7 +166,12 @@ def reductions(sentence: str, is_gold: bool) -> Iterator[str]:
     aside = _ASIDE.search(sentence)
     computed = aside and "=" in sentence[aside.end() :] and not _ATTAINED.search(aside.group())
     remark = aside and not computed and not _inside(aside.start(), spans)
-    if aside and remark and _HAS_VALUE.search(sentence, 0, aside.start()):
+    if (
+        aside
+        and remark
+        and not _NEGATED.search(sentence, 0, aside.start())
+        and _HAS_VALUE.search(sentence, 0, aside.start())
+    ):
         sentence = sentence[: aside.start()]
         spans = spans_of(sentence)
         prose = _without(sentence, spans)
@@ -173,11 +185,12 @@ def reductions(sentence: str, is_gold: bool) -> Iterator[str]:
 def _doubted(sentence: str, begin: int) -> bool:
     """Whether the words around the place where a value begins deny it, bound it, or hedge."""
     clause = _last_clause(sentence[:begin])
-    if _HEDGED.search(clause) or _HEDGED_AFTER.search(sentence, begin):
+    if _HEDGED.search(clause) or _MODAL.search(_last_words(clause, _NEAR)) or _HEDGED_AFTER.search(sentence, begin):
         return True
     if clause.rstrip().endswith("="):  # 25 - 19 = 6
         return _NEGATED.search(_last_words(_COMPUTED.sub("", clause), 4)) is not None
-    return bool(_DENIED.search(_last_words(clause, 4)) or _NEGATED.search(_last_words(clause, 8)))
+    words = _last_words(_after_last_value(clause) or clause, _NEAR + 2)
+    return bool(_BOUNDED.search(_last_words(clause, 4)) or _NEGATED.search(words))
 
 
 def _last_words(text: str, count: int) -> str:

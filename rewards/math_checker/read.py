@@ -31,6 +31,7 @@ _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
 _CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,6})\s*\}?")
 _BRACKETS = re.compile(r"[(\[|{=<>]|\\begin")
+_NO_CHAIN = re.compile(r"\bnot\b|n't\b|\\n(?:ot|eq?|eg)\b|\\lnot\b|≠|[/!<>:]\s*$", re.IGNORECASE)
 _LITTLE = frozenset({"the", "at", "we", "get", "then", "thus", "therefore", "hence", "have", "find", "for"})
 _EXTREMES = frozenset({"max", "min", "maximum", "minimum", "mean", "base"})
 _CAPITAL_WORDS = frozenset({"DNE", "YES", "NO", "TRUE", "FALSE", "NONE", "EMPTY", "ODD", "EVEN"})
@@ -81,7 +82,8 @@ def readings(candidates: list[str]) -> list[Node]:
 
 def _last_sides(candidates: list[str]) -> list[str]:
     """What follows the last `=`: of a chain in which something cannot be read, the last side may be all that counts."""
-    sides = [candidate.rpartition("=")[2] for candidate in candidates[:1] if "=" in candidate]
+    cut = [candidate.rpartition("=") for candidate in candidates[:1] if "=" in candidate]
+    sides = [side for left, _, side in cut if not _NO_CHAIN.search(left)]
     return [side for side in sides if side.count("{") == side.count("}") and side.strip(" $")]
 
 

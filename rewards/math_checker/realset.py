@@ -25,7 +25,7 @@ _NEAR = 1e-9
 def is_region(node: Node) -> bool:
     """Whether the node can only mean a subset of the line (a pair in round brackets can also be a point)."""
     if node[0] == "rel":
-        return (node[1] == ("in",) and is_region_like(node[2][1])) or all(op in _ORDER for op in node[1])
+        return (node[1] in (("in",), ("notin",)) and is_region_like(node[2][1])) or all(op in _ORDER for op in node[1])
     if node[0] == "list":
         return all(is_region(item) for item in node[1]) and any(item[0] in ("rel", "list") for item in node[1])
     if node[0] == "seq":
@@ -165,8 +165,10 @@ _MINUS_INFINITY: Node = ("mul", (("num", Fraction(-1), None), _INFINITY))
 
 def _relation(node: Node) -> Region:
     """`x in S`, `x < 3`, `1 <= x < 3`, `3 - 2x > 0`; the variable must be the same throughout."""
-    if node[1] == ("in",):
+    if node[1] in (("in",), ("notin",)):
         members = Region.of(node[2][1])
+        if node[1] == ("notin",):
+            members = _combine("minus", Region.of(("const", "R")), members)
         members.variable = repr(node[2][0][1:]) if node[2][0][0] == "sym" else ""
         return members
     region: Region | None = None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rewards.math_checker.numeric import letters
+from rewards.math_checker.numeric import children, letters
 from rewards.math_checker.realset import is_region
 from rewards.math_checker.tables import GREEK
 
@@ -59,7 +59,7 @@ def assigned(node: Node, loose: bool = False) -> tuple[Node, Node] | None:
         return (left, right) if left[0] == "sym" and right[0] == "fn" and right[1] in ("pmod", "mod") else None
     if is_name(left) and not _mentions(right, left):
         return left, right
-    if node[1][0] == "=" and is_label(left) and _is_derivative(left):
+    if node[1][0] == "=" and (_is_derivative(left) or (loose and left[0] == "big")):
         return left, right
     if node[1][0] == "in":
         return None
@@ -102,13 +102,24 @@ def is_label(node: Node) -> bool:
     return False
 
 
+def _calls(node: Any) -> list[Node]:
+    """The applications `f(2)` in a tree."""
+    own = [node] if node[:1] == ("fn",) and node[1].startswith("call ") else []
+    return own + [call for child in children(node) for call in _calls(child)]
+
+
 def _is_measured(node: Node) -> bool:
     """A capital, a Greek letter, or a figure: what has a length or an angle, and is no unknown."""
     return node[0] == "sym" and (node[1][:1].isupper() or " " in node[1] or node[1].partition("_")[0] in GREEK)
 
 
 def _is_derivative(node: Node) -> bool:
-    return node[0] == "mul" and any(_is_differential(part) for part in node[1])
+    """`dy / dx`, and `d / dx` of anything."""
+    if node[0] != "mul" or node[1][0][0] == "num":
+        return False
+    parts = [*node[1][0][1], *node[1][1:]] if node[1][0][0] == "mul" else list(node[1])
+    below = [part[1] for part in parts if part[0] == "pow" and part[2][:2] == ("num", -1)]
+    return bool(below) and _is_differential(parts[0]) and all(map(_is_differential, below))
 
 
 def _is_differential(node: Node) -> bool:
@@ -122,7 +133,7 @@ def _is_combination(node: Node) -> bool:
 
     `2x + y = 1`, with a factor, is the equation of a line.
     """
-    names = letters(node)
+    names = letters(node) | {repr(call) for call in _calls(node)}
     if len(names) < 2 or node[0] not in ("add", "mul", "fn", "pow"):
         return False
     items = node[1] if node[0] == "add" else ()

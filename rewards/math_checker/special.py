@@ -2,7 +2,7 @@ r"""Readings that a whole answer may have beside its mathematics: numbers in wor
 decimals that go on (`0.1666…`), numerals of another base (`FF_{16}`), times of day, and quantities in two units.
 
 `special_readings` returns nodes of `rewards.math_checker.parse`, `("clock", seconds, "a" | "p" | "")`,
-`("in base", digits)` and `("comma", number)` for a decimal comma, which a gold answer `2,5` is not. Left out:
+`("in base", digits)` and `("comma", number)` for one decimal after a comma, which a gold answer `2,5` is not. Left out:
 numbers in words of languages other than English.
 """
 
@@ -108,7 +108,7 @@ def _numeral(text: str) -> Node | None:
         return None
     head = re.sub("[.,'_]", "", head)
     node = _number(Fraction(int(head + tail), 10 ** len(tail)), len(tail))
-    return ("comma", node) if _COMMA_DECIMAL.fullmatch(text) and head not in ("0", "-0") else node
+    return ("comma", node) if _COMMA_DECIMAL.fullmatch(text) and len(tail) == 1 and head not in ("0", "-0") else node
 
 
 def _going_on(text: str) -> Node | None:

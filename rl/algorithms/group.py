@@ -25,9 +25,9 @@ class GroupArrays:
     """One group as arrays: what every algorithm is a function of.
 
     `modes` is "think", "no_think" or None for each of G rollouts; `rewards_G` the answer rewards r, `judge_G` the
-    judge rewards q, `correct_G` in [0, 1], `lengths_G` completion tokens, `switch_probs_G2` the policy's probabilities
-    of (think, no_think) at the decision, `forced_G` 1 where the mode was forced, `truncated_G` 1 where the response
-    hit the length limit. `progress` is the share of the run that is over, in [0, 1].
+    judge rewards q, `correct_G` in [0, 1], `lengths_G` completion tokens, `switch_probs_GM` the policy's probabilities
+    of the modes at the decision, in the order of `MODES`, `forced_G` 1 where the mode was forced, `truncated_G` 1 where
+    the response hit the length limit. `progress` is the share of the run that is over, in [0, 1].
 
     What only some need: `necessity` the problem's own label; `history` the pass counts of earlier visits by mode;
     `batch_think_share` the share of thinking among the free choices of the whole batch (None: nobody chose);
@@ -41,7 +41,7 @@ class GroupArrays:
     judge_G: Array
     correct_G: Array
     lengths_G: Array
-    switch_probs_G2: Array
+    switch_probs_GM: Array
     forced_G: Array
     truncated_G: Array
     progress: float = 0.0
@@ -61,9 +61,9 @@ class GroupArrays:
         return float(self.rewards_G[mask].mean()) if mask.any() else None
 
     def choice_probs(self) -> Array:
-        """π of (think, no_think), normalised over the two, shape (G, 2); ½ each where both are 0."""
-        total_G1 = self.switch_probs_G2.sum(axis=1, keepdims=True)
-        return np.where(total_G1 > 0, self.switch_probs_G2 / np.where(total_G1 > 0, total_G1, 1.0), 0.5)
+        """π of each mode, normalised over them, shape (G, M) in the order of `MODES`; equal where all are 0."""
+        total_G1 = self.switch_probs_GM.sum(axis=1, keepdims=True)
+        return np.where(total_G1 > 0, self.switch_probs_GM / np.where(total_G1 > 0, total_G1, 1.0), 1 / len(MODES))
 
 
 def standardise(values_G: Array) -> Array:
@@ -112,8 +112,8 @@ def group_arrays(
         judge_G=np.array([r.scores["judge_reward"] for r in rollouts], dtype=float),
         correct_G=np.array([r.scores["correct"] for r in rollouts], dtype=float),
         lengths_G=np.array([len(r.completion_ids) for r in rollouts], dtype=float),
-        switch_probs_G2=np.array([[r.switch_probs.get(m, 0.0) for m in MODES] for r in rollouts], dtype=float),
-        forced_G=np.array([r.forced for r in rollouts], dtype=float),
+        switch_probs_GM=np.array([[r.switch_probs.get(m, 0.0) for m in MODES] for r in rollouts], dtype=float),
+        forced_G=np.array([r.forced is not None for r in rollouts], dtype=float),
         truncated_G=np.array([r.truncated for r in rollouts], dtype=float),
         progress=progress,
         necessity=group.problem.necessity,

@@ -62,7 +62,7 @@ def group_from_lists(
         judge_G=np.where(undecided, 0.0, _numbers(given.get("judge_scores", [0.0] * size), size, "judge_scores")),
         correct_G=np.where(undecided, 0.0, _numbers(correct, size, "correct", 0.0, 1.0)),
         lengths_G=_numbers(lengths, size, "lengths", 0.0),
-        switch_probs_G2=_switch_probs(given.get("switch_probs", (0.5, 0.5)), size),
+        switch_probs_GM=_switch_probs(given.get("switch_probs", (0.5, 0.5)), size),
         forced_G=_flags(given.get("forced"), size, "forced"),
         truncated_G=_flags(given.get("truncated"), size, "truncated"),
         progress=_number(progress, "progress", 0.0, 1.0),
@@ -141,7 +141,9 @@ def _switch_probs(values: Any, size: int) -> Array:
 def _pair(value: Any, place: str) -> list[float]:
     if value is None:  # a rollout without a switch
         value = {}
-    pair = [value.get(mode, 0.0) for mode in MODES] if isinstance(value, Mapping) else _list(value, 2, place)
+    if not isinstance(value, Mapping):
+        value = dict(zip(("think", "no_think"), _list(value, 2, place), strict=True))
+    pair = [value.get(mode, 0.0) for mode in MODES]
     return [_number(p, place, 0.0, 1.0) for p in pair]
 
 

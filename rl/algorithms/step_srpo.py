@@ -31,7 +31,7 @@ from rl.algorithms.base import Algorithm, at_least_zero, one_of
 from rl.algorithms.group import Array, GroupArrays, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
 from rollout.errors import UserError
-from rollout.types import MODES
+from rollout.types import MODES, Mode
 
 
 def advantages(
@@ -70,8 +70,7 @@ def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
         raise UserError(f"algorithm.lean is {lean}; allowed: more than 0 and less than 1")
     if not 1 <= most < math.inf:
         raise UserError(f"algorithm.balance is {most}; allowed: 1 (off) or more")
-    values = [group.judge_G[group.mask(m)].mean() if group.mask(m).any() else None for m in MODES]
-    think, direct = values
+    think, direct = (_mean_judge(group, mode) for mode in ("think", "no_think"))
     if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
         return 1.0
     share = group.batch_target_share
@@ -86,8 +85,12 @@ def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:
         return 0.0
     if baseline == "group":
         return float(group.judge_G.mean())
-    values = [group.judge_G[group.mask(m)].mean() if group.mask(m).any() else 0.0 for m in MODES]
-    return group.choice_probs() @ np.array(values)
+    return group.choice_probs() @ np.array([_mean_judge(group, mode) or 0.0 for mode in MODES])
+
+
+def _mean_judge(group: GroupArrays, mode: Mode) -> float | None:
+    mask = group.mask(mode)
+    return float(group.judge_G[mask].mean()) if mask.any() else None
 
 
 STEP_SRPO = Algorithm("step_srpo", advantages)

@@ -35,7 +35,7 @@ def check_responses(protocol: DecisionProtocol, show: Callable[[str], None] = pr
     """Write a response in each mode and read it back. Raises `ConfigError` where it is not well-formed: nothing that
     the model could write would be."""
     for mode in MODES:
-        ids = protocol.response(mode, "7", "3+4=7")  # what the smallest vocabulary can spell
+        ids = protocol.response(mode, "7", "34")  # what the smallest vocabulary can spell
         parsed = protocol.parse(ids)
         text = protocol.decode(ids).replace("\n", "\\n")
         if (parsed.mode, parsed.status) != (mode, "ok") or parsed.answer_text != "7":

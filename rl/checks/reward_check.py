@@ -22,7 +22,7 @@ from rewards.plugin import RewardError
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.checks.known_answers import gold_answer, wrong_answer
-from rollout.types import Problem, Rollout, RolloutGroup
+from rollout.types import Problem, Rollout, RolloutGroup, Status
 
 MakeRollout = Callable[[Problem, str], Rollout]
 KINDS = ("gold", "wrong")
@@ -120,7 +120,7 @@ def check_rewards(
 def plain_rollout(problem: Problem, answer: str) -> Rollout:
     """A direct answer without a tokenizer: bytes stand in for tokens."""
     ids = tuple(answer.encode())
-    return Rollout(problem, "no_think", False, "ok", (), ids, answer_ids=ids, answer_text=answer)
+    return Rollout(problem, "no_think", None, Status.OK, (), ids, answer_ids=ids, answer_text=answer)
 
 
 def _probe(problem: Problem, kind: str, answer: str, rewards: Sequence[Reward], make: MakeRollout) -> Probe:

@@ -14,7 +14,6 @@ from rl.cold_start.sft import sft_config
 from rl.config.schema import Config
 from rl.models.loading import add_decision_tokens, load_model, load_tokenizer
 from rl.models.protocols import build_protocol
-from rollout.types import MODES
 
 
 def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
@@ -40,7 +39,7 @@ def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
         batch = list(itertools.islice(first_rows(config, protocol), settings.batch))
         longest = max(len(row["input_ids"]) for row in batch)
         show(f"rows of the first batch: {len(batch)}, the longest {longest} tokens (cap {settings.max_length})")
-        for mode, row in zip(MODES, (batch[0], batch[-1]), strict=True):
+        for mode, row in (("think", batch[0]), ("no_think", batch[-1])):
             prompt = len([label for label in row["labels"] if label == IGNORE])
             show(f"{mode} prompt: {_line(protocol.decode(row['input_ids'][:prompt]))}")
             show(f"{mode} response: {_line(protocol.decode(row['input_ids'][prompt:]))}")

@@ -20,7 +20,7 @@ from rl.data.records import Record
 from rl.data.schema import problem_of_row
 from rl.files.row_store import read_rows
 from rollout.protocol import DecisionProtocol
-from rollout.types import MODES, Mode, Problem
+from rollout.types import Mode, Problem
 
 COLD_START_SEED = 2000
 IGNORE = -100
@@ -90,7 +90,7 @@ def labelled_rows(path: str) -> list[dict[str, Any]]:
 
 def labelled_pair(row: Mapping[str, Any]) -> Pair | None:
     """The shortest correct answers of a labelled row, or None when one mode never solved it."""
-    think, direct = (labelled_example(row, mode) for mode in MODES)
+    think, direct = (labelled_example(row, mode) for mode in ("think", "no_think"))
     return (think, direct) if think and direct else None
 
 

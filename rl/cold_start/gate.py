@@ -13,18 +13,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 from rewards.registry import Reward, build_rewards
+from rl.cold_start.work import gate_work
 from rl.config.cold_start import GateConfig
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
 from rl.data.prompts import draw_usable
 from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
 from rl.files.atomic import write_atomically
-from rl.models.loading import GATE, cold_start_folder
-from rl.models.open import open_policy
+from rl.files.finished import DIGEST, begin, differences, matches
+from rl.models.location import GATE, cold_start_folder
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem
@@ -48,14 +49,48 @@ class Probe:
 
 
 def run_gate(config: Config) -> list[str]:
-    """Measure the cold start's model, write `gate.json` beside it, and return what failed (nothing: RL may begin)."""
-    folder = cold_start_folder(config)
-    engine, protocol = open_policy(config, str(folder / "model"))
-    problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
-    probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
-    failures = judge_probe(probe, config.cold_start.gate)
-    write_atomically(folder / GATE, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
-    return failures
+    """What fails (nothing: RL may begin): as `gate.json` has it where that was measured on this model with these
+    settings, else measured now and written there; an older one is moved aside."""
+    work = gate_work(config)
+    if not matches(work):
+        from rl.models.open import open_policy
+
+        engine, protocol = open_policy(config, str(cold_start_folder(config) / "model"))
+        problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
+        probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
+        print("".join(f"{line}\n" for line in begin(work, "never")), end="")
+        failures = judge_probe(probe, config.cold_start.gate)
+        write_atomically(work.product, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
+    return judge_probe(read_probe(config), config.cold_start.gate)
+
+
+def read_probe(config: Config) -> Probe:
+    """What `gate.json` holds."""
+    found = json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8"))
+    return Probe(**{one.name: found[one.name] for one in fields(Probe)})
+
+
+def is_open(config: Config) -> bool:
+    """Whether this model has been through its gate with these settings, and passed; True where there is none."""
+    if not config.cold_start.gate.problems:
+        return True
+    return matches(gate_work(config)) and not judge_probe(read_probe(config), config.cold_start.gate)
+
+
+def check_gate(config: Config) -> None:
+    """Raises `ConfigError` when RL would start from a cold start that has not been through its gate or failed there;
+    with `cold_start.gate.problems` 0 there is none."""
+    model, work = cold_start_folder(config) / "model", gate_work(config)
+    if not config.cold_start.gate.problems or not (model / "config.json").is_file():
+        return
+    again = "scripts/cold_start.py, which measures it, or cold_start.gate.problems=0 to train all the same"
+    if not work.product.is_file():
+        raise ConfigError(f"{model} has not been through its gate; allowed: {again}")
+    if any(key == f"{DIGEST}model.path" for key, _, _ in differences(work)):
+        raise ConfigError(f"{work.product} was measured on another model than {model}; allowed: {again}")
+    failures = judge_probe(read_probe(config), config.cold_start.gate)
+    if failures:
+        raise ConfigError(f"{model} has failed its gate ({failures[0]}); allowed: a model that passes, {again}")
 
 
 def measure(
@@ -68,8 +103,9 @@ def measure(
     """The probe of a policy on these problems, `evaluation.batch` rows at once."""
     batches = answer(config, problems, PLAN, engine, protocol, rewards)
     groups = [group for batch in batches for group in batch]
-    forced = {mode: [g.rollouts[i] for g in groups if not g.rollouts[i].broken] for i, mode in enumerate(MODES)}
-    free = [group.rollouts[-1] for group in groups]
+    rollouts = [r for group in groups for r in group.rollouts]
+    forced = {mode: [r for r in rollouts if r.forced == mode and not r.broken] for mode in MODES}
+    free = [r for r in rollouts if r.forced is None]
     return Probe(
         problems=len(groups),
         switch_probability={mode: _mean([r.switch_probs.get(mode, 0.0) for r in free]) for mode in MODES},

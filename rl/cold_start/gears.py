@@ -36,11 +36,14 @@ from rl.cold_start.examples import (
 )
 from rl.cold_start.label import label_problems
 from rl.cold_start.sft import fine_tune
+from rl.cold_start.work import automatic_work, first_work, sample_settings
 from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.prompts import draw_usable
+from rl.files.finished import Work, is_finished, move_aside
 from rl.files.row_store import RowStore, read_rows
-from rl.models.loading import cold_start_folder, rank_arguments
+from rl.models.loading import rank_arguments
+from rl.models.location import cold_start_folder
 from rl.models.open import open_policy, open_protocol
 from rl.models.ranks import is_main, rank, world_size
 from rollout.protocol import DecisionProtocol
@@ -55,27 +58,24 @@ NO_ANSWERS = (
 def cold_start(config: Config, *, manual_only: bool = False) -> Path:
     """Run what is configured and return the folder of the model; finished work is not done twice. `manual_only` stops
     after the first gear."""
-    folder, gears = cold_start_folder(config), config.cold_start.gears
+    gears, first = config.cold_start.gears, first_work(config)
     if not gears.manual_steps and not gears.automatic_steps:
-        return fine_tune(config, folder, lambda p: first_rows(config, p), config.cold_start.steps)
+        return fine_tune(config, first, lambda p: first_rows(config, p), config.cold_start.steps)
     source = ""
     if gears.manual_steps:
-        last = not gears.automatic_steps
-        place = folder if last else folder / "manual"
-        source = str(
-            fine_tune(
-                config, place, lambda p: first_rows(config, p), gears.manual_steps, title="cold start, manual gear"
-            )
-        )
-        if last or manual_only:
-            return Path(source)
-    if (folder / "done.json").is_file() and config.resume == "auto":
-        return folder / "model"
+        title = "cold start, manual gear"
+        source = str(fine_tune(config, first, lambda p: first_rows(config, p), gears.manual_steps, title=title))
+        if not gears.automatic_steps or manual_only:
+            return first.product
+    if is_finished(work := automatic_work(config), config.resume):
+        if is_main():
+            print(f"cold start, automatic gear: already finished ({work.product})")
+        return work.product
     answers = gear_answers(config, source)
     rate = gears.automatic_learning_rate or config.cold_start.learning_rate
     return fine_tune(
         replace(config, cold_start=replace(config.cold_start, learning_rate=rate)),
-        folder,
+        work,
         lambda protocol: automatic_rows(
             answers, config, protocol, first_pairs(config, protocol) if gears.manual_steps else ()
         ),
@@ -112,8 +112,8 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
         return labelled_rows(config.cold_start.gears.labels)
     state, folder = PartialState(**rank_arguments()), cold_start_folder(config)
     if config.resume != "auto" and is_main():
-        for file in folder.glob("automatic-*"):
-            file.unlink()
+        for file in sorted(folder.glob("automatic-*.jsonl")):
+            print("\n".join(move_aside(Work("sampled answers", file, {}))))
     state.wait_for_everyone()
     store = RowStore(folder / f"automatic-{rank()}.jsonl", sample_settings(config, source or config.model.path))
     problems = draw_usable(config, "train", open_protocol(config, source), config.cold_start.problems)
@@ -131,20 +131,6 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
 
 def _sampled(folder: Path) -> list[dict[str, Any]]:
     return [row for file in sorted(folder.glob("automatic-*.jsonl")) for row in read_rows(file)]
-
-
-def sample_settings(config: Config, model: str) -> dict[str, Any]:
-    """What labelled rows depend on."""
-    rollout, label = config.rollout, config.label
-    return {
-        "model": model,
-        "seed": config.seed,
-        "samples": label.samples,
-        "temperature": rollout.temperature,
-        "max_new_tokens": label.max_new_tokens or rollout.max_new_tokens,
-        "delta": label.delta,
-        "random_share": label.random_share,
-    }
 
 
 def chosen_examples(rows: Sequence[dict[str, Any]], keep: str) -> list[Example]:

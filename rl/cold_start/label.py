@@ -45,20 +45,22 @@ def label_problems(
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(config.rollout.temperature, config.rollout.top_p, config.rollout.top_k, length)
+    if all(problem.id in store for problem in problems):
+        return 0
+    store.hold()
     missing = [problem for problem in problems if problem.id not in store]
     labelled = 0
     for groups in answer(config, missing, plan, engine, protocol, rewards, sampling, rows=settings.batch, show="label"):
-        rows = [label_row(group, settings, config.seed) for group in groups if all(_halves(group))]
+        rows = [label_row(group, settings, config.seed) for group in groups if all(_by_mode(group).values())]
         store.append(rows)
         labelled += len(rows)
     return labelled
 
 
 def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str, Any]:
-    """The row of one problem from its scored rollouts: as many forced to think as, after them, to answer directly."""
+    """The row of one problem from its scored rollouts, as many forced into each mode."""
     correct = [r.scores["correct"] for r in group.usable().rollouts]
-    halves = _halves(group)
-    modes: dict[str, Any] = {mode: _measured(rollouts, settings) for mode, rollouts in zip(MODES, halves, strict=True)}
+    modes: dict[str, Any] = {mode: _measured(rollouts, settings) for mode, rollouts in _by_mode(group).items()}
     necessity = majority_label(modes["think"]["pass_rate"], modes["no_think"]["pass_rate"], settings.delta)
     rng = random.Random(f"label-{seed}-{group.problem.id}")
     at_random = rng.random() < settings.random_share
@@ -68,11 +70,9 @@ def label_row(group: RolloutGroup, settings: LabelConfig, seed: int) -> dict[str
     return problem_to_row(group.problem) | {"necessity": necessity, "label": label}
 
 
-def _halves(group: RolloutGroup) -> tuple[list[Rollout], list[Rollout]]:
-    """The rollouts forced to think and those forced to answer directly, without broken ones."""
-    half = len(group.rollouts) // 2
-    think, direct = group.rollouts[:half], group.rollouts[half:]
-    return [r for r in think if not r.broken], [r for r in direct if not r.broken]
+def _by_mode(group: RolloutGroup) -> dict[Mode, list[Rollout]]:
+    """The rollouts that were forced into each mode, without broken ones."""
+    return {mode: [r for r in group.rollouts if r.forced == mode and not r.broken] for mode in MODES}
 
 
 def majority_label(think: float, no_think: float, delta: float) -> Mode:

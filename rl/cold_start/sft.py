@@ -17,15 +17,16 @@ from trl import SFTConfig, SFTTrainer
 from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
-from rl.files.atomic import write_atomically
+from rl.files.atomic import clear_part, complete_folder, part_of, write_atomically
+from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.location import GATE
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
 
-DONE = "done.json"
 LINES = 10
 
 
@@ -56,25 +57,25 @@ class ProgressLine(TrainerCallback):
 
 def fine_tune(
     config: Config,
-    folder: Path,
+    work: Work,
     rows: Callable[[DecisionProtocol], Iterable[Row]],
     steps: int,
     *,
     source: str = "",
     title: str = "cold start",
 ) -> Path:
-    """Fine-tune the model at `source` (default: the configured one) on `rows`, save it to `folder/model` and return
-    that path. A finished one is left alone, a killed one goes on from its last complete checkpoint."""
-    model_folder = folder / "model"
-    if config.resume == "auto" and (folder / DONE).is_file():
+    """Fine-tune the model at `source` (default: the configured one) on `rows`, save it as the product of `work` and
+    return that path. A finished one is left alone, a killed one goes on from its last complete checkpoint."""
+    checkpoints = work.product.parent / "checkpoints"
+    if is_finished(work, config.resume):
         if is_main():
-            print(f"{title}: already done ({model_folder})")
-        return model_folder
+            print(f"{title}: already finished ({work.product})")
+        return work.product
     model, tokenizer, protocol, added = _opened(config, source, title)
     dataset = Dataset.from_list(list(rows(protocol)))
     trainer = SFTTrainer(
         model=model,
-        args=sft_config(config, folder / "checkpoints", steps),
+        args=sft_config(config, checkpoints, steps),
         train_dataset=dataset,
         processing_class=tokenizer,
         peft_config=lora_config(config, model, tokenizer, added),
@@ -83,9 +84,9 @@ def fine_tune(
     fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, folder / "checkpoints"))
-    _save(trainer, folder, steps)
-    return model_folder
+    trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, work, checkpoints))
+    _save(trainer, work.product, checkpoints)
+    return work.product
 
 
 def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[str]]:
@@ -105,33 +106,37 @@ def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, Decision
     return model, tokenizer, protocol, added
 
 
-def _checkpoint(config: Config, trainer: SFTTrainer, folder: Path) -> str | None:
-    """Where to go on from. The ranks agree on it before the main one clears away what a kill left half written."""
+def _checkpoint(config: Config, trainer: SFTTrainer, work: Work, folder: Path) -> str | None:
+    """Where to go on from. The ranks agree on it before the main one writes down what the work is made with and clears
+    away what a kill left half written."""
     resume = last_complete(folder) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
-        if config.resume != "auto":
-            shutil.rmtree(folder, ignore_errors=True)
+        machine = {"ranks": world_size(), "device": trainer.accelerator.device.type}
+        changed = begin(work, config.resume, **machine, **settings_of(config, ["cold_start.micro_batch"]))
+        print("".join(f"{work.name}: {line}\n" for line in changed), end="")
         remove_incomplete(folder)
         if resume:
-            print(f"resuming from {resume} (step {step_of(resume)})")
+            print(f"resuming from {resume} (step {step_of(resume)}){EXACT if changed else ''}")
+    trainer.accelerator.wait_for_everyone()
     return str(resume) if resume else None
 
 
-def _save(trainer: SFTTrainer, folder: Path, steps: int) -> None:
-    """The model in full or not at all: written beside its place, then moved there."""
-    part = folder / "model.part"
+def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path) -> None:
+    """The model in full or not at all; its checkpoints have done their work."""
+    if trainer.accelerator.is_main_process:
+        clear_part(folder)
+    trainer.accelerator.wait_for_everyone()
     model = trainer.accelerator.unwrap_model(trainer.model)
     if not hasattr(model, "merge_and_unload"):
-        trainer.save_model(str(part))
+        trainer.save_model(str(part_of(folder)))
     elif trainer.accelerator.is_main_process:
-        save_plain(model, trainer.processing_class, part)
+        save_plain(model, trainer.processing_class, part_of(folder))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
-        shutil.rmtree(folder / "model", ignore_errors=True)
-        part.rename(folder / "model")
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)
-        write_atomically(folder / DONE, json.dumps({"steps": steps}))
+        print("".join(f"{line}\n" for line in move_aside(Work("gate", folder.parent / GATE, {}))), end="")
+        complete_folder(folder)
+        shutil.rmtree(checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 
 

@@ -11,18 +11,22 @@ with that error and no numbers; starting again tries it again.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rl.comparison.measures import measures
 from rl.config.read import load_config
 from rl.config.schema import Config
+from rl.evaluation.work import evaluation_work
 from rl.files.atomic import write_atomically
+from rl.files.finished import Work, begin, is_finished
 from rl.files.run_log import read_metrics
+from rl.training.work import training_work
 from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 
@@ -40,6 +44,8 @@ class Plan:
     folder: Path
     tuned: Mapping[str, Mapping[str, Any]]
     starts: Sequence[int] = ()
+    seen: set[Path] = field(default_factory=set)
+    """Cold starts of this call: one serves every algorithm, so that `resume=never` makes it anew once."""
 
     def settings(self, world: str, seed: int, algorithm: str = "", tuned: Mapping[str, Any] | None = None) -> Config:
         """The configuration of one run; without an algorithm, of its cold start."""
@@ -65,16 +71,33 @@ class Plan:
         return self.folder / (world or "data") / f"seed{seed}"
 
 
-def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, folder: Path) -> dict[str, Any]:
-    """The numbers of one run, from its folder where it is finished. Trains where it is not."""
+def cell_work(config: Config, folder: Path) -> Work:
+    """The numbers of one run: what they depend on is training, from its cold start, and the evaluation after it."""
+    training = training_work(config)
+    after = evaluation_work(config, training.product, folder / "eval.json").settings
+    own = {key: value for key, value in after.items() if not key.endswith("--model")}
     file = folder / CELL
-    if file.is_file():
-        cell = json.loads(file.read_text(encoding="utf-8"))
-        if "error" not in cell:
-            return cell
+    return Work(
+        f"cell {folder.name}",
+        file,
+        {**own, **training.settings, **training.free},
+        earlier=(folder / "config.json",),
+        is_done=lambda: file.is_file() and "error" not in json.loads(file.read_text(encoding="utf-8")),
+    )
+
+
+def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, folder: Path) -> dict[str, Any]:
+    """The numbers of one run, from its folder where it is finished. Trains where it is not. Raises `UserError` where
+    the folder holds another run."""
+    work = cell_work(config, folder)
+    if is_finished(work, config.resume):
+        return json.loads(work.product.read_text(encoding="utf-8"))
     started = time.perf_counter()
     before, probe = cold_start_results(plan, world, seed)
     folder.mkdir(parents=True, exist_ok=True)
+    work = cell_work(config, folder)  # now that the cold start's model is there
+    is_finished(training_work(config), config.resume)
+    begin(work, config.resume)
     cell = {"world": world, "seed": seed, "algorithm": algorithm}
     try:
         with _written_to(folder / "log.txt"):
@@ -83,25 +106,24 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     except UserError as error:
         cell["error"] = " ".join(str(error).split())
     cell["seconds"] = round(time.perf_counter() - started, 1)
-    write_atomically(file, json.dumps(cell) + "\n")
-    return cell
+    write_atomically(work.product, json.dumps(cell) + "\n")
+    return json.loads(work.product.read_text(encoding="utf-8"))
 
 
 def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The evaluations of a run's cold start, on all test problems and on the probe's; made where missing."""
     seed = plan.start(seed)
-    place = plan.place(world, seed)
-    files = [place / "cold_start" / name for name in ("eval.json", "eval_probe.json")]
-    if not all(file.is_file() for file in files):
-        config = plan.settings(world, seed)
-        place.mkdir(parents=True, exist_ok=True)
-        with _written_to(place / "cold_start.log"):
-            from rl.cold_start.gears import cold_start
+    place, config = plan.place(world, seed), plan.settings(world, seed)
+    if place in plan.seen:
+        config = dataclasses.replace(config, resume="auto")
+    plan.seen.add(place)
+    place.mkdir(parents=True, exist_ok=True)
+    counts = {"eval.json": config.evaluation.problems, "eval_probe.json": config.evaluation.probe}
+    with _written_to(place / "cold_start.log"):
+        from rl.cold_start.gears import cold_start
 
-            model = cold_start(config)
-            for file, count in zip(files, (config.evaluation.problems, config.evaluation.probe), strict=True):
-                write_atomically(file, json.dumps(_evaluate(config, model, count)) + "\n")
-    before, probe = (json.loads(file.read_text(encoding="utf-8")) for file in files)
+        model = cold_start(config)
+        before, probe = (_evaluated(config, model, place / "cold_start" / n, count) for n, count in counts.items())
     return before, probe
 
 
@@ -109,9 +131,17 @@ def _train_and_evaluate(config: Config) -> dict[str, Any]:
     from rl.training.run import set_up, train
 
     model = train(set_up(config))
-    result = _evaluate(config, model, config.evaluation.problems)
-    write_atomically(Path(config.run_dir) / "eval.json", json.dumps(result) + "\n")
-    return result
+    return _evaluated(config, model, Path(config.run_dir) / "eval.json", config.evaluation.problems)
+
+
+def _evaluated(config: Config, model: Path, file: Path, count: int) -> dict[str, Any]:
+    """The evaluation in `file`, measured where it is not there yet."""
+    config = dataclasses.replace(config, evaluation=dataclasses.replace(config.evaluation, problems=count))
+    work = evaluation_work(config, model, file)
+    if not is_finished(work, config.resume):
+        begin(work, config.resume)
+        write_atomically(file, json.dumps(_evaluate(config, model, count)) + "\n")
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
 def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:

@@ -68,6 +68,14 @@ def _unreadable(value: Any, place: tuple[str | int, ...]) -> str:
     return next(filter(None, (_unreadable(item, (*place, key)) for key, item in inside)), "")
 
 
+def overridden(config: Config, overrides: Sequence[str]) -> Config:
+    """The configuration with `section.key=value` overrides. Raises `ConfigError` in one line."""
+    raw = json.loads(json.dumps(to_dict(config)))
+    for override in overrides:
+        _override(raw, override)
+    return parse_config(raw)
+
+
 def to_dict(config: Config) -> dict[str, Any]:
     """The resolved configuration as plain values, for `config.json`."""
     return dataclasses.asdict(config)

@@ -55,7 +55,7 @@ class Config:
     seed: Count = 0
     """Draws everything that is drawn."""
     resume: Literal["auto", "never"] = "auto"
-    """auto goes on from the last complete checkpoint; never starts anew."""
+    """auto leaves what is finished and goes on with what was begun; never moves it to old/TIME/ and starts anew."""
     data: DataConfig = field(default_factory=DataConfig)
     model: ModelConfig = field(default_factory=ModelConfig)
     protocol: ProtocolConfig = field(default_factory=ProtocolConfig)

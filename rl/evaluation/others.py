@@ -24,7 +24,7 @@ from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
 from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all
-from rollout.types import Mode, Problem, Rollout, RolloutGroup
+from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 
 THOUGHT = re.compile(r"^\s*(?:<think>)?(?P<thought>.*?)</think>(?P<answer>.*)$", re.DOTALL)
 RESPONSES = ("response", "output", "completion", "generation", "text")
@@ -143,7 +143,7 @@ def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
         answer,
         tokens=reply.completion_tokens or 0,
         prompt_tokens=reply.prompt_tokens or len(problem.prompt),
-        forced=setting != "auto",
+        forced=MODE_PLAN[setting],
         truncated=reply.finish_reason == "length",
     )
 
@@ -169,7 +169,7 @@ def _recorded(
         return "no mode", None
     found = THOUGHT.match(text)
     thought, answer = (found["thought"], found["answer"]) if found else ("", text)
-    forced = row.get("setting", "auto") != "auto"
+    forced = MODE_PLAN[row.get("setting", "auto")]
     length = len(problem.prompt)
     truncated = bool(row.get("truncated", False))
     return "", _rollout(
@@ -198,7 +198,7 @@ def _rollout(
     *,
     tokens: int,
     prompt_tokens: int,
-    forced: bool,
+    forced: Mode | None,
     truncated: bool,
 ) -> Rollout:
     """Texts and counts as a rollout; its ids are placeholders, as many as there were tokens."""
@@ -206,7 +206,7 @@ def _rollout(
         problem=problem,
         mode=mode,
         forced=forced,
-        status="truncated" if truncated else "ok",
+        status=Status.TRUNCATED if truncated else Status.OK,
         prompt_ids=(0,) * prompt_tokens,
         completion_ids=(0,) * tokens,
         think_text=thought.strip(),

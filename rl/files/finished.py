@@ -30,6 +30,8 @@ FINISHED = "finished"
 FORMAT = "record"  # marks a record of every setting, as opposed to those of earlier versions
 DIGEST = "sha256 "  # what begins the key of a file's contents, before the key that names the file
 UNKNOWN = object()
+# Said with the place that work goes on from, after lines of `begin` that tell of a change.
+EXACT = "; bit for bit what an unbroken run gives up to there, and not from there on"
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,9 @@ def refuse_others(work: Work) -> None:
 def mark_finished(work: Work) -> None:
     """Say in the record that a product which grows row by row has all its rows; `has_mark` reads it."""
     old = read_record(work)
-    if FORMAT in old and not old.get(FINISHED):
-        write_atomically(work.record, json.dumps({**old, FINISHED: True}, indent=2, sort_keys=True) + "\n")
+    new = {**old, **work.free, FINISHED: True}
+    if FORMAT in old and new != old:
+        write_atomically(work.record, json.dumps(new, indent=2, sort_keys=True) + "\n")
 
 
 def has_mark(work: Work) -> bool:

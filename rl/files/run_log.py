@@ -1,7 +1,8 @@
 """Where a run is written down: `metrics.jsonl`, `rollouts/*.jsonl` and W&B, all from one place.
 
 W&B is a convenience: whatever it does, the run goes on and the files are complete. On resume the files are cut back to
-the checkpoint's step, so that no step appears twice.
+the checkpoint's step, so that no step appears twice, and W&B is told the run's id of before: online it goes on with
+that run, offline each start writes a segment and `wandb sync` puts them together.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from rl.files.boards import open_board
 from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)
+WANDB = "wandb_run.json"
 
 
 class RunLog:
@@ -31,7 +34,7 @@ class RunLog:
         self.metrics_path = self.run_dir / "metrics.jsonl"
         (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
         cut_back(self.run_dir, start_step)
-        self._wandb = self._start_wandb(config)
+        self._wandb = self._start_wandb(config, start_step)
         self._board: Any = open_board(self.run_dir, start_step) if config.wandb.tensorboard else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -63,7 +66,7 @@ class RunLog:
                 gold,
                 json.dumps(dict(rollout.scores)),
             )
-            rows.append([rollout.problem.prompt, str(rollout.mode), rollout.forced, rollout.status, *texts])
+            rows.append([rollout.problem.prompt, str(rollout.mode), str(rollout.forced), rollout.status, *texts])
         try:
             import wandb
 
@@ -87,10 +90,12 @@ class RunLog:
         try:
             if self._wandb is not None:
                 self._wandb.finish()
+                if self.settings.mode == "offline":
+                    print(f"W&B: wandb sync {self.run_dir / 'wandb'}/offline-run-*-{self._wandb.id}")
         except Exception as error:
             self._give_up(error)
 
-    def _start_wandb(self, config: Config) -> Any:
+    def _start_wandb(self, config: Config, start_step: int) -> Any:
         if self.settings.mode == "disabled":
             return None
         os.environ.setdefault("WANDB_SILENT", "true")
@@ -98,6 +103,8 @@ class RunLog:
             import wandb
 
             run = wandb.init(
+                id=wandb_id(self.run_dir, start_step),
+                resume="allow" if self.settings.mode == "online" else None,
                 project=self.settings.project,
                 name=self.settings.name or self.run_dir.name,
                 mode=self.settings.mode,
@@ -123,6 +130,16 @@ class RunLog:
     def _give_up(self, error: Exception) -> None:
         logger.warning("W&B failed (%s: %s); the run goes on with metrics.jsonl", type(error).__name__, error)
         self._wandb = None
+
+
+def wandb_id(run_dir: Path, start_step: int) -> str:
+    """The id of this run at W&B: that of before where it goes on, else a new one, which is written down."""
+    file = run_dir / WANDB
+    if start_step and file.is_file():
+        return str(json.loads(file.read_text(encoding="utf-8"))["id"])
+    made = secrets.token_hex(4)
+    write_atomically(file, json.dumps({"id": made}) + "\n")
+    return made
 
 
 def cut_back(run_dir: Path, step: int) -> None:

@@ -12,11 +12,14 @@ from typing import Any
 
 from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
+from rl.data.files import local_files
+from rl.data.load import is_generated
+from rl.data.records import DataError
 from rl.files.finished import DIGEST, settings_of
 from rl.models.location import model_location
 
 # What checks the data and names its levels, but changes no problem.
-DATA_CHECKS = ("data.easy", "data.hard", "data.max_bad_share", "data.max_bad_gold")
+DATA_CHECKS = ("data.easy", "data.hard", "data.max_bad_share", "data.max_bad_gold", "data.max_drop")
 # What moves rounding or memory, but no result.
 MACHINE = ("model.gradient_checkpointing",)
 # What makes a model: weights, architecture, tokenizer. A checkpoint's optimizer and what others put beside it do not.
@@ -24,17 +27,17 @@ MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin"
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model")
 
 
-def input_digests(config: Config, splits: Sequence[str] = (), model: str = "") -> dict[str, str]:
-    """`sha256 KEY` → digest of every file behind these splits (`train`, `test`), the template, plug-ins of rewards and
-    algorithm, and the model at `model`."""
+def input_digests(
+    config: Config, splits: Sequence[str] = (), model: str = "", *, plug_ins: bool = True
+) -> dict[str, str]:
+    """`sha256 KEY` → digest of every file behind these splits (`train`, `test`), the template, the model at `model`,
+    and the plug-ins of rewards and algorithm."""
     found: dict[str, Iterable[Path]] = {}
     for split in splits:
-        where: Any = getattr(config.data, split)
-        parts = [where] if isinstance(where, str) else list(where)
-        found[f"data.{split}"] = [file for part in parts for file in data_files(part, config.data.path)]
+        found[f"data.{split}"] = data_files(config, split)
     if config.model.chat_template:
         found["model.chat_template"] = [Path(config.model.chat_template)]
-    for name in _plug_ins(config):
+    for name in _plug_ins(config) if plug_ins else ():
         found[name] = [Path(name)]
     if model:
         found["model.path"] = model_files(model)
@@ -62,16 +65,16 @@ def file_digest(key: str, path: str | Path) -> dict[str, str]:
     return {f"{DIGEST}{key}": digest} if digest else {}
 
 
-def data_files(where: str, folder: str) -> list[Path]:
-    """The files behind a data source on this machine: a file, all of a folder, those of a pattern."""
-    path = Path(folder) / where
-    if is_tiny(where) or not where:
+def data_files(config: Config, split: str) -> list[Path]:
+    """The files behind a split on this machine; none for problems that are generated or lie on the hub alone."""
+    where = config.data.train if split == "train" else config.data.test
+    if is_generated(where):
         return []
-    if path.is_dir():
-        return [file for file in path.rglob("*") if file.is_file()]
-    if "*" in path.name:
-        return list(path.parent.glob(path.name))
-    return [path] if path.is_file() else []
+    try:
+        found = local_files(where, config.data.path, split)
+    except DataError:
+        return []
+    return [file for path in found for file in (path.rglob("*") if path.is_dir() else [path])]
 
 
 def model_files(path: str) -> list[Path]:
@@ -85,6 +88,11 @@ def model_files(path: str) -> list[Path]:
     folder = Path(location["pretrained_model_name_or_path"])
     if "gguf_file" in location:
         return [folder / location["gguf_file"]]
+    return files_of_model(folder)
+
+
+def files_of_model(folder: Path) -> list[Path]:
+    """What of a folder is the model and its tokenizer."""
     return sorted({file for pattern in (*MODEL_FILES, *TOKENIZER_FILES) for file in folder.glob(pattern)})
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,6 @@ from rl.models.protocols import find_layout
 from rollout.chat import Chat
 from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
-GATE = "gate.json"
 # Bars for writing a file of a second; the bars of the run are our own.
 transformers_logging.disable_progress_bar()
 
@@ -49,12 +47,12 @@ def load_model(
 ) -> PreTrainedModel:
     """The model of `path` (default: the configured one) in the configured dtype, on this rank's accelerator. One
     `to_train` under DeepSpeed stays on the CPU: DeepSpeed places it, and when sharded it need not fit."""
-    model = _read_model(config, tokenizer, path or config.model.path)
+    model = read_model(config, tokenizer, path or config.model.path)
     device = None if to_train and config.trainer.deepspeed else accelerator()
     return model if device is None else model.to(device)  # type: ignore[arg-type]
 
 
-def _read_model(config: Config, tokenizer: PreTrainedTokenizerBase, source: str) -> PreTrainedModel:
+def read_model(config: Config, tokenizer: PreTrainedTokenizerBase, source: str) -> PreTrainedModel:
     """The model on the CPU."""
     if is_tiny(source):
         from rl.worlds.model import model_of
@@ -148,8 +146,15 @@ def accelerator() -> torch.device | None:
 
 
 def device_arguments() -> dict[str, Any]:
-    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet."""
+    """What transformers must be told where there is no accelerator: without it, ranks on a CPU never meet. Raises
+    `ConfigError` where one process sees several GPUs: transformers would deal each batch to all of them."""
     if accelerator() is not None:
+        count = torch.accelerator.device_count()
+        if count > 1 and "WORLD_SIZE" not in os.environ:
+            raise ConfigError(
+                f"one process sees {count} GPUs; allowed: one GPU a process (torchrun --nproc_per_node={count}, or "
+                "CUDA_VISIBLE_DEVICES=0)"
+            )
         return {}
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
@@ -159,30 +164,3 @@ def rank_arguments() -> dict[str, Any]:
     arguments = device_arguments()
     backend = arguments.get("ddp_backend")
     return ({"cpu": True} if arguments else {}) | ({"backend": backend} if backend else {})
-
-
-def cold_start_folder(config: Config) -> Path:
-    """Where the cold start keeps its models."""
-    return Path(config.run_dir) / "cold_start"
-
-
-def manual_model(config: Config) -> str:
-    """The manual gear's model when it is finished, else the configured one: what labels are measured with."""
-    folder = cold_start_folder(config) / "manual" / "model"
-    return str(folder) if (folder / "config.json").is_file() else config.model.path
-
-
-def trained_path(config: Config) -> str:
-    """Where RL starts from: the cold start's model when there is one, else the configured model. Raises `ConfigError`
-    when that model has failed its gate."""
-    folder = cold_start_folder(config) / "model"
-    if not (folder / "config.json").is_file():
-        return config.model.path
-    gate = cold_start_folder(config) / GATE
-    failures = json.loads(gate.read_text(encoding="utf-8"))["failures"] if gate.is_file() else []
-    if failures and config.cold_start.gate.problems:
-        raise ConfigError(
-            f"{folder} has failed its gate ({failures[0]}); allowed: a model that passes (scripts/cold_start.py "
-            "checks again), or cold_start.gate.problems=0 to train all the same"
-        )
-    return str(folder)

@@ -1,4 +1,5 @@
-"""Where weights come from: a folder, a hub id, `gguf:FILE` or `gguf:PACKAGE`, the embedded `tiny`. No torch here."""
+"""Where weights come from: a folder, a hub id, `gguf:FILE` or `gguf:PACKAGE`, the embedded `tiny`; and where a run
+keeps its own. No torch here."""
 
 from __future__ import annotations
 
@@ -7,10 +8,28 @@ import re
 from pathlib import Path
 from typing import Any
 
-from rl.config.schema import ConfigError
+from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 
+GATE = "gate.json"
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+
+
+def cold_start_folder(config: Config) -> Path:
+    """Where the cold start keeps its models."""
+    return Path(config.run_dir) / "cold_start"
+
+
+def manual_model(config: Config) -> str:
+    """The manual gear's model when it is finished, else the configured one: what labels are measured with."""
+    folder = cold_start_folder(config) / "manual" / "model"
+    return str(folder) if (folder / "config.json").is_file() else config.model.path
+
+
+def trained_path(config: Config) -> str:
+    """Where RL starts from: the cold start's model when there is one, else the configured model."""
+    folder = cold_start_folder(config) / "model"
+    return str(folder) if (folder / "config.json").is_file() else config.model.path
 
 
 def check_model_path(source: str) -> None:

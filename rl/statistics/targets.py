@@ -11,21 +11,20 @@ from rollout.types import MODES, Mode, Rollout, RolloutGroup
 
 
 def judge_target(group: RolloutGroup) -> Mode | None:
-    """The mode with the higher mean judge reward; None where a mode is missing or both are worth the same."""
-    means = []
+    """The mode with the highest mean judge reward; None where a mode is missing or the best are worth the same."""
+    means: dict[Mode, float] = {}
     for mode in MODES:
         values = [r.scores["judge_reward"] for r in group.usable().by_mode(mode)]
         if not values:
             return None
-        means.append(sum(values) / len(values))
-    if means[0] == means[1]:
-        return None
-    return MODES[0] if means[0] > means[1] else MODES[1]
+        means[mode] = sum(values) / len(values)
+    best = [mode for mode in MODES if means[mode] == max(means.values())]
+    return best[0] if len(best) == 1 else None
 
 
 def think_share(rollout: Rollout) -> float:
     """The probability of thinking among the two switches at the decision; ½ where neither had any."""
-    think, direct = (rollout.switch_probs.get(mode, 0.0) for mode in MODES)
+    think, direct = (rollout.switch_probs.get(mode, 0.0) for mode in ("think", "no_think"))
     return think / (think + direct) if think + direct > 0 else 0.5
 
 

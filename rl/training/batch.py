@@ -105,7 +105,9 @@ def step_batch(
             row[rollout.switch_index] *= weight
         judge_rows.append(row)
     half = options.forced_log_prob == "half"
-    coins = [[half and r.forced and t == r.switch_index for t in range(len(r.completion_ids))] for r in rollouts]
+    coins = [
+        [half and r.forced is not None and t == r.switch_index for t in range(len(r.completion_ids))] for r in rollouts
+    ]
     return StepBatch(
         ids_BL=_padded([[*r.prompt_ids, *r.completion_ids] for r in rollouts], torch.long, pad_id),
         prompts_B=torch.tensor([len(r.prompt_ids) for r in rollouts]),

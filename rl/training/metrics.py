@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from rl.statistics.targets import judge_target, think_share
-from rollout.types import MODES, STATUSES, Rollout, RolloutGroup
+from rollout.types import MODES, Rollout, RolloutGroup, Status
 
 ACCURACIES = (("think", "accuracy/think"), ("direct", "accuracy/no_think"))
 
@@ -52,7 +52,7 @@ def step_metrics(
         "judge/target_think": _target_share(groups),
     }
     metrics |= _by_mode(rollouts) | _by_difficulty(rollouts) | _switch(rollouts) | informative
-    metrics |= {f"status/{s}": _mean(r.status == s for r in rollouts) for s in STATUSES}
+    metrics |= {f"status/{s}": _mean(r.status == s for r in rollouts) for s in Status}
     for name in sorted({name for r in rollouts for name in r.scores}):
         metrics[f"score/{name}"] = _mean(r.scores[name] for r in rollouts if name in r.scores)
     return {key: value for key, value in metrics.items() if not math.isnan(value)}

@@ -16,20 +16,25 @@ from rewards.registry import Reward, build_rewards
 from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
+from rl.cold_start.gate import check_gate
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
-from rl.models.adapters import fit_fused_head, lora_config, save_plain
-from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer, trained_path
+from rl.files.finished import EXACT, begin, is_finished
+from rl.models.adapters import fit_fused_head, lora_config
+from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.location import trained_path
 from rl.models.protocols import build_protocol, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
+from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
+from rl.training.work import machine_settings, training_work
 from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
@@ -61,6 +66,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     recorded = read_replay(config) if config.rollout.replay else None
     places: dict[str, str] = {}
     problems = [g.problem for g in recorded.values()] if recorded else load_training_problems(config, places)
+    check_gate(config)
     path = trained_path(config)
     show(f"model: {path}")
     tokenizer = load_tokenizer(config, path)
@@ -181,41 +187,37 @@ def _probe(setup: Setup) -> Probe | None:
 
 
 def train(setup: Setup) -> Path:
-    """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model."""
-    config = setup.config
-    journal = Journal()
+    """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model. A
+    finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings."""
+    config, work, journal = setup.config, training_work(setup.config), Journal()
+    if is_finished(work, config.resume):
+        return work.product
     trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
     start = step_of(resume) if resume else 0
+    check_steps(config, start)
     if resume:
         trainer.load_state(resume)
     if is_main():
+        changed = begin(work, config.resume, **machine_settings(config, world_size(), trainer.accelerator.device.type))
         remove_incomplete(checkpoints)
         save_config(config, Path(config.run_dir) / "config.json")
         keep_run_date(config)
         journal.open(config, start)
+        for line in changed:
+            journal.line(f"training: {line}")
         if resume:
-            journal.line(f"resuming from {resume}")
+            journal.line(f"resuming from {resume}{EXACT if changed else ''}")
+    trainer.accelerator.wait_for_everyone()
     state = trainer.rounds.state
     if start < config.trainer.steps and not state.over:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    folder = Path(config.run_dir) / "model"
-    if not state.guard.stopped:
-        save_final(trainer, setup.tokenizer, folder)
+    if is_main() and not state.guard.stopped:
+        finish(config, work)
+    trainer.accelerator.wait_for_everyone()
     journal.close()
     if state.guard.stopped:
         raise UserError(f"the collapse guard stopped the run: {state.guard.stopped} (guard.action is stop)")
-    return folder
-
-
-def save_final(trainer: StepSRPOTrainer, tokenizer: PreTrainedTokenizerBase, folder: Path) -> None:
-    """The plain model (adapters merged) and its tokenizer, loadable by `AutoModelForCausalLM`."""
-    model = trainer.accelerator.unwrap_model(trainer.model)
-    if hasattr(model, "merge_and_unload"):
-        if trainer.accelerator.is_main_process:
-            save_plain(model, tokenizer, folder)
-        trainer.accelerator.wait_for_everyone()
-        return
-    trainer.save_model(str(folder))
+    return work.product

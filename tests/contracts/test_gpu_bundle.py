@@ -49,8 +49,6 @@ def test_left_out_is_what_every_allowed_torch_and_transformers_bring(bundle):
 
 def test_with_a_list_of_that_machine_its_versions_hold_and_its_packages_and_cuda_are_left_out(bundle, tmp_path):
     resolver = Resolver()
-    (tmp_path / "freeze.txt").write_text(
-        "Pandas==3.0.6\ntorch==2.11.0+cu130\n-e git+somewhere#egg=x\nown @ file:///x\n"
-    )
+    (tmp_path / "freeze.txt").write_text("Pandas\ntorch==2.11.0+cu130\n-e git+somewhere#egg=x\nnumpy @ file:///x\n")
     assert bundle.missing(resolver, tmp_path / "freeze.txt") == ["trl==1.16.0"]
-    assert resolver.asked[-1][2]["constraints"] == {"Pandas==3.0.6", "torch==2.11.0"}
+    assert resolver.asked[-1][2]["constraints"] == {"torch==2.11.0"}

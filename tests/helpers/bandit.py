@@ -52,7 +52,7 @@ class Bandit:
                 make_rollout(
                     mode,
                     problem=problem,
-                    forced=forced is not None,
+                    forced=forced,
                     correct=RIGHT[kind][mode],
                     switch_probs=(p, 1 - p),
                     tokens=12 if mode == "think" else 3,

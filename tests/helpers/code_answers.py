@@ -14,7 +14,7 @@ def rollout(answer_text, tests=TESTS, problem_id="p1", prompt="Double it."):
     return Rollout(
         problem=Problem(id=problem_id, prompt=prompt, tests=tests),
         mode="think",
-        forced=False,
+        forced=None,
         status="ok",
         prompt_ids=(1,),
         completion_ids=(2,),

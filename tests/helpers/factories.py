@@ -25,7 +25,7 @@ def make_rollout(
     *,
     tokens: int = 4,
     judge_tokens: int = 1,
-    forced: bool = False,
+    forced: bool | Mode = False,
     correct: float = 1.0,
     answer_reward: float | None = None,
     judge_reward: float = 0.0,
@@ -39,7 +39,7 @@ def make_rollout(
     values: dict[str, Any] = {
         "problem": make_problem(),
         "mode": mode,
-        "forced": forced,
+        "forced": ((mode or "think") if forced is True else forced) or None,
         "status": "ok" if mode else "no_switch",
         "prompt_ids": (1, 2, 3),
         "completion_ids": ids,

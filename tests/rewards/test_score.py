@@ -12,7 +12,7 @@ from rewards.builtin.judge import PassCounts
 from rewards.plugin import NOT_APPLICABLE, RewardError, batch_reward, group_reward
 from rewards.registry import Reward, build_rewards
 from rewards.score import check_broken, score_groups
-from rollout.types import STATUSES, RolloutGroup
+from rollout.types import RolloutGroup, Status
 
 
 def bare_group(modes="TN", answers=("46", "45"), problem=None, **fields):
@@ -192,7 +192,7 @@ def test_a_problem_that_its_reward_cannot_judge_is_broken_machinery_not_a_wrong_
         score_groups([bare_group(problem=make_problem(answer=None))], build_rewards([{"name": "math"}]))
 
 
-@pytest.mark.parametrize("status", STATUSES)
+@pytest.mark.parametrize("status", Status)
 def test_the_format_reward_is_one_for_ok_alone(status):
     assert format_ok(make_rollout(status=status)) == (1.0 if status == "ok" else 0.0)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -16,7 +17,9 @@ from small_runs import ROOT, environment, save_policy, script, settings, write_c
 
 from rl.config.read import load_config, parse_config
 from rl.config.schema import ConfigError
-from rl.pipeline import finish, forget_later, is_finished, lock, record_of, stages
+from rl.files.finished import begin, mark_finished
+from rl.pipeline import demo_stages, fresh, is_stage_finished, lock, run_stages, set_aside, stages, work_of
+from rollout.errors import UserError
 
 
 def raw(tmp_path: Path, **sections):
@@ -78,45 +81,96 @@ def test_labels_of_somebody_else_are_refused(tmp_path):
         stages(config_of(tmp_path, label={"model": "mine"}))
 
 
+def make(config, stage) -> None:
+    """What a stage leaves behind, as far as its record looks."""
+    work = work_of(config, stage)
+    begin(work)
+    if work.product.suffix:
+        work.product.write_text("{}")
+    else:
+        save_policy(work.product)
+    mark_finished(work)
+
+
 def test_a_finished_stage_is_not_repeated_and_not_mixed_with_other_settings(tmp_path):
     config = config_of(tmp_path)
     made = stages(config)
     train, report = made[-3], made[-1]
-    assert not is_finished(config, made, train)
-    finish(config, made, train)
-    assert is_finished(config, made, train)
-    other = config_of(tmp_path, evaluation={"problems": 7}, trainer={"learning_rate": 0.5})
+    assert not is_stage_finished(config, train)
+    make(config, train)
+    assert is_stage_finished(config, train)
+    watched = config_of(tmp_path, evaluation={"problems": 7, "every": 2}, wandb={"mode": "offline"})
+    assert is_stage_finished(watched, train)
+    other = config_of(tmp_path, trainer={"learning_rate": 0.5}, rewards=[{"name": "math"}])
     with pytest.raises(
-        ConfigError, match=r"stage train of .* made with another (evaluation|trainer); allowed: .*resume=never"
+        UserError, match=r"training .* trainer\.learning_rate 0\.001, now 0\.5; allowed: .*resume=never"
     ):
-        is_finished(other, made, train)
-    assert not is_finished(config, made, report)
+        is_stage_finished(other, train)
+    assert not is_stage_finished(config, report)
 
 
 def test_a_gate_that_is_changed_after_it_stopped_a_run_repeats_nothing_before_it(tmp_path):
     config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 2}})
-    made = stages(config)
-    finish(config, made, made[0])
+    manual = stages(config)[0]
+    make(config, manual)
     changed = config_of(
         tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 9}, "gate": {"min_obedience": 0.1}}
     )
-    assert is_finished(changed, stages(changed), made[0])
+    assert is_stage_finished(changed, stages(changed)[0])
 
 
-def test_what_later_stages_made_of_an_old_result_is_removed(tmp_path):
+def test_a_cold_start_whose_gate_was_never_measured_is_not_finished(tmp_path):
+    config = config_of(tmp_path, cold_start={"gate": {"problems": 4}})
+    cold_start = stages(config)[0]
+    make(config, cold_start)
+    assert not is_stage_finished(config, cold_start)
+    ungated = config_of(tmp_path)
+    assert is_stage_finished(ungated, stages(ungated)[0])
+
+
+def test_what_later_stages_made_of_an_old_result_is_moved_aside(tmp_path, capsys):
+    """A model of more steps: the evaluation of the old one is stale, and once it is made anew the report is."""
     config = config_of(tmp_path)
-    made = stages(config)
+    made, run = stages(config), tmp_path / "run"
     for stage in made:
-        finish(config, made, stage)
-    run = tmp_path / "run"
-    (run / "eval.json").write_text("{}")
-    (run / "labels.jsonl").write_text("")
-    train = made[-3]
-    record_of(config, train).unlink()
-    forget_later(config, made, train)
-    assert not (run / "eval.json").exists()
+        make(config, stage)
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 7
+    save_policy(run / "model", seed=1)
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 5 + [False, True]
+    (run / "labels.jsonl").write_text("more")
+    assert [is_stage_finished(config, stage) for stage in made] == [*[True] * 2, False, True, True, False, True]
+    (run / "labels.jsonl").write_text("{}")
+    other = config_of(tmp_path, rewards=[{"name": "exact"}])
+    with pytest.raises(UserError, match=r"labels .* rewards"):
+        run_stages(other, made, lambda stage: 1)
+    assert not (run / "old").exists()
+    set_aside(config, made[5:])
+    (kept,) = (run / "old").iterdir()
+    assert str(kept) in capsys.readouterr().out
+    assert {path.name for path in kept.iterdir()} == {
+        *("eval.json", "eval.json.settings.json", "report.html", "report.html.settings.json")
+    }
     assert (run / "labels.jsonl").exists()
-    assert [is_finished(config, made, stage) for stage in made] == [True] * 4 + [False] * 3
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 5 + [False] * 2
+
+
+def test_never_moves_everything_that_was_made_into_one_folder(tmp_path):
+    config = config_of(tmp_path)
+    made, run = stages(config), tmp_path / "run"
+    for stage in made:
+        make(config, stage)
+    again = fresh(dataclasses.replace(config, resume="never"), made)
+    assert again.resume == "auto"
+    assert [path.name for path in run.iterdir() if path.is_file()] == []
+    (kept,) = (run / "old").iterdir()
+    assert (kept / "cold_start" / "model" / "model.safetensors").is_file()
+    assert (kept / "model" / "model.safetensors").is_file()
+
+
+def test_the_demo_is_five_of_these_stages(tmp_path):
+    made = demo_stages(config_of(tmp_path))
+    assert [stage.name for stage in made] == ["cold_start", "before", "train", "after", "report"]
+    assert [one for stage in made for one in stage.arguments if one.startswith("data.")] == []
 
 
 def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
@@ -183,4 +237,4 @@ def test_killed_in_labelling_and_in_rl_a_run_goes_on_with_the_rows_it_had(tmp_pa
     assert again.stdout.count("(done)") == 7
     refused = script("pipeline.py", str(path), "trainer.learning_rate=0.5")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
-    assert "stage train of" in refused.stderr
+    assert "training (" in refused.stderr

@@ -22,7 +22,7 @@ def groups():
 
 def test_each_problem_gets_one_group_with_one_rollout_an_entry_of_the_plan(groups):
     assert [g.problem for g in groups] == PROBLEMS
-    assert [[r.forced for r in g.rollouts] for g in groups] == [[True, True, False, False]] * 3
+    assert [[r.forced for r in g.rollouts] for g in groups] == [["think", "no_think", None, None]] * 3
     assert all([r.mode for r in g.rollouts][:2] == ["think", "no_think"] for g in groups)
 
 
@@ -48,7 +48,7 @@ def test_a_completion_becomes_a_rollout_field_by_field():
     ids = protocol.response("think", "46", "12+34=46", "so")
     completion = Completion(ids, (-0.5,) * len(ids), (1, 1, 0, *(1,) * (len(ids) - 3)), {"think": 0.2, "no_think": 0.1})
     rollout = make_rollout(PROBLEMS[0], (2, 23, 4), completion, "think", protocol)
-    assert (rollout.mode, rollout.forced, rollout.status, rollout.switch_index) == ("think", True, "ok", 2)
+    assert (rollout.mode, rollout.forced, rollout.status, rollout.switch_index) == ("think", "think", "ok", 2)
     assert (rollout.judge_text, rollout.think_text, rollout.answer_text) == ("so", "12+34=46", "46")
     assert rollout.completion_ids == ids
     assert rollout.judge_ids == ids[:3]

@@ -8,7 +8,7 @@ from tokenizers import Regex, pre_tokenizers
 
 from rl.worlds.model import JUDGE_WORDS, build_tokenizer
 from rollout.protocol import LAYOUTS, DecisionProtocol, ProtocolError, layout
-from rollout.types import STATUSES
+from rollout.types import Status
 
 PROTOCOLS = {name: make_protocol(name) for name in LAYOUTS}
 EOS = "<eos>"
@@ -179,7 +179,7 @@ def test_any_id_sequence_is_classified_and_its_spans_lie_in_it(name):
         ids = tuple(ids)
         parsed = protocol.parse(ids)
         seen.add(parsed.status)
-        assert parsed.status in STATUSES
+        assert parsed.status in set(Status)
         assert parsed.truncated == (protocol.eos_id not in ids)
         assert (parsed.status != "truncated") or parsed.truncated
         assert (parsed.status != "ok") or not parsed.truncated

@@ -42,7 +42,8 @@ def real_config(name: str, models: dict[str, Path], folder: Path, *overrides: st
     model, row = CONFIGS[name]
     (folder / "data.jsonl").write_text(row)
     files = [f"data.path={folder}", "data.train=data.jsonl", "data.test=data.jsonl", f"run_dir={folder / 'run'}"]
-    return load_config(ROOT / "configs" / name, [f"model.path={models[model]}", *files, *overrides])
+    one = "trainer.prompts_per_step=1"  # the data is one problem
+    return load_config(ROOT / "configs" / name, [f"model.path={models[model]}", one, *files, *overrides])
 
 
 def run_dry(script: str, config, capsys) -> str:
@@ -145,5 +146,5 @@ def test_a_tag_that_is_not_configured_is_named():
     protocol = DecisionProtocol(real_tokenizer("qwen3"), layout("qwen3"))
     with pytest.raises(ProtocolError, match=r"protocol\.tags has no tag for 'think'"):
         protocol.render("1+1?", manual="think")
-    with pytest.raises(ValueError, match=r"protocol\.tags has think; allowed: both of think, no_think"):
+    with pytest.raises(ValueError, match=r"protocol\.tags has think; allowed: both of no_think, think"):
         load_config(ROOT / "configs/qwen3-0.6b.yaml", ["protocol.tags={think: /think}"])

@@ -6,7 +6,7 @@ import json
 import pytest
 from factories import make_group, make_problem, make_rollout
 
-from rollout.types import MODES, STATUSES, group_rollouts, rollout_from_json, rollout_to_json
+from rollout.types import MODES, Status, group_rollouts, rollout_from_json, rollout_to_json
 
 CONTRACT = (
     "problem mode forced status prompt_ids completion_ids judge_ids think_ids answer_ids answer_text logprobs "
@@ -32,7 +32,7 @@ def test_a_rollout_survives_json_unchanged():
     )
     rollout = make_rollout(
         "no_think",
-        forced=True,
+        forced="think",
         problem=problem,
         think_ids=(7,),
         judge_text="hm",
@@ -90,8 +90,8 @@ def test_consecutive_rollouts_of_one_problem_become_a_group_in_order():
 
 
 def test_there_are_two_modes_and_eight_statuses():
-    assert MODES == ("think", "no_think")
-    assert STATUSES == (
+    assert MODES == ("no_think", "think")  # cheapest first
+    assert tuple(Status) == (
         "ok",
         "no_switch",
         "two_switches",

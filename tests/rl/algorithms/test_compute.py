@@ -129,7 +129,7 @@ def test_importance_weighs_the_switches():
     [
         ({"name": "degrop"}, r"algorithm\.name is 'degrop'; did you mean 'degrpo'\?"),
         ({"modes": ["thnk", "no_think"]}, r"modes\[0\] is 'thnk'; did you mean 'think'\?"),
-        ({"modes": [1, 0]}, r"modes\[0\] is 1 \(allowed: think, no_think, None\)"),
+        ({"modes": [1, 0]}, r"modes\[0\] is 1 \(allowed: no_think, think, None\)"),
         ({"modes": []}, "modes is empty"),
         ({"rewards": [1]}, "rewards has 1 values; allowed: 2, as many as modes"),
         ({"correct": [1, 0, 0]}, "correct has 3 values; allowed: 2"),
@@ -150,7 +150,7 @@ def test_importance_weighs_the_switches():
         ({"context": {"switch_probs": [(0.5, 0.5), (0.5, 1.5)]}}, r"switch_probs\[1\] is 1.5; allowed: 0 to 1"),
         ({"context": {"forced": [1]}}, "forced has 1 values; allowed: 2"),
         ({"context": {"judge_scores": [1, float("inf")]}}, r"judge_scores\[1\] is inf; allowed: a finite number"),
-        ({"context": {"necessity": "maybe"}}, r"necessity is 'maybe' .allowed: think, no_think, None"),
+        ({"context": {"necessity": "maybe"}}, r"necessity is 'maybe' .allowed: no_think, think, None"),
         ({"context": {"batch_think_share": 2}}, r"context\.batch_think_share is 2; allowed: 0 to 1"),
         ({"context": {"reference_accuracy": "0.5"}}, r"context\.reference_accuracy is '0.5'; allowed: a finite number"),
         ({"context": {"history": [1, 2]}}, r"history is \[1, 2\]; allowed"),
@@ -192,8 +192,8 @@ def test_the_arrays_of_a_group_hold_its_numbers_in_order():
     assert arrays.rewards_G.tolist() == arrays.correct_G.tolist() == [1, 0, 0.5]
     assert arrays.judge_G.tolist() == [0, 0, 1]
     assert arrays.lengths_G.tolist() == [6, 6, 6]
-    assert arrays.switch_probs_G2.tolist() == [[0.3, 0.6], [0, 0], [0.3, 0.6]]
-    assert arrays.choice_probs() == pytest.approx(np.array([[1 / 3, 2 / 3], [0.5, 0.5], [1 / 3, 2 / 3]]))
+    assert arrays.switch_probs_GM.tolist() == [[0.6, 0.3], [0, 0], [0.6, 0.3]]  # no_think, think
+    assert arrays.choice_probs() == pytest.approx(np.array([[2 / 3, 1 / 3], [0.5, 0.5], [2 / 3, 1 / 3]]))
     assert (arrays.forced_G.tolist(), arrays.truncated_G.tolist()) == ([0, 0, 0], [0, 0, 0])
     assert arrays.progress == 0.25
     assert arrays.mask(None).tolist() == [False, True, False]

@@ -70,7 +70,7 @@ def test_a_cold_start_killed_in_each_stage_ends_as_an_unbroken_one_and_keeps_its
     assert 3 <= len(kept.splitlines()) < 40
     done = script("cold_start.py", str(config), f"run_dir={broken}")
     assert done.returncode == 0, done.stderr[-3000:]
-    assert "manual gear: already done" in done.stdout
+    assert "manual gear: already finished" in done.stdout
     assert answers.read_bytes().startswith(kept)
     assert len(read_rows(answers)) == 40
     # In a process of its own too: the same threads, so the same sums to the last bit.

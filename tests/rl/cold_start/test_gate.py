@@ -7,10 +7,12 @@ import json
 import pytest
 from small_runs import save_policy, small_config
 
-from rl.cold_start.gate import Probe, judge_probe, lines, run_gate
+from rl.cold_start.gate import Probe, check_gate, is_open, judge_probe, lines, run_gate
+from rl.cold_start.work import gate_work
 from rl.config.cold_start import GateConfig
 from rl.config.schema import ConfigError
-from rl.models.loading import trained_path
+from rl.files.finished import read_record
+from rl.models.location import trained_path
 
 GOOD = Probe(64, {"think": 0.5, "no_think": 0.4}, {"think": 0.9, "no_think": 0.3}, {"think": 1.0, "no_think": 1.0})
 
@@ -62,21 +64,46 @@ def test_rl_does_not_begin_on_a_model_that_failed_its_gate(tmp_path):
         save_policy(tmp_path / "policy"),
         cold_start={"gate": {**gate, "min_accuracy": {"think": 0.0, "no_think": 0.5}}},
     )
+    check_gate(config)  # nothing was fine-tuned: there is no gate
     assert trained_path(config) == str(tmp_path / "policy")
     save_policy(tmp_path / "cold_start" / "model")
     assert trained_path(config) == str(tmp_path / "cold_start" / "model")
+    with pytest.raises(ConfigError, match=r"has not been through its gate; allowed: scripts/cold_start\.py"):
+        check_gate(config)
     (failure,) = run_gate(config)
     assert failure.startswith("accuracy of no_think is 0.000; allowed: 0.5 or more")
     with pytest.raises(ConfigError, match=r"has failed its gate \(accuracy of no_think .*cold_start\.gate\.problems=0"):
-        trained_path(config)
+        check_gate(config)
     record = json.loads((tmp_path / "cold_start" / "gate.json").read_text())
     assert record["problems"] == 4
     assert record["accuracy"] == {"think": 0.0, "no_think": 0.0}
-    assert lines(record)[0].startswith("gate, think: switch probability ")
-    open_gate = small_config(tmp_path, tmp_path / "policy", cold_start={"gate": {"problems": 0}})
-    assert trained_path(open_gate) == str(tmp_path / "cold_start" / "model")
+    assert lines(record)[0].startswith("gate, no_think: switch probability ")
+    check_gate(small_config(tmp_path, tmp_path / "policy", cold_start={"gate": {"problems": 0}}))
+
+
+def test_the_limits_of_a_gate_are_applied_to_what_was_measured_and_another_model_is_measured_anew(tmp_path):
+    gate = {"problems": 4, "min_switch_probability": 0.0, "max_switch_probability": 1.0, "min_accuracy": {"think": 0.5}}
+    policy = save_policy(tmp_path / "policy")
+    config = small_config(tmp_path, policy, cold_start={"gate": gate})
+    save_policy(tmp_path / "cold_start" / "model")
+    assert len(run_gate(config)) == 1
+    measured = (tmp_path / "cold_start" / "gate.json").read_bytes()
+    lenient = small_config(tmp_path, policy, cold_start={"gate": {**gate, "min_accuracy": {}}})
+    assert run_gate(lenient) == []
+    assert is_open(lenient)
+    assert not is_open(config)
+    assert (tmp_path / "cold_start" / "gate.json").read_bytes() == measured
+    save_policy(tmp_path / "cold_start" / "model", seed=1)
+    assert not is_open(lenient)
+    with pytest.raises(ConfigError, match=r"gate\.json was measured on another model"):
+        check_gate(lenient)
+    before = read_record(gate_work(lenient))
+    run_gate(lenient)
+    assert read_record(gate_work(lenient)) != before
+    assert len(list((tmp_path / "cold_start" / "old").glob("*/gate.json"))) == 1
+    check_gate(lenient)
 
 
 def test_floors_are_for_the_two_modes():
-    with pytest.raises(ConfigError, match=r"min_accuracy is .*; allowed: 0 to 1 for think, no_think"):
+    with pytest.raises(ConfigError, match=r"min_accuracy is .*; allowed: 0 to 1 for no_think, think"):
         small_config("run", "policy", cold_start={"gate": {"min_accuracy": {"thinking": 0.1}}})

@@ -85,7 +85,7 @@ def test_the_second_gear_keeps_the_shortest_correct_answer_of_a_problem_or_of_ea
     best = [(e.problem.id, e.mode) for e in chosen_examples(rows, "best")]
     assert best == [("a", "no_think"), ("b", "think"), ("d", "no_think")]
     each = [(e.problem.id, e.mode) for e in chosen_examples(rows, "each_mode")]
-    assert each == [("a", "think"), ("a", "no_think"), ("b", "think"), ("d", "think"), ("d", "no_think")]
+    assert each == [("a", "no_think"), ("a", "think"), ("b", "think"), ("d", "no_think"), ("d", "think")]
 
 
 def test_the_second_gear_trains_on_plain_prompts_and_a_share_of_tagged_ones(tmp_path):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from factories import make_group, make_problem, make_rollout
+from factories import LETTERS, make_group, make_problem, make_rollout
 from small_runs import save_policy, small_config
 
 from rewards.registry import build_rewards
@@ -13,6 +15,14 @@ from rl.data import load_problems
 from rl.files.row_store import RowStore, read_rows
 from rl.models.open import open_policy
 from rl.statistics.reflection import leaks
+
+
+def forced_group(modes, correct, forced="", problem=None):
+    """A group whose rollouts were forced, into the mode they have unless told."""
+    group = make_group(modes, correct, problem=problem)
+    told = zip(group.rollouts, forced or modes, strict=True)
+    return replace(group, rollouts=tuple(replace(r, forced=LETTERS[letter]) for r, letter in told))
+
 
 NEVER_RANDOM = LabelConfig(samples=4, random_share=0.0)
 
@@ -33,7 +43,7 @@ def test_the_label_is_the_better_mode_and_direct_within_delta(think, no_think, d
 
 
 def test_a_row_has_pass_rates_tokens_and_complexity_of_its_problem():
-    group = make_group("TTTTNNNN", (1, 1, 1, 0, 1, 0, 0, 0))
+    group = forced_group("TTTTNNNN", (1, 1, 1, 0, 1, 0, 0, 0))
     row = label_row(group, NEVER_RANDOM, seed=0)
     assert (row["id"], row["prompt"], row["answer"], row["necessity"]) == ("p1", "12 + 34", "46", "think")
     label = row["label"]
@@ -44,17 +54,17 @@ def test_a_row_has_pass_rates_tokens_and_complexity_of_its_problem():
 
 
 def test_a_forced_row_cut_short_before_its_switch_counts_as_wrong_in_its_mode():
-    label = label_row(make_group("T-N-", (1, 0, 1, 0)), NEVER_RANDOM, seed=0)["label"]
+    label = label_row(forced_group("T-N-", (1, 0, 1, 0), "TTNN"), NEVER_RANDOM, seed=0)["label"]
     assert (label["think"]["pass_rate"], label["no_think"]["pass_rate"]) == (0.5, 0.5)
 
 
 def test_the_shortest_correct_answer_of_each_mode_is_kept():
-    group = make_group("TTNN", (1, 1, 0, 0))
+    group = forced_group("TTNN", (1, 1, 0, 0))
     rollouts = (
-        make_rollout("think", tokens=9, judge_text="hm", think_text="1+1", answer_text="2"),
-        make_rollout("think", tokens=6, judge_text="so", think_text="two", answer_text="2"),
-        make_rollout("no_think", tokens=3, correct=0.0),
-        make_rollout("no_think", tokens=2, status="truncated"),
+        make_rollout("think", tokens=9, forced=True, judge_text="hm", think_text="1+1", answer_text="2"),
+        make_rollout("think", tokens=6, forced=True, judge_text="so", think_text="two", answer_text="2"),
+        make_rollout("no_think", tokens=3, forced=True, correct=0.0),
+        make_rollout("no_think", tokens=2, forced=True, status="truncated"),
     )
     label = label_row(type(group)(group.problem, rollouts), NEVER_RANDOM, seed=0)["label"]
     assert label["think"]["shortest"] == {"judge": "so", "thinking": "two", "answer": "2", "tokens": 6}
@@ -80,7 +90,7 @@ def test_reasoning_in_a_direct_answer_is_no_example(mode, text, cap, leaking):
 
 
 def test_a_share_of_the_labels_is_random_and_follows_seed_and_id():
-    group = make_group("TTNN", (1, 1, 0, 0))
+    group = forced_group("TTNN", (1, 1, 0, 0))
     groups = [type(group)(make_problem(id=str(i)), group.rollouts) for i in range(1000)]
     rows = [label_row(g, LabelConfig(random_share=0.2), seed=0) for g in groups]
     chosen = [row for row in rows if row["label"]["random"]]
@@ -112,7 +122,7 @@ def test_labelling_goes_on_with_the_rows_that_are_missing_and_comes_to_the_same(
 
 
 def test_a_labelled_file_is_a_data_file(tmp_path):
-    group = make_group("TTNN", (1, 1, 0, 0), problem=make_problem(id="x", metadata={"solution": "s"}))
+    group = forced_group("TTNN", (1, 1, 0, 0), problem=make_problem(id="x", metadata={"solution": "s"}))
     store = RowStore(tmp_path / "labels.jsonl", {})
     store.append([label_row(group, NEVER_RANDOM, seed=0)])
     config = small_config(tmp_path, tmp_path, data={"path": str(tmp_path), "train": "labels.jsonl"})

@@ -142,7 +142,7 @@ def test_a_model_is_evaluated_in_three_modes_on_the_same_problems_in_batches():
     batches = []
     result = evaluate(config, problems, engine, protocol, rewards, on_rollouts=batches.append)
     assert [[(r.problem.id, r.forced) for r in batch] for batch in batches] == [
-        [(f"p{i}", True), (f"p{i}", True), (f"p{i}", False)] for i in range(5)
+        [(f"p{i}", "think"), (f"p{i}", "no_think"), (f"p{i}", None)] for i in range(5)
     ]
     assert all([r.mode for r in batch][:2] == ["think", "no_think"] for batch in batches)
     assert (result["n"], result["easy"]["n"]) == (5, 5)
@@ -184,7 +184,7 @@ def test_several_samples_give_a_problem_its_means_and_pass_at_k():
         return float(seen[rollout.problem.id, rollout.mode, rollout.forced] % 2)
 
     result = evaluate(config, problems, engine, protocol, [Reward("odd", "answer", 1.0, odd, correct=True)])
-    assert (result["samples"], {seen[f"p{i}", "think", True] for i in range(3)}) == (4, {4})
+    assert (result["samples"], {seen[f"p{i}", "think", "think"] for i in range(3)}) == (4, {4})
     assert result["modes"]["think"]["accuracy"] == 0.5
     assert result["modes"]["think"]["pass@4"] == 1.0
     assert [row["think"][0] for row in result["problems"]] == [0.5, 0.5, 0.5]

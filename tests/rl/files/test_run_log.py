@@ -8,7 +8,7 @@ import pytest
 from factories import make_group, make_problem
 
 from rl.config.read import parse_config
-from rl.files.run_log import RunLog, cut_back, read_metrics
+from rl.files.run_log import RunLog, cut_back, read_metrics, wandb_id
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.types import rollout_from_json
 
@@ -79,6 +79,22 @@ def test_wandb_records_a_real_offline_run(make_log):
         time.sleep(0.1)
     assert b"global_step" in recorded.read_bytes()
     assert list((log.run_dir / "wandb").glob("offline-run-*/files/media/table/*"))
+
+
+def test_a_run_that_goes_on_keeps_its_wandb_id_and_says_how_to_sync_its_segments(make_log, capsys):
+    """Each start makes a segment of its own, in whose name W&B puts the second and the id."""
+    first = make_log(mode="offline")
+    first.log(1, {"loss": 0.5})
+    first.finish()
+    told = capsys.readouterr().out
+    known = json.loads((first.run_dir / "wandb_run.json").read_text())["id"]
+    assert f"wandb sync {first.run_dir}/wandb/offline-run-*-{known}" in told
+    time.sleep(1.1)
+    second = make_log(start=1, mode="offline")
+    second.log(2, {"loss": 0.25})
+    second.finish()
+    assert len(list((first.run_dir / "wandb").glob(f"offline-run-*-{known}"))) == 2
+    assert wandb_id(first.run_dir, 0) != known
 
 
 def test_wandb_failing_does_not_stop_the_run(make_log, caplog):

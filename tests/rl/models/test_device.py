@@ -3,6 +3,7 @@ there (arithmetic and joining are, indexing is not)."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -12,6 +13,7 @@ from factories import make_protocol
 
 from rl.algorithms.base import LossOptions
 from rl.config.read import parse_config
+from rl.config.schema import ConfigError
 from rl.models.loading import accelerator, device_arguments, load_model, load_tokenizer
 from rl.training.batch import micro_batches, step_batch
 from rl.training.loss import policy_loss
@@ -102,6 +104,7 @@ def test_rows_of_an_update_are_cut_and_put_back_on_their_device():
 def test_each_rank_has_its_own_accelerator_and_one_without_float64_counts_as_none(kind, rank, expected, monkeypatch):
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: kind is not None)
     monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: torch.device(kind))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 1)
     monkeypatch.setenv("LOCAL_RANK", rank)
     found = accelerator()
     assert (None if found is None else str(found)) == expected
@@ -122,3 +125,16 @@ def test_a_loaded_model_is_on_its_ranks_accelerator_unless_deepspeed_is_to_train
     monkeypatch.setattr("rl.models.loading.accelerator", lambda: torch.device("meta"))
     config = parse_config({"model": {"path": "tiny:32x1"}, "trainer": {"deepspeed": deepspeed}})
     assert load_model(config, load_tokenizer(config), to_train=to_train).device.type == expected
+
+
+@pytest.mark.parametrize(("launched", "refused"), [(False, True), (True, False)])
+def test_one_process_with_several_gpus_is_refused_because_its_batches_would_be_dealt_to_all(
+    launched, refused, monkeypatch
+):
+    monkeypatch.setattr("rl.models.loading.accelerator", lambda: torch.device("cuda", 0))
+    monkeypatch.setattr(torch.accelerator, "device_count", lambda: 4)
+    monkeypatch.delenv("WORLD_SIZE", raising=False)
+    if launched:
+        monkeypatch.setenv("WORLD_SIZE", "4")
+    with pytest.raises(ConfigError, match=r"4 GPUs.*nproc_per_node=4") if refused else contextlib.nullcontext():
+        assert device_arguments() == {}

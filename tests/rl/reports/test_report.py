@@ -62,7 +62,7 @@ def rollout(level, mode, *, forced=True, correct=1.0, answer="42", prompt="1 + 2
     return Rollout(
         problem=problem,
         mode=mode,
-        forced=forced,
+        forced=(mode or "think") if forced else None,
         status="ok" if mode else "no_switch",
         prompt_ids=(1,) * 4,
         completion_ids=(1,) * (30 if mode == "think" else 8),

@@ -171,7 +171,7 @@ def test_the_algorithms_plan_replaces_the_configured_one(tmp_path, policy, name,
     trainer = build_trainer(set_up(config, show=lambda line: None), 1)
     made = trainer.rounds.make(trainer, [p for p in list(trainer.rounds.problems)[:2] for _ in range(4)])
     for group in made.groups:
-        assert [sum(r.forced for r in group.rollouts if r.mode == m) for m in ("think", "no_think")] == forced
+        assert [sum(r.forced == m for r in group.rollouts if r.mode == m) for m in ("think", "no_think")] == forced
 
 
 def test_the_batchs_think_share_is_over_free_choices_of_all_groups(tmp_path, policy):

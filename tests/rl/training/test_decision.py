@@ -85,7 +85,7 @@ def test_a_round_decides_as_the_plan_says_and_reports_the_probability_of_each_mo
     (off,) = trainer.rounds.protocol.watch_ids
     for group in trainer.round.groups:
         plan = [r.forced for r in group.rollouts]
-        assert plan == [True] * 6 + [False] * 2
+        assert plan == ["think"] * 3 + ["no_think"] * 3 + [None] * 2
         assert [r.mode for r in group.rollouts[:6]] == ["think"] * 3 + ["no_think"] * 3
         for rollout in group.rollouts:
             first = rollout.completion_ids[0]
@@ -150,7 +150,7 @@ def test_a_coin_s_half_is_the_denominator_of_forced_decisions_in_either_mode(rou
     trainer._compute_loss(trainer.model, batch)
     batch = trainer._buffered_inputs[0]
     rollouts = [r for group in trainer.round.groups for r in group.rollouts]
-    forced = torch.tensor([r.forced for r in rollouts])
+    forced = torch.tensor([r.forced is not None for r in rollouts])
     assert {r.mode for r in rollouts if r.forced} == {"think", "no_think"}
     torch.testing.assert_close(batch.ratio_old()[forced, 0], torch.full((int(forced.sum()),), math.log(0.5)))
     torch.testing.assert_close(batch.ratio_old()[~forced, 0], batch.policy_old()[~forced, 0])

@@ -41,6 +41,8 @@ def test_a_run_killed_in_its_sixth_step_gives_the_metrics_of_an_unbroken_one(tmp
     assert done.returncode == 0, done.stderr
     assert "resuming from" in done.stdout + done.stderr
     assert metrics(broken) == metrics(whole)
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (broken, whole)]
+    assert weights[0] == weights[1]
     assert not (broken / "checkpoints" / "checkpoint-7").exists()
 
 

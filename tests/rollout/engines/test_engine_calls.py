@@ -29,26 +29,26 @@ def finish(program, pieces):
 
 def test_a_free_row_is_one_call_up_to_the_end_token():
     program = row_program(Request(PROMPT), KAT, Sampling(max_new_tokens=5), (7, 8))
-    assert next(program) == [Call(PROMPT, 5, (THINK, DIRECT), (EOS,), (), 8)]
+    assert next(program) == [Call(PROMPT, 5, (DIRECT, THINK), (EOS,), (), 8)]
     row = finish(program, [piece(20, CLOSE, THINK, EOS)])
     assert (row.ids, row.sampled) == ((20, CLOSE, THINK, EOS), (1, 1, 1, 1))
     # The switch stands at position 2, where the watched log-probabilities are -3 and -4.
-    assert row.switch_probs == pytest.approx({"think": 0.049787, "no_think": 0.018316}, abs=1e-6)
+    assert row.switch_probs == pytest.approx({"no_think": 0.049787, "think": 0.018316}, abs=1e-6)
 
 
 def test_a_forced_judge_text_runs_to_its_trigger_then_the_switch_is_written_and_scored():
     program = row_program(Request(PROMPT, "no_think"), KAT, Sampling(max_new_tokens=6), (7, 8))
-    assert next(program) == [Call(PROMPT, 3, (THINK, DIRECT), (CLOSE,), (EOS, THINK, DIRECT), 7)]
+    assert next(program) == [Call(PROMPT, 3, (DIRECT, THINK), (CLOSE,), (EOS, DIRECT, THINK), 7)]
     start = (*PROMPT, 20, CLOSE)
     assert program.send([piece(20, CLOSE)]) == [
-        Call(start, 1, (THINK, DIRECT, DIRECT)),
-        Call((*start, DIRECT), 3, (THINK, DIRECT), (EOS,), (), 8),
+        Call(start, 1, (DIRECT, THINK, DIRECT)),
+        Call((*start, DIRECT), 3, (DIRECT, THINK), (EOS,), (), 8),
     ]
     row = finish(program, [piece(30, width=3), piece(21, EOS, logprob=-0.5)])
     assert row.ids == (20, CLOSE, DIRECT, 21, EOS)
     assert row.sampled == (1, 1, 0, 1, 1)
     assert row.logprobs == (-1.0, -1.0, -3.0, -0.5, -0.5)
-    assert row.switch_probs == pytest.approx({"think": 0.367879, "no_think": 0.135335}, abs=1e-6)
+    assert row.switch_probs == pytest.approx({"no_think": 0.367879, "think": 0.135335}, abs=1e-6)
 
 
 def test_a_judge_text_that_runs_out_of_patience_is_closed_for_it():
@@ -94,7 +94,7 @@ def test_a_forced_row_is_asked_for_no_more_than_its_mode_may_have():
     caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 2})
     program = row_program(Request(PROMPT, "no_think"), KAT, caps, (7, 8))
     next(program)
-    assert program.send([piece(20, CLOSE)])[-1] == Call((*PROMPT, 20, CLOSE, DIRECT), 2, (THINK, DIRECT), (EOS,), (), 8)
+    assert program.send([piece(20, CLOSE)])[-1] == Call((*PROMPT, 20, CLOSE, DIRECT), 2, (DIRECT, THINK), (EOS,), (), 8)
     other = row_program(Request(PROMPT, "think"), KAT, caps, (7, 8))
     next(other)
     assert other.send([piece(20, CLOSE)])[-1].max_tokens == 17
@@ -103,14 +103,14 @@ def test_a_forced_row_is_asked_for_no_more_than_its_mode_may_have():
 def test_a_free_row_pauses_at_its_switch_to_learn_how_much_may_follow():
     caps = Sampling(max_new_tokens=20, max_new_tokens_by_mode={"no_think": 2})
     program = row_program(Request(PROMPT), KAT, caps, (7, 8))
-    assert next(program) == [Call(PROMPT, 20, (THINK, DIRECT), (EOS, THINK, DIRECT), (), 7)]
+    assert next(program) == [Call(PROMPT, 20, (DIRECT, THINK), (EOS, DIRECT, THINK), (), 7)]
     assert program.send([piece(20, CLOSE, DIRECT)]) == [
-        Call((*PROMPT, 20, CLOSE, DIRECT), 2, (THINK, DIRECT), (EOS,), (), 8)
+        Call((*PROMPT, 20, CLOSE, DIRECT), 2, (DIRECT, THINK), (EOS,), (), 8)
     ]
     row = finish(program, [piece(30, 31, logprob=-0.5)])
     assert (row.ids, row.sampled) == ((20, CLOSE, DIRECT, 30, 31), (1,) * 5)
     assert row.logprobs == (-1.0, -1.0, -1.0, -0.5, -0.5)
-    assert row.switch_probs == pytest.approx({"think": 0.049787, "no_think": 0.018316}, abs=1e-6)
+    assert row.switch_probs == pytest.approx({"no_think": 0.049787, "think": 0.018316}, abs=1e-6)
 
 
 def test_a_free_row_that_ends_before_it_decides_is_one_call_with_caps_too():

@@ -1,0 +1,53 @@
+"""A cell of a comparison: taken as it is when finished, completed when only its evaluation is missing, never mixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_runs import save_policy, settings, write_config
+
+from rl.comparison.runs import Plan, run_cell
+from rollout.errors import UserError
+
+CELL = ("", 0, "step_srpo")
+
+
+def plan_of(tmp_path: Path, *overrides: str) -> Plan:
+    raw = settings(
+        tmp_path / "unused",
+        tmp_path / "policy",
+        cold_start={"steps": 2, "batch": 4, "problems": 8, "max_length": 64, "gate": {"problems": 0}},
+        evaluation={"problems": 3, "probe": 2, "every": 1},
+        trainer={"steps": 2, "prompts_per_step": 2},
+    )
+    return Plan(str(write_config(tmp_path / "config.json", raw)), overrides, tmp_path / "table", {})
+
+
+def cell_of(plan: Plan) -> dict:
+    return run_cell(plan, *CELL, plan.settings(*CELL), plan.place("", 0) / "step_srpo")
+
+
+@pytest.mark.medium
+def test_a_comparison_killed_before_its_evaluation_gives_the_same_cell_and_leaves_the_model(tmp_path):
+    save_policy(tmp_path / "policy")
+    whole = cell_of(plan_of(tmp_path))
+    assert "error" not in whole
+    place = tmp_path / "table" / "data" / "seed0"
+    model = place / "step_srpo" / "model" / "model.safetensors"
+    before, written = model.read_bytes(), model.stat().st_mtime_ns
+    assert cell_of(plan_of(tmp_path)) == whole
+    for name in ("cell.json", "eval.json"):
+        (place / "step_srpo" / name).unlink()
+    again = cell_of(plan_of(tmp_path))
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+    assert (model.read_bytes(), model.stat().st_mtime_ns) == (before, written)
+    for override, key in (
+        ("trainer.learning_rate=0.5", "trainer.learning_rate 0.001, now 0.5"),
+        ("evaluation.max_new_tokens=3", "evaluation.max_new_tokens 0, now 3"),
+        ("rewards.2.weight=0.5", "rewards "),
+    ):
+        with pytest.raises(UserError, match=key):
+            cell_of(plan_of(tmp_path, override))
+    assert json.loads((place / "step_srpo" / "cell.json").read_text()) == again

@@ -1,0 +1,71 @@
+"""A dry run says how long a run takes and how much it needs."""
+
+from __future__ import annotations
+
+import pytest
+from small_runs import save_policy, small_config
+from trainer_setups import quiet_setup
+
+from rl.config.read import parse_config
+from rl.config.schema import ConfigError
+from rl.training.estimate import Timed, checkpoint_bytes, estimate, time_lines
+
+# 8 rollouts with prompts of 10 tokens and responses of 20: 2 s of decoding, 1 s of rewards, 3 s of update.
+TIMED = Timed(rows=8, prompt=10, response=20, rollout=2.0, reward=1.0, update=3.0)
+
+
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    return save_policy(tmp_path_factory.mktemp("policy"))
+
+
+def test_decoding_grows_with_the_responses_and_the_update_with_whole_rows():
+    assert TIMED.at(80) == Timed(rows=8, prompt=10, response=80, rollout=8.0, reward=1.0, update=9.0)
+
+
+def test_hours_of_all_stages_by_hand():
+    config = parse_config(
+        {
+            "rollout": {"max_new_tokens": 80, "max_prompt_tokens": 20},
+            "trainer": {"steps": 100, "iterations": 2, "save_every": 2},
+            "cold_start": {"steps": 50, "batch": 16},
+            "evaluation": {"problems": 100},
+            "label": {"samples": 4, "problems": 30},
+        }
+    )
+    short, full, total = time_lines(config, TIMED, 1000)
+    assert short.startswith(
+        "a step of 8 rollouts: 6.0 s at 20 tokens a response (rollouts 2.0, rewards 1.0, update 3.0)"
+    )
+    assert full == "a step with every response at its cap of 80 tokens: 18.0 s"
+    # RL 50 x 9 s + 100 x 9 s; cold start 50 x 16 rows of 9/8 s; 600 answers and 240 labels of 1 s.
+    assert total == (
+        "at most: RL 22.5 minutes (100 steps), cold start 15.0 minutes (50 steps), evaluation before and after 10.0 "
+        "minutes, labels of the pipeline 4.0 minutes, together 51.5 minutes"
+    )
+
+
+def test_a_round_and_an_update_are_timed_and_nothing_is_left(tmp_path, policy):
+    lines: list[str] = []
+    estimate(quiet_setup(small_config(tmp_path / "run", policy)), lines.append)
+    assert [line.split(":")[0] for line in lines] == [
+        "checkpoints",
+        "a step of 16 rollouts",
+        "a step with every response at its cap of 16 tokens",
+        "at most",
+        "peak memory",
+    ]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_told(tmp_path, policy):
+    setup = quiet_setup(small_config(tmp_path / "run", policy, trainer={"keep_checkpoints": 10**12}))
+    with pytest.raises(ConfigError, match=r"checkpoints need .* GiB are free; allowed: another run_dir"):
+        estimate(setup, lambda line: None)
+
+
+def test_the_bytes_of_checkpoints_by_hand(tmp_path, policy):
+    setup = quiet_setup(small_config(tmp_path / "run", policy))
+    weights = sum(p.numel() for p in setup.model.parameters())
+    # keep_checkpoints is 2: three at most with weights of 4 bytes and two moments of 4, and the final weights.
+    assert checkpoint_bytes(setup.config, setup.model) == 3 * 12 * weights + 4 * weights
