@@ -22,7 +22,7 @@ from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, setti
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
 from rl.models.location import GATE
-from rl.models.protocols import build_protocol, keep_run_date
+from rl.models.protocols import build_protocol, keep_ends, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
@@ -99,6 +99,7 @@ def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, Decision
         show(f"added tokens {', '.join(added) or 'none'}")
     check_cold_start(config, model, tokenizer, show)
     protocol = build_protocol(config, tokenizer)
+    keep_ends(model, protocol)
     if is_main():
         keep_run_date(config)
     for line in protocol.notes:

@@ -26,7 +26,7 @@ from rl.files.finished import EXACT, begin, is_finished
 from rl.models.adapters import fit_fused_head, lora_config
 from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
 from rl.models.location import trained_path
-from rl.models.protocols import build_protocol, keep_run_date
+from rl.models.protocols import build_protocol, keep_ends, keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
@@ -73,6 +73,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     model = load_model(config, tokenizer, path, to_train=True)
     added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
     protocol = build_protocol(config, tokenizer)
+    keep_ends(model, protocol)
     for line in protocol.notes:
         show(line)
     check_model(config, model, tokenizer, show)
