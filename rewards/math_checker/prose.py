@@ -46,7 +46,8 @@ _NEGATED = re.compile(
 _COMPUTED = re.compile(r"(?:[-+*/×÷^().,$%=\s]|\d|\b[a-z]\b)+$")
 _HEDGED_AFTER = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|unsure|not sure|uncertain|no idea|guess(?:ing)?"
-    r"|or so|or something|or else|or not|who knows|alternatively|alternately|(?:could|may) be (?:wrong|mistaken|off))\b",
+    r"|or so|or something|or else|or not|who knows|alternatively|alternately"
+    r"|(?:could|may) be (?:wrong|mistaken|off))\b",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
