@@ -123,8 +123,8 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
     # Nobody writes before everybody has seen what is done.
     state.wait_for_everyone()
     if mine:
-        engine, protocol = open_policy(config, source)
-        label_problems(config, mine, engine, protocol, build_rewards(config.rewards), store)
+        policy = open_policy(config, source)
+        label_problems(config, mine, policy.engine, policy.protocol, build_rewards(config.rewards), store)
     state.wait_for_everyone()
     rows = {row["id"]: row for row in _sampled(folder)}
     return [rows[problem.id] for problem in problems if problem.id in rows]

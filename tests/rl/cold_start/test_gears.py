@@ -204,7 +204,8 @@ def test_a_manual_tag_wins_after_the_first_gear_after_the_second_and_after_rl(tm
     problems = load_problems(config, "test")
 
     def obeyed(model):
-        return obedience(config, problems, *open_policy(config, str(model)))
+        policy = open_policy(config, str(model))
+        return obedience(config, problems, policy.engine, policy.protocol)
 
     assert min(obeyed(config.model.path).values()) < 0.9
     manual = cold_start(config, manual_only=True)

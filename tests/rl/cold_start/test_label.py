@@ -109,7 +109,8 @@ def test_labelling_goes_on_with_the_rows_that_are_missing_and_comes_to_the_same(
         label={"samples": 2, "batch": 8, "random_share": 0.0},
     )
     problems, rewards = load_problems(config, "train"), build_rewards(config.rewards)
-    engine, protocol = open_policy(config)
+    policy = open_policy(config)
+    engine, protocol = policy.engine, policy.protocol
     whole = RowStore(tmp_path / "whole.jsonl", {})
     assert label_problems(config, problems, engine, protocol, rewards, whole) == 6
     path = tmp_path / "killed.jsonl"
