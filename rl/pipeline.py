@@ -13,7 +13,7 @@
 Without gears the one fine-tuning comes first, and its model is what labels are measured with; with an automatic gear
 alone the pretrained model is. The demo has five of these: cold_start, before, train, after, report. Whether a stage is
 finished, and with which settings, its own record says (rl/files/finished.py): a finished one is not repeated, and not
-mixed with other settings. When a stage runs, what later ones had made of its last result is moved to old/TIME/.
+mixed with other settings. What a stage made of an older result of those before it is moved to old/TIME/ and made anew.
 """
 
 from __future__ import annotations
@@ -35,18 +35,25 @@ from rl.config.schema import Config, ConfigError
 from rl.data.load import is_generated
 from rl.evaluation.work import evaluation_work
 from rl.files.finished import (
+    DIGEST,
     Work,
     begin,
+    differences,
     has_mark,
     is_finished,
     mark_finished,
-    matches,
     move_to_old,
     settings_of,
 )
 from rl.models.inputs import input_digests
 from rl.reports.work import report_work
 from rl.training.work import training_work
+
+# Contents that an earlier stage makes: where they have changed, what was made of them before is moved aside.
+MADE_BEFORE = (
+    *("model", "model.path", "--model", "dial", "labels", "cold_start.gears.labels", "data.train", "data.test"),
+    *("config.json", "metrics.jsonl", "eval_before.json", "eval.json", "rollouts"),
+)
 
 
 @dataclass(frozen=True)
@@ -167,27 +174,34 @@ def work_of(config: Config, stage: Stage) -> Work:
 
 
 def is_stage_finished(config: Config, stage: Stage) -> bool:
-    """Whether a stage has run to its end. Raises `UserError` when that was with other settings; a report is then simply
-    to be made anew."""
+    """Whether a stage has run to its end, on what the stages before it have made now. Raises `UserError` when that was
+    with other settings."""
     work = work_of(config, stage)
-    if stage.name == "report":
-        return matches(work) and is_finished(work, config.resume)
-    return is_finished(work, config.resume)
+    return not is_stale(work) and is_finished(work, config.resume)
+
+
+def is_stale(work: Work) -> bool:
+    """Whether work is of these settings, but of an older result of the stages before it."""
+    changed = [key for key, _, _ in differences(work)] if work.exists() else []
+    return bool(changed) and all(key.startswith(DIGEST) and key.removeprefix(DIGEST) in MADE_BEFORE for key in changed)
 
 
 def run_stages(config: Config, made: Sequence[Stage], start: Callable[[Stage], int]) -> None:
     """Run what is not finished, in order; `start` runs a command and returns its exit code. Ends the process where one
-    fails."""
+    fails. Raises `UserError` before the first when any was made with other settings."""
+    for stage in made:
+        is_stage_finished(config, stage)
     for number, stage in enumerate(made, 1):
         title = f"{number}/{len(made)} {stage.name}: {stage.title}"
         if is_stage_finished(config, stage):
             print(f"== {title} (done)", flush=True)
             continue
-        set_aside(config, made[number:])
+        if is_stale(work_of(config, stage)):
+            set_aside(config, [stage])
         print(f"== {title}", flush=True)
         started = time.perf_counter()
         if stage.records:
-            _record(config, stage)
+            begin(work_of(config, stage))
         code = start(stage)
         if code:
             print(f"error: stage {stage.name} ended with code {code}; start again to go on there", file=sys.stderr)
@@ -202,14 +216,6 @@ def call(stage: Stage, scripts: Path, config: str, overrides: Sequence[str], hel
     common = [] if stage.script == "report.py" else [config, *overrides, "resume=auto"]
     command = [sys.executable, str(scripts / stage.script), *common, *stage.arguments]
     return subprocess.run(command, check=False, pass_fds=(held,)).returncode
-
-
-def _record(config: Config, stage: Stage) -> None:
-    work = work_of(config, stage)
-    if stage.name == "report":
-        work.record.unlink(missing_ok=True)
-        work = dataclasses.replace(work, earlier=())
-    begin(work)
 
 
 def set_aside(config: Config, made: Sequence[Stage]) -> None:

@@ -18,14 +18,13 @@ PLACE = (*MACHINE, "trainer.micro_batch", "trainer.balance", "rollout.engine", "
 
 
 def training_work(config: Config) -> Work:
-    """The model of RL. `trainer.steps` may change where no schedule and no phase is measured by it; reward errors may
-    be treated otherwise, since a run that they ended could not go on else."""
+    """The model of RL. `trainer.steps` may change where no schedule and no phase is measured by it."""
     run = Path(config.run_dir)
-    free = settings_of(config, ["reward_errors"])
+    free: dict[str, Any] = {}
     without = [*MAY_CHANGE, *PLACE]
     if config.trainer.schedule.startswith("constant") and not config.stages:
         without.append("trainer.steps")
-        free |= settings_of(config, ["trainer.steps"])
+        free = settings_of(config, ["trainer.steps"])
     settings = data_settings(config, "train") | policy_settings(config) | settings_of(config, KEYS, without)
     settings |= input_digests(config, ("train",), trained_path(config))
     settings |= file_digest("rollout.replay", config.rollout.replay)
@@ -41,5 +40,6 @@ def training_work(config: Config) -> Work:
 
 
 def machine_settings(config: Config, ranks: int, device: str) -> dict[str, Any]:
-    """What may differ from start to start and moves rounding, or the order of draws, but no setting of the method."""
-    return settings_of(config, PLACE) | {"ranks": ranks, "device": device}
+    """What may differ from start to start: it moves rounding or the order of draws, but no setting of the method.
+    Reward errors may be treated otherwise, since a run that one ended could not go on else."""
+    return settings_of(config, [*PLACE, "reward_errors"]) | {"ranks": ranks, "device": device}

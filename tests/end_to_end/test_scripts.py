@@ -102,9 +102,13 @@ def test_the_pipeline_runs_from_cold_start_to_report(tmp_path):
     assert set(result["modes"]) == {"think", "no_think", "auto"}
     assert set(result["routers"]) == {"oracle", "random", "length"}
     assert list((run / "wandb").glob("offline-run-*"))
+    files = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
     again = run_with(tmp_path, raw, name="demo.py")
     assert again.returncode == 0
     assert again.stdout.count("(done)") == 5
+    assert {file: file.read_bytes() for file in run.rglob("*") if file.is_file()} == files
+    tables = [one.stdout[one.stdout.index("   accuracy   ") :].partition("\nreport:")[0] for one in (done, again)]
+    assert tables[0] == tables[1]
 
 
 def test_the_packages_import_from_anywhere(tmp_path):

@@ -18,7 +18,7 @@ from small_runs import ROOT, environment, save_policy, script, settings, write_c
 from rl.config.read import load_config, parse_config
 from rl.config.schema import ConfigError
 from rl.files.finished import begin, mark_finished
-from rl.pipeline import demo_stages, fresh, is_stage_finished, lock, set_aside, stages, work_of
+from rl.pipeline import demo_stages, fresh, is_stage_finished, lock, run_stages, set_aside, stages, work_of
 from rollout.errors import UserError
 
 
@@ -129,11 +129,21 @@ def test_a_cold_start_whose_gate_was_never_measured_is_not_finished(tmp_path):
 
 
 def test_what_later_stages_made_of_an_old_result_is_moved_aside(tmp_path, capsys):
+    """A model of more steps: the evaluation of the old one is stale, and once it is made anew the report is."""
     config = config_of(tmp_path)
     made, run = stages(config), tmp_path / "run"
     for stage in made:
         make(config, stage)
     assert [is_stage_finished(config, stage) for stage in made] == [True] * 7
+    save_policy(run / "model", seed=1)
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 5 + [False, True]
+    (run / "labels.jsonl").write_text("more")
+    assert [is_stage_finished(config, stage) for stage in made] == [*[True] * 2, False, True, True, False, True]
+    (run / "labels.jsonl").write_text("{}")
+    other = config_of(tmp_path, rewards=[{"name": "exact"}])
+    with pytest.raises(UserError, match=r"labels .* rewards"):
+        run_stages(other, made, lambda stage: 1)
+    assert not (run / "old").exists()
     set_aside(config, made[5:])
     (kept,) = (run / "old").iterdir()
     assert str(kept) in capsys.readouterr().out

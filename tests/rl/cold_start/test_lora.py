@@ -9,6 +9,7 @@ from small_runs import small_config
 from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen3Config, Qwen3ForCausalLM, set_seed
 
 from rl.cold_start.sft import fine_tune
+from rl.files.finished import Work
 from rl.models.loading import add_decision_tokens, load_tokenizer
 from rl.training.run import set_up, train
 from rollout.protocol import DecisionProtocol
@@ -53,7 +54,7 @@ def test_a_cold_start_trains_adapters_and_the_rows_of_new_tokens_alone(tied, tmp
         protocol={"name": "one_token", "add_tokens": True},
         cold_start={"batch": 4, "learning_rate": 3e-2, "schedule": "constant", "warmup_steps": 0},
     )
-    folder = fine_tune(config, tmp_path / "run" / "cold_start", rows, 20)
+    folder = fine_tune(config, Work("cold start", tmp_path / "run" / "cold_start" / "model", {}), rows, 20)
     before = AutoModelForCausalLM.from_pretrained(start)
     after = AutoModelForCausalLM.from_pretrained(folder)
     tokenizer = AutoTokenizer.from_pretrained(folder)

@@ -16,8 +16,9 @@ from trainer_setups import generation_batch, quiet_setup
 from transformers import AutoModelForCausalLM, PhimoeConfig, PhimoeForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM
 from trl import GRPOTrainer
 
+from rl.models.adapters import lora_config
 from rl.training import scoring
-from rl.training.run import _lora, build_trainer, grpo_config
+from rl.training.run import build_trainer, grpo_config
 from rl.training.scoring import check_router
 from rl.worlds.model import build_tokenizer
 from rollout.errors import UserError
@@ -111,7 +112,7 @@ def trl_trainer(config):
             train_dataset=Dataset.from_dict({"prompt": ["a", "b"]}),
             processing_class=setup.tokenizer,
             rollout_func=replay,
-            peft_config=_lora(config),
+            peft_config=lora_config(config, setup.model, setup.tokenizer),
         )
     )
 
