@@ -15,16 +15,24 @@ from pathlib import Path
 
 from rl.cli import parser, run
 from rl.config.schema import Config
+from rl.data.load import source_files
+from rl.data.settings import SPLITS
+
+NAME = "check_data.py"
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check both splits, print the report, and with --out write what is sound."""
     from rewards.registry import build_rewards
     from rl.checks.data_check import check_data, write_sound
-    from rl.files.atomic import write_atomically
+    from rl.files.outputs import claim, write_claimed
     from rl.models.open import open_protocol
     from rollout.errors import UserError
 
+    sources = source_files(config)
+    outputs = [Path(options.out) / f"{split}.jsonl" for split in SPLITS] if options.out else []
+    for path in [*outputs, *([Path(options.json)] if options.json else [])]:
+        claim(path, NAME, sources)
     protocol, unchecked = None, ""
     try:
         protocol = open_protocol(config)
@@ -33,10 +41,10 @@ def main(options: Namespace, config: Config) -> None:
     check = check_data(config, build_rewards(config.rewards), protocol, unchecked)
     print("\n".join(check.lines()))
     if options.json:
-        write_atomically(Path(options.json), json.dumps(check.to_json(config), indent=2) + "\n")
+        write_claimed(Path(options.json), json.dumps(check.to_json(config), indent=2) + "\n", NAME)
         print(f"written: {options.json}")
     if options.out and not check.too_much_dropped(config):
-        for path in write_sound(check, Path(options.out)):
+        for path in write_sound(check, Path(options.out), NAME):
             print(f"written: {path}")
     refusals = check.refusals(config)
     for refusal in refusals:

@@ -17,6 +17,10 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
+from rl.data.load import source_files
+from rl.files.outputs import claim, write_claimed
+
+NAME = "check_rewards.py"
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -29,11 +33,12 @@ def main(options: Namespace, config: Config) -> None:
         path = Path(options.cross_check or config.run_dir)
         print("\n".join(cross_lines(cross_check(path, options.limit, progress=True))))
         return
+    if options.json:
+        claim(Path(options.json), NAME, source_files(config))
     check_light(config, options.split)
     from rewards.registry import build_rewards
     from rl.checks.reward_check import check_rewards, complaints, report_lines
     from rl.data import load_problems
-    from rl.files.atomic import write_atomically
 
     problems = load_problems(config, options.split)
     check = check_rewards(problems, build_rewards(config.rewards), options.limit, progress=True)
@@ -41,7 +46,7 @@ def main(options: Namespace, config: Config) -> None:
     print(f"speed: {check.per_second:.0f} verdicts/s")
     print("slowest: " + ", ".join(f"{p.problem} ({p.kind}) {p.seconds * 1000:.1f} ms" for p in check.slowest()))
     if options.json:
-        write_atomically(Path(options.json), json.dumps(check.to_json(), indent=2) + "\n")
+        write_claimed(Path(options.json), json.dumps(check.to_json(), indent=2) + "\n", NAME)
         print(f"written: {options.json}")
     above = complaints(check, config.data.max_bad_gold)
     for complaint in above:

@@ -7,14 +7,17 @@ python scripts/cold_start.py configs/demo.yaml --dry-run
 
 import sys
 from argparse import Namespace
+from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check, fine-tune, gate. The model goes to run_dir/cold_start/model; exit code 1 when it fails the gate."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     check_model_path(config.model.path)
     from rl.cold_start.gears import cold_start

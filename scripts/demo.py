@@ -15,6 +15,7 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
 from rl.pipeline import call, demo_stages, fresh, lock, run_stages
 
 SCRIPTS = Path(__file__).parent
@@ -30,6 +31,7 @@ What to do next:
 
 def main(options: Namespace, config: Config) -> None:
     """Run the stages and print what they came to."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     started = time.perf_counter()
     folder, made = Path(config.run_dir), demo_stages(config)

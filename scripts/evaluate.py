@@ -13,8 +13,10 @@ from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
+from rl.data.load import source_files
 from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
 from rl.files.finished import begin, is_finished, settings_of
+from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
 
@@ -30,6 +32,7 @@ def main(options: Namespace, config: Config) -> None:
         parse_target(options.target)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
     told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
     work = evaluation_work(config, options.model, options.out, told)
@@ -37,6 +40,7 @@ def main(options: Namespace, config: Config) -> None:
         show(json.loads(work.product.read_text(encoding="utf-8")))
         print(f"already finished, nothing is measured or written: {options.out}")
         return
+    hold(work.product)
     from rewards.registry import build_rewards
     from rl.data.load import load_problems, take
     from rl.files.atomic import write_atomically
@@ -67,18 +71,13 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     from rl.data.prompts import fit_prompts
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
-    from rl.models.engines import open_engine
-    from rl.models.loading import load_model, load_tokenizer
-    from rl.models.protocols import build_protocol
+    from rl.models.open import open_policy
 
-    tokenizer = load_tokenizer(config, options.model)
-    protocol = build_protocol(config, tokenizer)
-    model = load_model(config, tokenizer, options.model)
-    engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
-    problems = fit_prompts(config, problems, protocol).problems
-    result = evaluate(config, problems, engine, protocol, rewards)
+    policy = open_policy(config, options.model)
+    problems = fit_prompts(config, problems, policy.protocol).problems
+    result = evaluate(config, problems, policy.engine, policy.protocol, rewards)
     set_dial(options, result)
-    return {**result, "obedience": obedience(config, problems, engine, protocol)}
+    return {**result, "obedience": obedience(config, problems, policy.engine, policy.protocol)}
 
 
 def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:

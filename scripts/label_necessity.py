@@ -6,13 +6,18 @@ A killed run goes on where it stopped; resume=never starts over. The file is a d
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.data.load import source_files
+from rl.files.outputs import refuse_source
 
 
 def main(options: Namespace, config: Config) -> None:
     """Label the training problems that the file does not hold yet, then say how the labels are spread."""
+    out = Path(options.out)
+    refuse_source(out, source_files(config))
     check_light(config)
     from rewards.registry import build_rewards
     from rl.cold_start.label import label_problems, summary_lines
@@ -24,13 +29,13 @@ def main(options: Namespace, config: Config) -> None:
     from rl.models.open import open_policy, open_protocol
 
     model = config.label.model or manual_model(config)
-    problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
     work = label_work(config, options.out)
     store = RowStore(work.product, work.settings, fresh=config.resume != "auto", free=work.free)
+    problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
-        engine, protocol = open_policy(config, model)
-        label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store)
+        policy = open_policy(config, model)
+        label_problems(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards), store)
     mark_finished(work)
     rows = [store.rows[problem.id] for problem in problems if problem.id in store]
     print("\n".join(summary_lines(rows)))

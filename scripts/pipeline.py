@@ -17,6 +17,7 @@ from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
+from rl.files.outputs import check_writable
 from rl.pipeline import Stage, call, fresh, is_stage_finished, lock, run_stages, stages
 from rl.reports.outcomes import outcome_lines
 from rl.reports.run_folder import EVALUATIONS
@@ -27,6 +28,7 @@ SCRIPTS = Path(__file__).parent
 
 def main(options: Namespace, config: Config) -> None:
     """Run the stages that are not finished, then print what they came to."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     made = stages(config)
     if options.dry_run:

@@ -11,22 +11,27 @@ from pathlib import Path
 from rl.cli import parser, run
 from rl.config.schema import Config
 
+NAME = "select_problems.py"
+
 
 def main(options: Namespace, config: Config) -> None:
     """Select, write, plot."""
     from rl.cold_start.examples import labelled_rows
     from rl.cold_start.selection import plot_selection, select
-    from rl.files.row_store import write_rows
+    from rl.files.outputs import check_writable, claim, rows_text, write_claimed
     from rollout.errors import UserError
 
     rows, out = labelled_rows(options.labels), Path(options.out)
+    plot = out.with_suffix(".png")
+    claim(out, NAME, [Path(options.labels)])
+    check_writable(plot)
     kept = select(rows, config.select, config.seed)
     if not kept:
         raise UserError(f"no problem of {options.labels!r} is kept; allowed: a larger select.floor or select.sigma")
-    write_rows(out, kept)
-    plot_selection(out.with_suffix(".png"), rows, kept, config.select)
+    write_claimed(out, rows_text(kept), NAME)
+    plot_selection(plot, rows, kept, config.select)
     print(f"kept {len(kept)} of {len(rows)} problems")
-    print(f"written: {out}, {out.with_suffix('.png')}")
+    print(f"written: {out}, {plot}")
 
 
 if __name__ == "__main__":

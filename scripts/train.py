@@ -6,16 +6,19 @@ python scripts/train.py configs/demo.yaml --dry-run
 """
 
 from argparse import Namespace
+from pathlib import Path
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config
 from rl.files.finished import is_finished
+from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
 from rl.training.work import training_work
 
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything, then train; the model goes to run_dir/model."""
+    check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     check_model_path(config.model.path)
     work = training_work(config)

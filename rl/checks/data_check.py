@@ -20,7 +20,7 @@ from rl.data.load import Loaded, read_problems
 from rl.data.prompts import fit_prompts
 from rl.data.schema import problem_to_row
 from rl.data.settings import SPLITS
-from rl.files.row_store import write_rows
+from rl.files.outputs import rows_text, write_claimed
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem
 
@@ -159,12 +159,12 @@ def check_data(
     return DataCheck(splits, overlaps(train, test), unchecked)
 
 
-def write_sound(check: DataCheck, folder: Path) -> list[Path]:
-    """Write the sound problems of both splits in this project's schema; returns the files."""
+def write_sound(check: DataCheck, folder: Path, command: str) -> list[Path]:
+    """Write the sound problems of both splits in this project's schema, for this command; returns the files."""
     paths = []
     for name in SPLITS:
         paths.append(folder / f"{name}.jsonl")
-        write_rows(paths[-1], [problem_to_row(problem) for problem in check.sound(name)])
+        write_claimed(paths[-1], rows_text([problem_to_row(problem) for problem in check.sound(name)]), command)
     return paths
 
 

@@ -45,6 +45,9 @@ def label_problems(
     plan = tuple(mode for mode in MODES for _ in range(settings.samples))
     length = settings.max_new_tokens or config.rollout.max_new_tokens
     sampling = Sampling(config.rollout.temperature, config.rollout.top_p, config.rollout.top_k, length)
+    if all(problem.id in store for problem in problems):
+        return 0
+    store.hold()
     missing = [problem for problem in problems if problem.id not in store]
     labelled = 0
     for groups in answer(config, missing, plan, engine, protocol, rewards, sampling, rows=settings.batch, show="label"):

@@ -12,6 +12,7 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from rewards.problems import check_problem as check_judged
@@ -19,7 +20,7 @@ from rewards.registry import Reward, build_rewards
 from rl.config.schema import Config
 from rl.data.draw import drawn
 from rl.data.embedded import embedded_problems, is_tiny
-from rl.data.files import rows_of
+from rl.data.files import local_files, rows_of
 from rl.data.formats import FORMATS, adapter
 from rl.data.gym_tasks import PREFIX, gym_problems
 from rl.data.records import DataError, Record
@@ -55,6 +56,16 @@ class Loaded:
 def is_generated(where: str | list[str]) -> bool:
     """Whether a source makes its problems from a seed."""
     return isinstance(where, str) and (is_tiny(where) or where.startswith(PREFIX))
+
+
+def source_files(config: Config) -> list[Path]:
+    """The files on this machine that the data of a run is read from, and the labelled ones of its cold start."""
+    data, cold = config.data, config.cold_start
+    found = [Path(name) for name in (cold.labels, cold.gears.labels) if name]
+    for split, where in (("train", data.train), ("test", data.test)):
+        if not is_generated(where):
+            found += local_files(where, data.path, split)
+    return found
 
 
 def load_problems(config: Config, split: str) -> list[Problem]:

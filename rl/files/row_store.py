@@ -15,6 +15,7 @@ from typing import Any
 
 from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, move_aside, read_record, refuse_others
+from rl.files.outputs import check_writable, hold
 from rollout.errors import UserError
 
 
@@ -25,26 +26,37 @@ class RowStore:
         self, path: Path, settings: Mapping[str, Any], *, fresh: bool = False, free: Mapping[str, Any] | None = None
     ) -> None:
         """Open (and repair) the file, or begin it; `fresh` moves an older one aside, `free` are settings that may
-        change. Raises `UserError` when it was made with other settings or holds something else than rows."""
+        change. Raises `UserError` when it was made with other settings or by nothing that says so, holds something else
+        than rows, or cannot be written."""
         self.path = path
         self.work = Work("rows", path, settings, free or {})
+        check_writable(path)
+        if path.is_file() and path.stat().st_size and settings and not read_record(self.work):
+            raise UserError(f"{path} holds something and nothing says what with; allowed: another file")
         if fresh:
             for line in move_aside(self.work):
                 print(line)
+        read_rows(path)
+        refuse_others(self.work)
+        # Only now: what is refused above keeps every byte.
         self.rows: dict[str, dict[str, Any]] = {row["id"]: row for row in read_rows(path, repair=True)}
         if path.is_file() and not self.rows:
             path.unlink()
-        if self.rows and settings and not read_record(self.work):
-            raise UserError(f"{path} holds rows and nothing says what with; allowed: another file, or resume=never")
-        refuse_others(self.work)
         self.begun = False
 
     def __contains__(self, row_id: str) -> bool:
         return row_id in self.rows
 
+    def hold(self) -> None:
+        """Keep other processes from writing the file. Raises `UserError` while one does."""
+        hold(self.path)
+        # What another process wrote until now is done as well.
+        self.rows = {row["id"]: row for row in read_rows(self.path)}
+
     def append(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write these rows to their end before returning."""
         if not self.begun:
+            hold(self.path)
             begin(self.work)
             self.begun = True
         text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)

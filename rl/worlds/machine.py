@@ -5,11 +5,14 @@ the number of moves, no two of them the same, so that a written-out step tells w
 move is a table that a forward pass can hold; several, being permutations without any pattern, are not, unless the
 states are written out:
 
-    thinking:  a 5 c 2 b 7
+    thinking:  a 5 c 0 b 3
 
 Every level draws its length from the same range, so prompt length says nothing about difficulty. A mark in front makes
 other kinds of problems of the same length: ``=`` voids the moves (the answer is the start), ``?`` makes the answer a
 number that nothing in the prompt tells.
+
+A `pair` is two such machines of ten states that make the same moves: ``37 a . c ~ b``, thinking ``37 a 59 c 81 b 87``.
+A blind guess is right once in a hundred times instead of once in eight, so luck does not look like skill.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The embedded policies: a word-level tokenizer with real decision tokens and a Qwen3-architecture model, both built by
-code, nothing downloaded. `tiny` is the demo's, about 0.6M parameters; `tiny:WIDTHxLAYERS` has the vocabulary of the
-small worlds and any size."""
+code, nothing downloaded. `tiny` is that of the sums, about 0.6M parameters; `tiny:WIDTHxLAYERS` has the vocabulary of
+the small worlds and any size (the demo's is `tiny:64x2`)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ CHAT_TEMPLATE = "<bos> {{ messages[-1]['content'] }} {% if add_generation_prompt
 
 
 def build_tokenizer() -> PreTrainedTokenizerFast:
-    """The demo's: one token a digit, an operator, a repeat marker, a judge word or a tag."""
+    """That of the sums: one token a digit, an operator, a repeat marker, a judge word or a tag."""
     repeats = [f"r{n}" for n in range(1, MAX_REPEAT + 1)]
     return _word_level(DECISION_TOKENS, [*JUDGE_WORDS, *"0123456789", *repeats, *"+-=;()"], r"r\d|\d|[a-z]+|.")
 

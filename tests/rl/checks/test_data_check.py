@@ -215,7 +215,7 @@ def test_the_report_lists_what_is_wrong_and_what_is_written_is_what_a_run_takes(
     assert (train["rows"], train["problems"], train["sound"]) == (10, 6, 3)
     assert (len(train["bad_rows"]), list(train["unusable_prompts"]), train["duplicates"]) == (4, ["f"], [["b", "a"]])
     assert report["overlapping"] == [{"train_id": "c", "test_id": "t", "shared": "5 + 5", "share": 1.0}]
-    files = write_sound(check, tmp_path / "sound")
+    files = write_sound(check, tmp_path / "sound", "test")
     assert [json.loads(line)["id"] for line in files[0].read_text().splitlines()] == ["a", "e", "g"]
     assert [json.loads(line) for line in files[1].read_text().splitlines()] == TEST
     again = parse_config({**raw, "data": {"path": str(tmp_path / "sound"), "train": "train.jsonl"}})
@@ -258,7 +258,7 @@ def test_the_command_writes_its_whole_report_and_ends_with_code_1_above_a_limit(
     )
     assert "duplicates: 1" in done.stdout
     assert len(json.loads(report.read_text())["splits"]["train"]["bad_rows"]) == 4
-    assert not out.exists()
+    assert not list(out.glob("*.jsonl"))
 
 
 def test_an_empty_result_is_never_written(tmp_path):
@@ -267,4 +267,4 @@ def test_an_empty_result_is_never_written(tmp_path):
     done = script("check_data.py", config, "--out", str(tmp_path / "clean"))
     assert done.returncode == 1
     assert "1 of 1 rows of data.train would be left out" in done.stderr
-    assert not (tmp_path / "clean").exists()
+    assert not list((tmp_path / "clean").glob("*.jsonl"))

@@ -37,9 +37,9 @@ def test_a_torn_last_line_is_removed_and_the_rows_before_it_are_kept(tmp_path, c
 
 def test_a_file_that_is_all_torn_begins_again(tmp_path):
     path = tmp_path / "rows.jsonl"
-    RowStore(path, SETTINGS)
+    RowStore(path, SETTINGS).append([])
     path.write_text('{"id": "a", "n')
-    store = RowStore(path, {**SETTINGS, "samples": 4})
+    store = RowStore(path, SETTINGS)
     store.append(ROWS[:1])
     assert read_rows(path) == ROWS[:1]
 
@@ -64,7 +64,7 @@ def test_a_fresh_start_moves_the_rows_of_before_aside(tmp_path, capsys):
 def test_rows_that_nothing_describes_are_not_mixed_with_others(tmp_path):
     path = tmp_path / "rows.jsonl"
     write_rows(path, ROWS)
-    with pytest.raises(UserError, match=r"holds rows and nothing says what with"):
+    with pytest.raises(UserError, match=r"holds something and nothing says what with"):
         RowStore(path, SETTINGS)
     assert read_rows(path) == ROWS
 

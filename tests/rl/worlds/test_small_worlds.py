@@ -65,6 +65,14 @@ def test_in_the_pair_world_both_digits_make_every_move_and_the_thought_writes_th
         assert (problem.answer, problem.difficulty) == (digits, str(len(words) // 2))
 
 
+def test_the_worked_examples_of_the_machine_are_what_its_tables_say():
+    assert walk("3", "acb") == list("503")
+    digits = ["37"]
+    for move in "acb":
+        digits.append("".join(DIGIT_TABLES[move][digit] for digit in digits[-1]))
+    assert digits == ["37", "59", "81", "87"]
+
+
 def test_in_the_pair_world_no_answer_is_a_good_guess_and_the_length_tells_nothing():
     problems = [made.problem for made in draw("pair", 4000)]
     for level in ("1", "3", "4"):
