@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Protocol
 
 from rollout.layouts import ProtocolError
@@ -140,8 +141,8 @@ def end_tokens(chat: Chat, known: Sequence[int] = ()) -> tuple[tuple[int, ...], 
     """(ids that a response ends with, every end token): the tokenizer's, the `known` ones (the generation
     configuration's), and the one that the template writes after an assistant's turn.
 
-    The template's is the first known end of what it writes there, or else the first special token; the tags before it
-    belong to the turn. Raises `ProtocolError` when there is none at all.
+    The template's is in the first run of special tokens that it writes there: the first known end of it, after tags
+    that close an answer, or else its first token. Raises `ProtocolError` when there is none at all.
     """
     eos = chat.tokenizer.eos_token_id
     ends = [*([eos] if eos is not None else []), *known]
@@ -149,13 +150,12 @@ def end_tokens(chat: Chat, known: Sequence[int] = ()) -> tuple[tuple[int, ...], 
     special = set(getattr(chat.tokenizer, "all_special_ids", ())) | set(
         getattr(chat.tokenizer, "added_tokens_decoder", ())
     )
-    last = next((k for k, token in enumerate(written) if token in ends), None)
-    if last is None:
-        last = next((k for k, token in enumerate(written) if token in special), None)
-    if last is None and not ends:
+    first = next((k for k, token in enumerate(written) if token in special or token in ends), len(written))
+    run = list(takewhile(lambda token: token in special or token in ends, written[first:]))
+    end = next((token for token in run if token in ends), next(iter(run), ends[0] if ends else None))
+    if end is None:
         raise ProtocolError(
             "the tokenizer has no end token, the generation configuration names none, and the chat template writes "
             "none after a turn; allowed: a tokenizer with an eos_token"
         )
-    end = ends[0] if last is None else written[last]
     return (end,), tuple(dict.fromkeys([end, *ends]))

@@ -50,7 +50,8 @@ class Prompts:
             self._check_control([str(turn.get("content") or "") for turn in turns if turn["role"] != "assistant"])
             self._check_template()
             text = self.chat.render(turns)
-            self._check_kept(text, turns)
+            # Without its tag: a template may read a tag as its own switch and leave it out.
+            self._check_kept(text, [*turns[:-1], {**turns[-1], "content": prompt}])
             text = self._without_cut(text)
         suffix = self.spec.prompt_suffix
         return text if not suffix or text.rstrip().endswith(suffix.strip()) else text + suffix

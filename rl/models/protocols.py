@@ -65,6 +65,13 @@ def generation_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:
     return ()
 
 
+def keep_ends(model: Any, protocol: DecisionProtocol) -> None:
+    """Every end token into the model's generation configuration: what is saved stops where its responses end."""
+    settings = getattr(model, "generation_config", None)
+    if settings is not None:
+        settings.eos_token_id = list(protocol.end_ids) if len(protocol.end_ids) > 1 else protocol.eos_id
+
+
 def run_date(config: Config) -> datetime.date:
     """The date that the run's prompts state: that of its start, kept in the run folder; before it starts, today's."""
     file = Path(config.run_dir) / STARTED
