@@ -112,7 +112,7 @@ def check_light(config: Config, split: str = "train") -> None:
     `UserError`."""
     from rewards.registry import build_rewards
     from rewards.sandbox import configure
-    from rl.algorithms.configured import configured_algorithm
+    from rl.algorithms.configured import check_judge, configured_algorithm
     from rl.checks.requirements import check_requirements
     from rl.curriculum.phases import load_training_problems
     from rl.data import load_problems
@@ -123,6 +123,6 @@ def check_light(config: Config, split: str = "train") -> None:
     check_requirements(config)
     check_engine(config)
     MarginState(build_rewards(config.rewards))
-    configured_algorithm(config)
+    check_judge(config, configured_algorithm(config))
     if not config.rollout.replay:
         load_training_problems(config) if split == "train" else load_problems(config, split)

@@ -71,18 +71,13 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     from rl.data.prompts import fit_prompts
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
-    from rl.models.engines import open_engine
-    from rl.models.loading import load_model, load_tokenizer
-    from rl.models.protocols import build_protocol
+    from rl.models.open import open_policy
 
-    tokenizer = load_tokenizer(config, options.model)
-    protocol = build_protocol(config, tokenizer)
-    model = load_model(config, tokenizer, options.model)
-    engine = open_engine(config, model, protocol, tokenizer.pad_token_id)
-    problems = fit_prompts(config, problems, protocol).problems
-    result = evaluate(config, problems, engine, protocol, rewards)
+    policy = open_policy(config, options.model)
+    problems = fit_prompts(config, problems, policy.protocol).problems
+    result = evaluate(config, problems, policy.engine, policy.protocol, rewards)
     set_dial(options, result)
-    return {**result, "obedience": obedience(config, problems, engine, protocol)}
+    return {**result, "obedience": obedience(config, problems, policy.engine, policy.protocol)}
 
 
 def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:

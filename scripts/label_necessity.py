@@ -34,8 +34,8 @@ def main(options: Namespace, config: Config) -> None:
     problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
-        engine, protocol = open_policy(config, model)
-        label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store)
+        policy = open_policy(config, model)
+        label_problems(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards), store)
     mark_finished(work)
     rows = [store.rows[problem.id] for problem in problems if problem.id in store]
     print("\n".join(summary_lines(rows)))

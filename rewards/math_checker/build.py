@@ -112,7 +112,7 @@ def _function(name: str, arguments: list[Any]) -> Any:
         base = arguments[1] if len(arguments) > 1 else sympy.Integer(10) if name == "lg" else sympy.E
         return sympy.log(first, base) if base != sympy.E else sympy.log(first)
     if name == "oddroot":
-        return sympy.real_root(first, arguments[1]) if first.is_number else first ** (1 / arguments[1])
+        return _odd_root(first, arguments[1])
     if name == "percent":
         return first / 100
     if name == "degree":
@@ -126,6 +126,13 @@ def _function(name: str, arguments: list[Any]) -> Any:
     if name not in _FUNCTIONS:
         raise Undecided(name)
     return _FUNCTIONS[name](*arguments)
+
+
+def _odd_root(radicand: Any, index: Any) -> Any:
+    """The real root of a real number or function."""
+    if radicand.is_number:
+        return sympy.real_root(radicand, index)
+    return sympy.sign(radicand) * sympy.Abs(radicand) ** (1 / index)
 
 
 def _big(node: Node) -> Any:

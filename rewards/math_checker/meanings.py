@@ -2,7 +2,7 @@ r"""What a pair of readings may mean together, beyond what each says alone.
 
 - `\log` without a base is natural or decimal, for both sides alike.
 - The letter that counts the solutions of `\pi/6 + 2k\pi` is a matter of taste, and so is that of a sequence of them.
-- A constant of integration may have another letter, and then two antiderivatives differ by a constant.
+- A constant of integration, C or K, may have another letter, and two antiderivatives may differ by a constant.
 - Of `2x = 6 \Rightarrow x = 3` the conclusion counts, unless the gold answer draws one too.
 - `2\mathbf{i} + 3\mathbf{j}` is the vector `(2, 3)`.
 """
@@ -22,6 +22,7 @@ _ZERO: Node = ("num", Fraction(0), None)
 _COUNTERS = frozenset({"k", "n", "m", "l", "j"})
 _CONSTANTS = frozenset({"C", "K", "c", "k", "C_1", "C_0", "c_1", "C_2"})
 _OF_INTEGRATION = frozenset({"C", "K", "c", "C_1", "C_0", "c_1", "C_2"})
+_VARIABLES = frozenset({"x", "t", "u", "y", "s", "z", "theta", "r", "v", "w"})
 _UNITS = ("unit i", "unit j", "unit k")
 _PLAIN: dict[Node, Node] = {
     ("sym", _UNITS[0]): ("const", "i"),
@@ -51,7 +52,9 @@ def constant_apart(answer: Node, gold: Node) -> tuple[Node, Node, bool] | None:
     if x is None or y is None:
         return None
     (name, rest), (other, wanted) = x, y
-    free = name in _OF_INTEGRATION and other in _OF_INTEGRATION and bool(letters(rest) & letters(wanted))
+    if not (name[0].isupper() or other[0].isupper()):
+        return None
+    free = {name, other} <= _OF_INTEGRATION and bool(letters(rest) & letters(wanted) & _VARIABLES)
     return (rest, wanted, free) if free or name != other else None
 
 

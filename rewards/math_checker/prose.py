@@ -45,8 +45,9 @@ _NEGATED = re.compile(
 )
 _COMPUTED = re.compile(r"(?:[-+*/×÷^().,$%=\s]|\d|\b[a-z]\b)+$")
 _HEDGED_AFTER = re.compile(
-    r"\b(?:maybe|perhaps|possibly|probably|might|unsure|not sure|uncertain|no idea|guess(?:ing)?|or so|or else|or not"
-    r"|who knows|alternatively|alternately)\b",
+    r"\b(?:maybe|perhaps|possibly|probably|might|unsure|not sure|uncertain|no idea|guess(?:ing)?"
+    r"|or so|or something|or else|or not|who knows|alternatively|alternately"
+    r"|(?:could|may) be (?:wrong|mistaken|off))\b",
     re.IGNORECASE,
 )
 _HEDGED = re.compile(
@@ -54,7 +55,10 @@ _HEDGED = re.compile(
     r"|(?:don't|do not|can't|cannot) (?:know|say|tell)|alternatively|alternately)\b",
     re.IGNORECASE,
 )
-_MODAL = re.compile(r"\b(?:might|may be|could(?: also)? be|could equal|can be|either|or so|or else|or not)\b", re.I)
+_MODAL = re.compile(
+    r"\b(?:might|may(?: also)? be|could(?: also)? be|could equal|can be|either|or so|or something|or else|or not)\b",
+    re.I,
+)
 _DIRECTLY_DENIED = re.compile(
     r"(?:\b(?:not|never|cannot|neither|nor|no longer|anything but|other than|except|rather than|instead of"
     r"|(?:more|less|fewer|greater) than|at (?:least|most)|between|from|unequal to|different from)"

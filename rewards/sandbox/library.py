@@ -55,9 +55,9 @@ class Packages:
         return importlib.util.spec_from_file_location(name, start, submodule_search_locations=[found])
 
 
-def readable(packages: Sequence[str]) -> list[str]:
-    """Files and folders that a program may read, except for what is `covered` in them; none lies within another."""
-    wanted = [*(p for p in sys.path if os.path.isdir(p)), *packages, *glob.glob(_LOCAL_OBJECTS), _TIME_ZONES]
+def readable() -> list[str]:
+    """Files and folders that every program may read, except for what is `covered` in them; none lies within another."""
+    wanted = [*(p for p in sys.path if os.path.isdir(p)), *glob.glob(_LOCAL_OBJECTS), _TIME_ZONES]
     for system in _SYSTEM:
         by_machine = glob.glob(f"{system}/*-linux-*/")
         wanted += by_machine or [system]

@@ -31,23 +31,23 @@ def devices() -> list[str]:
     return [d for d in _DEVICES if os.path.exists(d)]
 
 
-def enter(own_uid: int | None, paths: Sequence[str]) -> None:
+def enter(own_uid: int | None, paths: Sequence[str], packages: Sequence[str]) -> None:
     """Move this process into fresh namespaces and the private root, as a user without rights on the host.
 
     As root the root file system is built first and then the identity is given up, since only root may be able to
     reach the interpreter's files; otherwise the user namespace comes first, since it is what allows the mounts. `paths`
-    may be read there.
+    and `packages` may be read there.
     """
     if own_uid is None:
         uid, gid = os.geteuid(), os.getegid()
         sc.syscall("unshare", sc.CLONE_NEWUSER | _SHARED)
         _map_identity(uid, gid)
-        _build_root(paths)
+        _build_root(paths, packages)
         return
     sc.syscall("unshare", _SHARED)
     proc = os.open("/proc/self", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        _build_root(paths)
+        _build_root(paths, packages)
         become(own_uid)
         sc.syscall("unshare", sc.CLONE_NEWUSER | sc.CLONE_NEWNS)
         _map_identity(own_uid, own_uid, proc)
@@ -73,16 +73,16 @@ def _map_identity(uid: int, gid: int, proc: int | None = None) -> None:
             os.close(fd)
 
 
-def _build_root(paths: Sequence[str]) -> None:
+def _build_root(paths: Sequence[str], packages: Sequence[str]) -> None:
     sc.mount(None, "/", None, sc.MS_REC | sc.MS_PRIVATE)
     base = next(b for b in _BASES if os.path.isdir(b) and not any((p + "/").startswith(b + "/") for p in paths))
-    sc.mount("sandbox", base, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "size=1m,mode=755")
+    sc.mount("sandbox", base, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "size=4m,mode=755")
     os.mkdir(base + _EMPTY)
     for path in paths:
-        _make_like(path, base + path)
-        _bind(path, base + path, read_only=True)
-        for hidden in library.covered(path):
-            _bind(base + _EMPTY, base + hidden, read_only=True)
+        _bind_covered(path, base, packages)
+    for path in packages:
+        if not any(path.startswith(parent + "/") for parent in paths):
+            _bind_covered(path, base, ())
     for link in _LINKS:
         if os.path.islink(link) and not os.path.lexists(base + link):
             os.symlink(os.path.realpath(link), base + link)
@@ -100,9 +100,25 @@ def _build_root(paths: Sequence[str]) -> None:
     sc.mount(None, "/", None, sc.MS_REMOUNT | sc.MS_BIND | sc.MS_RDONLY | sc.MS_NOSUID | sc.MS_NODEV)
 
 
+def _bind_covered(path: str, base: str, packages: Sequence[str]) -> None:
+    """Make a path readable below `base`, with empty folders over what is hidden in it, except for packages there."""
+    _make_like(path, base + path)
+    _bind(path, base + path, read_only=True)
+    for number, hidden in enumerate(library.covered(path)):
+        inside = [package for package in packages if package.startswith(hidden + "/")]
+        cover = f"{base}{_EMPTY}-{number}" if inside else base + _EMPTY
+        for package in inside:
+            _make_like(package, cover + package.removeprefix(hidden))
+        _bind(cover, base + hidden, read_only=True)
+        for package in inside:
+            _bind_covered(package, base, ())
+
+
 def _make_like(path: str, target: str) -> None:
+    if os.path.lexists(target):
+        return
     if os.path.isdir(path):
-        os.makedirs(target, exist_ok=True)
+        os.makedirs(target)
         return
     os.makedirs(os.path.dirname(target), exist_ok=True)
     os.close(os.open(target, os.O_CREAT | os.O_WRONLY | os.O_CLOEXEC, 0o600))

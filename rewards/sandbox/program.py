@@ -13,7 +13,6 @@ speed of huge values.
 from __future__ import annotations
 
 import atexit
-import builtins
 import collections
 import itertools
 import os
@@ -82,7 +81,7 @@ class Program:
         """The wire form of an exception class: its bases up to the first one that Python itself has."""
         form: list[Any] = ["x"]
         for base in kind.__mro__:
-            if getattr(builtins, base.__name__, None) is base:
+            if base.__module__ == "builtins":
                 break
             own = base.__module__ == self.module.__name__
             form += [self._number(base), base.__name__ if own else f"{base.__module__}.{base.__qualname__}"]
@@ -129,8 +128,11 @@ class Program:
         if name in found:
             return (found[name],)
         solution = found.get("Solution")
-        if isinstance(solution, type) and not name.startswith("_") and hasattr(solution, name):
-            return (getattr(solution(), name),)
+        if isinstance(solution, type) and not name.startswith("_") and callable(getattr(solution, name, None)):
+            try:
+                return (getattr(solution(), name),)
+            except TypeError:  # it wants arguments
+                return None
         return (BareFunctions(self.module),) if name == "Solution" and self._functions() else None
 
     def _functions(self) -> list[Any]:

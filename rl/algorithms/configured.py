@@ -23,6 +23,16 @@ def configured_algorithm(config: Config) -> Algorithm:
     return algorithm
 
 
+def check_judge(config: Config, algorithm: Algorithm) -> None:
+    """Raises `ConfigError` for step_srpo without a reward of step judge."""
+    judges = [entry for entry in config.rewards if entry.get("step", entry.get("name")) == "judge"]
+    if not judges and algorithm.name == "step_srpo" and algorithm.loss.judge_weight > 0:
+        raise ConfigError(
+            "algorithm.name is 'step_srpo' and no reward is of step judge: nothing would train the decision; allowed: "
+            "{name: judge} in rewards, algorithm.judge_weight: 0, or an algorithm without a judge, such as grpo"
+        )
+
+
 def configured_loss(config: Config, algorithm: Algorithm) -> LossOptions:
     """The algorithm's loss options with the run's: clipping where the algorithm names none, and trainer.kl where it is
     set. Raises `UserError` where they contradict each other."""

@@ -142,12 +142,14 @@ def _is_unreadable(problem: Problem, rewards: Sequence[Reward]) -> bool:
 def report_lines(check: RewardCheck, shown: int = 10) -> list[str]:
     """The findings, a line each."""
     gold, wrong = check.of("gold"), check.of("wrong")
-    lines = [
-        f"gold answers: {len(gold) - len(check.failed('gold'))} of {len(gold)} earn full marks",
-        *[f"  {p.problem}: {p.told()}" for p in check.failed("gold")[:shown]],
-        f"wrong answers: {len(check.failed('wrong'))} of {len(wrong)} earn full marks",
-        *[f"  {p.problem}: {p.told()}" for p in check.failed("wrong")[:shown]],
-    ]
+    lines = []
+    for name, tried in (("gold", gold), ("wrong", wrong)):
+        failed = check.failed(name)
+        passed = len(tried) - len(failed) if name == "gold" else len(failed)
+        lines += [f"{name} answers: {passed} of {len(tried)} earn full marks"] if tried else []
+        lines += [f"  {p.problem}: {p.told()}" for p in failed[:shown]]
+    if not gold:
+        lines.append("gold answers: none is known, so none was tried (tests need metadata.solution)")
     if check.unreadable:
         ids = ", ".join(check.unreadable[:shown]) + (" …" if len(check.unreadable) > shown else "")
         lines.append(

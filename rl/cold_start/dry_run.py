@@ -12,8 +12,7 @@ from rl.cold_start.examples import IGNORE
 from rl.cold_start.gears import first_rows
 from rl.cold_start.sft import sft_config
 from rl.config.schema import Config
-from rl.models.loading import add_decision_tokens, load_model, load_tokenizer
-from rl.models.protocols import build_protocol
+from rl.models.open import open_policy
 
 
 def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
@@ -21,17 +20,13 @@ def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
     on what cannot work."""
     settings, gears = config.cold_start, config.cold_start.gears
     sft_config(config, Path(config.run_dir), settings.steps)
-    tokenizer = load_tokenizer(config)
-    model = load_model(config, tokenizer)
-    if config.protocol.add_tokens:
-        added = add_decision_tokens(config, tokenizer, model)
-        show(f"model: {config.model.path}, added tokens {', '.join(added) or 'none'}")
-    else:
-        show(f"model: {config.model.path}")
-    protocol = build_protocol(config, tokenizer)
+    policy = open_policy(config)
+    protocol = policy.protocol
+    added = f", added tokens {', '.join(policy.added) or 'none'}" if config.protocol.add_tokens else ""
+    show(f"model: {config.model.path}{added}")
     for line in protocol.notes:
         show(line)
-    check_cold_start(config, model, tokenizer, show)
+    check_cold_start(config, policy.model, policy.tokenizer, show)
     check_responses(protocol, show)
     if gears.automatic_steps and not gears.manual_steps:
         show("no manual gear: the second gear samples from the model as it is")

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl.checks.known_answers import gold_answer
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny, load_problems
 from rl.data.load import take
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
 from rl.files.row_store import read_rows
+from rl.models.ranks import is_main
 from rollout.protocol import DecisionProtocol
 from rollout.types import Mode, Problem
 
@@ -53,15 +55,15 @@ def worked_pairs(config: Config) -> list[Pair]:
         return pairs[:count]
     if is_tiny(config.data.train):
         return _embedded_pairs(config, count)
-    problems = [p for p in load_problems(config, "train") if p.answer is not None and p.metadata.get("solution")]
+    problems = [p for p in load_problems(config, "train") if p.metadata.get("solution") and gold_answer(p) is not None]
     if not problems:
         raise ConfigError(
             f"data.train {config.data.train!r} (format {config.data.format}) has no worked solutions to start from; "
-            "allowed: problems with an answer and metadata.solution, such as the formats gsm8k and math, or "
-            "cold_start.labels"
+            "allowed: problems with metadata.solution beside an answer or tests, such as the formats gsm8k and apps, "
+            "or cold_start.labels"
         )
     chosen = take(problems, count, config, config.data.train)
-    return [_pair(p, str(p.answer), str(p.metadata["solution"]).strip()) for p in chosen]
+    return [_pair(p, str(gold_answer(p)), str(p.metadata["solution"]).strip()) for p in chosen]
 
 
 def _embedded_pairs(config: Config, count: int) -> list[Pair]:
@@ -113,11 +115,22 @@ def paired_rows(
     think = min(max(think, 1), settings.batch - 1)
     counts = (think, settings.batch - think)
     rng = random.Random(f"cold-start-{config.seed}")
-    stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual)
+    too_long: dict[int, int] = {}
+    stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual, too_long=too_long)
     for _ in range(steps):
         drawn = [next(stream) for _ in range(max(counts))]
         yield from longest_first(
             row for k, rows in enumerate(drawn) for row, count in zip(rows, counts, strict=True) if k < count
+        )
+    say_too_long(too_long, len(pairs), "pairs", settings.max_length)
+
+
+def say_too_long(too_long: Mapping[int, int], total: int, what: str, max_length: int) -> None:
+    """Say on the main rank how many were left out for their length; `too_long` has the tokens of each."""
+    if too_long and is_main():
+        print(
+            f"cold start: {len(too_long)} of {total} {what} left out, above cold_start.max_length {max_length} tokens "
+            f"(the longest {max(too_long.values())})"
         )
 
 
@@ -127,9 +140,16 @@ def longest_first(rows: Iterable[Row]) -> list[Row]:
 
 
 def usable_pairs(
-    pairs: Sequence[Pair], rng: random.Random, protocol: DecisionProtocol, max_length: int, *, manual: bool = False
+    pairs: Sequence[Pair],
+    rng: random.Random,
+    protocol: DecisionProtocol,
+    max_length: int,
+    *,
+    manual: bool = False,
+    too_long: dict[int, int] | None = None,
 ) -> Iterator[list[Row]]:
-    """Endless passes over the pairs as [think row, direct row]. Raises `ConfigError` when none is short enough."""
+    """Endless passes over the pairs as [think row, direct row]; `too_long` gets the tokens of those left out, by the
+    pair. Raises `ConfigError` when none is short enough."""
     known: dict[tuple[int, str], Row] = {}
 
     def row(one: Example) -> Row:
@@ -143,9 +163,12 @@ def usable_pairs(
         found = False
         for pair in rng.sample(pairs, len(pairs)):
             rows = [row(one) for one in pair]
-            if all(len(one["input_ids"]) <= max_length for one in rows):
+            longest = max(len(one["input_ids"]) for one in rows)
+            if longest <= max_length:
                 found = True
                 yield rows
+            elif too_long is not None:
+                too_long[id(pair)] = longest
         if not found:
             raise ConfigError(f"cold_start.max_length is {max_length}: no worked problem fits")
 

@@ -55,9 +55,9 @@ def run_gate(config: Config) -> list[str]:
     if not matches(work):
         from rl.models.open import open_policy
 
-        engine, protocol = open_policy(config, str(cold_start_folder(config) / "model"))
-        problems = draw_usable(config, "train", protocol, config.cold_start.gate.problems)
-        probe = measure(config, problems, engine, protocol, build_rewards(config.rewards))
+        policy = open_policy(config, str(cold_start_folder(config) / "model"))
+        problems = draw_usable(config, "train", policy.protocol, config.cold_start.gate.problems)
+        probe = measure(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards))
         print("".join(f"{line}\n" for line in begin(work, "never")), end="")
         failures = judge_probe(probe, config.cold_start.gate)
         write_atomically(work.product, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")

@@ -32,6 +32,7 @@ from rl.cold_start.examples import (
     labelled_rows,
     longest_first,
     paired_rows,
+    say_too_long,
     worked_pairs,
 )
 from rl.cold_start.label import label_problems
@@ -122,8 +123,8 @@ def gear_answers(config: Config, source: str) -> list[dict[str, Any]]:
     # Nobody writes before everybody has seen what is done.
     state.wait_for_everyone()
     if mine:
-        engine, protocol = open_policy(config, source)
-        label_problems(config, mine, engine, protocol, build_rewards(config.rewards), store)
+        policy = open_policy(config, source)
+        label_problems(config, mine, policy.engine, policy.protocol, build_rewards(config.rewards), store)
     state.wait_for_everyone()
     rows = {row["id"]: row for row in _sampled(folder)}
     return [rows[problem.id] for problem in problems if problem.id in rows]
@@ -168,7 +169,14 @@ def _stream(
     made = [
         (e, example_row(e, e.judge_words[0], protocol, manual=manual)) for e in examples if is_read_back(e, protocol)
     ]
-    usable = [pair for pair in made if len(pair[1]["input_ids"]) <= max_length]
+    if len(made) < len(examples) and is_main():
+        print(
+            f"cold start: {len(examples) - len(made)} of {len(examples)} answers left out, a tag or switch is in them"
+        )
+    lengths = {place: len(row["input_ids"]) for place, (_, row) in enumerate(made)}
+    too_long = {place: length for place, length in lengths.items() if length > max_length}
+    say_too_long(too_long, len(made), "answers", max_length)
+    usable = [pair for place, pair in enumerate(made) if place not in too_long]
     if not usable:
         raise ConfigError(NO_ANSWERS)
     while True:

@@ -33,8 +33,23 @@ def is_kept(problem_id: str, complexity: float, settings: SelectConfig, seed: in
 
 
 def select(rows: Sequence[Mapping[str, Any]], settings: SelectConfig, seed: int) -> list[Mapping[str, Any]]:
-    """The labelled rows that are kept, in their order. Raises `UserError` for a row without a label."""
-    return [row for row in rows if is_kept(row["id"], complexity_of(row), settings, seed)]
+    """The labelled rows that are kept, in their order: each by its own draw, or `settings.problems` of them, drawn
+    without replacement with the same probabilities as weights (Efraimidis and Spirakis 2006: the largest u^(1/w)).
+    Raises `UserError` for a row without a label and for a number that there is not."""
+    if not settings.problems:
+        return [row for row in rows if is_kept(row["id"], complexity_of(row), settings, seed)]
+    if settings.problems > len(rows):
+        raise UserError(f"select.problems is {settings.problems}; allowed: up to the {len(rows)} labelled problems")
+    keys = {row["id"]: _key(row, settings, seed) for row in rows}
+    chosen = set(sorted(keys, key=lambda one: -keys[one])[: settings.problems])
+    return [row for row in rows if row["id"] in chosen]
+
+
+def _key(row: Mapping[str, Any], settings: SelectConfig, seed: int) -> float:
+    """log(u) / w of a row, which orders rows as u^(1/w) does; minus infinity where the weight is 0."""
+    weight = keep_probability(complexity_of(row), settings)
+    number = random.Random(f"select-{seed}-{row['id']}").random()
+    return math.log(max(number, 1e-300)) / weight if weight else -math.inf
 
 
 def complexity_of(row: Mapping[str, Any]) -> float:

@@ -20,9 +20,10 @@ from rl.config.schema import Config, ConfigError
 from rl.files.atomic import clear_part, complete_folder, part_of, write_atomically
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
-from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.loading import device_arguments
 from rl.models.location import GATE
-from rl.models.protocols import build_protocol, keep_ends, keep_run_date
+from rl.models.open import Policy, open_policy
+from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
@@ -71,14 +72,14 @@ def fine_tune(
         if is_main():
             print(f"{title}: already finished ({work.product})")
         return work.product
-    model, tokenizer, protocol, added = _opened(config, source, title)
-    dataset = Dataset.from_list(list(rows(protocol)))
+    policy = _opened(config, source, title)
+    dataset = Dataset.from_list(list(rows(policy.protocol)))
     trainer = SFTTrainer(
-        model=model,
+        model=policy.model,
         args=sft_config(config, checkpoints, steps),
         train_dataset=dataset,
-        processing_class=tokenizer,
-        peft_config=lora_config(config, model, tokenizer, added),
+        processing_class=policy.tokenizer,
+        peft_config=lora_config(config, policy.model, policy.tokenizer, policy.added),
         callbacks=[ProgressLine(steps, title)],
     )
     fit_fused_head(trainer.model)
@@ -89,22 +90,18 @@ def fine_tune(
     return work.product
 
 
-def _opened(config: Config, source: str, title: str) -> tuple[Any, Any, DecisionProtocol, list[str]]:
-    """Model, tokenizer, protocol and the tokens that were added, checked; what was found is printed."""
+def _opened(config: Config, source: str, title: str) -> Policy:
+    """The policy to tune, checked; what was found is printed."""
     show = (lambda line: print(f"{title}: {line}")) if is_main() else lambda line: None
-    tokenizer = load_tokenizer(config, source)
-    model = load_model(config, tokenizer, source, to_train=True)
-    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
+    policy = open_policy(config, source, to_train=True)
     if config.protocol.add_tokens:
-        show(f"added tokens {', '.join(added) or 'none'}")
-    check_cold_start(config, model, tokenizer, show)
-    protocol = build_protocol(config, tokenizer)
-    keep_ends(model, protocol)
+        show(f"added tokens {', '.join(policy.added) or 'none'}")
+    check_cold_start(config, policy.model, policy.tokenizer, show)
     if is_main():
         keep_run_date(config)
-    for line in protocol.notes:
+    for line in policy.protocol.notes:
         show(line)
-    return model, tokenizer, protocol, added
+    return policy
 
 
 def _checkpoint(config: Config, trainer: SFTTrainer, work: Work, folder: Path) -> str | None:

@@ -148,15 +148,11 @@ def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
     from rewards.registry import build_rewards
     from rl.data.prompts import draw_usable
     from rl.evaluation.evaluate import evaluate
-    from rl.models.loading import load_model, load_tokenizer
-    from rl.models.protocols import build_protocol
-    from rollout.engines.hf import HFEngine
+    from rl.models.open import open_policy
 
-    tokenizer = load_tokenizer(config, str(model))
-    protocol = build_protocol(config, tokenizer)
-    engine = HFEngine(load_model(config, tokenizer, str(model)), protocol, tokenizer.pad_token_id)
-    problems = draw_usable(config, "test", protocol, count)
-    return evaluate(config, problems, engine, protocol, build_rewards(config.rewards))
+    policy = open_policy(config, str(model))
+    problems = draw_usable(config, "test", policy.protocol, count)
+    return evaluate(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards))
 
 
 @contextlib.contextmanager

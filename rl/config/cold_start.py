@@ -44,6 +44,8 @@ class SelectConfig:
     """The spread around it."""
     floor: Share = 0.1
     """The least probability of keeping a problem."""
+    problems: Count = 0
+    """So many problems are kept, the likelier ones more often; 0: each is drawn by its probability."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -111,7 +113,7 @@ class ColdStartConfig:
     """AdamW's decay of squared gradients."""
     max_length: Positive = 1024
     """The most tokens of a row."""
-    save_every: Count = 0
+    save_every: Count = 100
     """A checkpoint every so many steps; 0: none."""
     labels: str = ""
     """A labelled file whose shortest correct answers replace worked solutions."""

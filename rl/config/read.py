@@ -27,7 +27,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     if not file.is_file():
         raise ConfigError(f"no configuration file {str(path)!r} (looked in {Path.cwd()})")
     try:
-        raw = yaml.safe_load(file.read_text(encoding="utf-8"))
+        raw = read_yaml(file.read_text(encoding="utf-8-sig"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if raw is None:
@@ -37,6 +37,27 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
     for override in overrides:
         _override(raw, override)
     return parse_config(raw)
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """YAML in which a key stands once: the first of two would be lost without a word."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen: dict[Any, int] = {}
+        for key, _ in node.value:
+            name = getattr(key, "value", None)
+            if key.tag != "tag:yaml.org,2002:merge" and isinstance(name, str):
+                if name in seen:
+                    raise yaml.constructor.ConstructorError(
+                        problem=f"the key {name!r} stands twice, in lines {seen[name]} and {key.start_mark.line + 1}"
+                    )
+                seen[name] = key.start_mark.line + 1
+        return super().construct_mapping(node, deep=deep)
+
+
+def read_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises `yaml.YAMLError`, also for a key that stands twice in a mapping."""
+    return yaml.load(text, Loader=_EachKeyOnce)
 
 
 def parse_config(raw: Mapping[str, Any]) -> Config:
@@ -96,9 +117,11 @@ def _override(raw: dict[str, Any], override: str) -> None:
     for part in parents:
         node = _step_into(node, part, key)
     try:
-        value = yaml.safe_load(text) if text else ""
+        value = read_yaml(text) if text else ""
     except yaml.YAMLError as error:
-        raise ConfigError(f"override {override!r}: the value is not valid YAML") from error
+        twice = error.problem if isinstance(error, yaml.constructor.ConstructorError) else ""
+        reason = twice or "the value is not valid YAML"
+        raise ConfigError(f"override {override!r}: {reason}") from error
     if isinstance(node, list):
         node[_index(node, last, key)] = value
     else:

@@ -24,9 +24,10 @@ from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, begin, is_finished
 from rl.models.adapters import fit_fused_head, lora_config
-from rl.models.loading import add_decision_tokens, device_arguments, load_model, load_tokenizer
+from rl.models.loading import device_arguments
 from rl.models.location import trained_path
-from rl.models.protocols import build_protocol, keep_ends, keep_run_date
+from rl.models.open import open_policy
+from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import last_complete, remove_incomplete, step_of
@@ -35,7 +36,6 @@ from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, training_work
-from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
@@ -69,18 +69,13 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     check_gate(config)
     path = trained_path(config)
     show(f"model: {path}")
-    tokenizer = load_tokenizer(config, path)
-    model = load_model(config, tokenizer, path, to_train=True)
-    added = add_decision_tokens(config, tokenizer, model) if config.protocol.add_tokens else []
-    protocol = build_protocol(config, tokenizer)
-    keep_ends(model, protocol)
-    for line in protocol.notes:
+    policy = open_policy(config, path, to_train=True)
+    for line in policy.protocol.notes:
         show(line)
-    check_model(config, model, tokenizer, show)
-    engine = HFEngine(model, protocol, tokenizer.pad_token_id)
-    checked = preflight(config, problems, protocol, rewards, engine, show, places)
+    check_model(config, policy.model, policy.tokenizer, show)
+    checked = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
     problems = list(checked.problems)
-    return Setup(config, model, tokenizer, protocol, problems, rewards, recorded, added)
+    return Setup(config, policy.model, policy.tokenizer, policy.protocol, problems, rewards, recorded, policy.added)
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -138,7 +133,6 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
-        use_vllm=False,
         bf16=trainer.bf16,
         gradient_checkpointing=config.model.gradient_checkpointing,
         deepspeed=trainer.deepspeed or None,
@@ -146,11 +140,9 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        logging_first_step=True,
         report_to="none",
         disable_tqdm=True,
         remove_unused_columns=False,
-        dataloader_num_workers=0,
         dataloader_pin_memory=False,
         ddp_find_unused_parameters=False,
         **device_arguments(),

@@ -113,3 +113,16 @@ def test_deepspeed_gives_the_update_of_one_rank(config, one_rank, stage):
     two = launch(config, stage, 2, f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json")
     assert_same_update(config, one_rank, two)
     assert len(metrics(two)) == STEPS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["", "zero3"], ids=["gloo", "zero3"])
+def test_the_kl_on_two_ranks_is_that_of_one_and_begins_at_zero(config, stage):
+    one = launch(config, f"kl_one_{stage}", 1, "trainer.kl=0.5")
+    sharded = [f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json"] if stage else []
+    two = launch(config, f"kl_two_{stage}", 2, "trainer.kl=0.5", *sharded)
+    assert_same_update(config, one, two)
+    found, expected = ([record["kl"] for record in metrics(run)] for run in (two, one))
+    assert found[0] == pytest.approx(0.0, abs=1e-9)
+    assert found[1] == pytest.approx(expected[1], rel=1e-3)
+    assert expected[1] > 1e-7

@@ -88,3 +88,11 @@ def test_a_run_folder_that_cannot_be_written_is_told_first(tmp_path):
     with pytest.raises(ConfigError, match="nothing can be written in '/proc'"):
         check_requirements(parse_config({"run_dir": "/proc/run"}))
     check_requirements(parse_config({"run_dir": str(tmp_path / "new" / "run")}))
+
+
+def test_step_srpo_without_a_judge_is_refused():
+    raw = {"data": {"shares": {"1": 1.0}, "train_size": 4, "test_size": 4}, "rewards": [{"name": "math"}]}
+    with pytest.raises(ValueError, match=r"'step_srpo' and no reward is of step judge"):
+        check_light(parse_config(raw))
+    check_light(parse_config({**raw, "algorithm": {"name": "step_srpo", "judge_weight": 0.0}}))
+    check_light(parse_config({**raw, "algorithm": {"name": "grpo"}}))

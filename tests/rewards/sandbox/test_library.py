@@ -1,6 +1,8 @@
 """What a program may read of what is installed: the standard library, named packages, and nothing else."""
 
 import os
+import sys
+import sysconfig
 
 import pytest
 
@@ -96,6 +98,35 @@ def test_a_test_text_may_use_a_named_package_too(numpy_pool):
     test = {"assert": "import numpy as np\nnp.testing.assert_allclose(np.array(f(2)), [1.0, 2.0])"}
     assert run_tests("def f(n): return [1.0, 2.0]", [test], pool=numpy_pool).passed == [True]
     assert run_tests("def f(n): return [1.0, 2.1]", [test], pool=numpy_pool).passed == [False]
+
+
+def test_a_package_is_found_among_the_installed_ones_of_the_interpreter_itself(shared_pool):
+    """As in a container without a virtual environment; `pip` is there in every interpreter."""
+    paths = sysconfig.get_paths(vars={"base": sys.base_prefix, "platbase": sys.base_prefix})
+    folder = os.path.join(paths["purelib"], "pip")
+    if not os.path.isdir(folder):
+        pytest.skip("this interpreter has no pip of its own")
+    pool = Pool(workers=1, tier=shared_pool.tier)
+    pool._packages = [folder]
+    code = """
+import os
+def where(): return __import__("pip").__file__
+def beside(folder): return os.listdir(folder)
+def get(name):
+    try: return str(__import__(name))
+    except ImportError: return "missing"
+"""
+    tests = [
+        {"call": "where", "expected": folder + "/__init__.py"},
+        {"call": "get", "args": ["setuptools"], "expected": "missing"},
+        {"call": "beside", "args": [paths["purelib"]], "expected": ["pip"]},
+    ]
+    try:
+        result = run_tests(code, tests, pool=pool)
+    except SandboxUnavailable as error:
+        pytest.skip(str(error))
+    pool.close()
+    assert result.passed == [True, True, shared_pool.tier == 1]  # tier 2 can list names
 
 
 @pytest.mark.parametrize("name", ["no_such_package", "sys", "numpy.linalg", "../x", ""])

@@ -7,7 +7,7 @@ from small_runs import ROOT, script
 
 from rewards.registry import build_rewards
 from rl.checks.known_answers import wrong_answer
-from rl.checks.reward_check import check_rewards, complaints
+from rl.checks.reward_check import check_rewards, complaints, report_lines
 
 PROBLEMS = [make_problem("a", answer="46"), make_problem("b", answer="46.0"), make_problem("c", answer="7")]
 PROGRAM = make_problem(
@@ -60,3 +60,10 @@ def test_the_script_prints_speed_and_writes_json(tmp_path):
     assert "gold answers: 20 of 20 earn full marks" in done.stdout
     assert "wrong answers: 0 of 20 earn full marks" in done.stdout
     assert json.loads(out.read_text())["wrong"] == {"tried": 20, "failed": []}
+
+
+def test_where_no_gold_answer_is_known_none_is_said_to_earn_full_marks():
+    check = check_rewards([make_problem("f", answer=None, tests=PROGRAM.tests)], build_rewards([{"name": "code"}]))
+    lines = report_lines(check)
+    assert lines[0] == "wrong answers: 0 of 1 earn full marks"
+    assert lines[1].startswith("gold answers: none is known, so none was tried")

@@ -204,7 +204,8 @@ def test_a_manual_tag_wins_after_the_first_gear_after_the_second_and_after_rl(tm
     problems = load_problems(config, "test")
 
     def obeyed(model):
-        return obedience(config, problems, *open_policy(config, str(model)))
+        policy = open_policy(config, str(model))
+        return obedience(config, problems, policy.engine, policy.protocol)
 
     assert min(obeyed(config.model.path).values()) < 0.9
     manual = cold_start(config, manual_only=True)
@@ -219,3 +220,25 @@ def test_a_manual_tag_wins_after_the_first_gear_after_the_second_and_after_rl(tm
     assert obeyed(model) == {"think": 1.0, "no_think": 1.0}
     trained = train(set_up(config, show=lambda line: None))
     assert obeyed(trained) == {"think": 1.0, "no_think": 1.0}
+
+
+def test_what_is_left_out_for_its_length_is_said(tmp_path, capsys):
+    protocol = tiny_protocol()
+    problems = [make_problem(str(i), prompt="1+1") for i in range(3)]
+    thoughts = ("1+1", "1+1", "1+1" * 10)
+    pairs = [
+        (Example(p, "think", "2", thought), Example(p, "no_think", "2"))
+        for p, thought in zip(problems, thoughts, strict=True)
+    ]
+    config = config_of(tmp_path, cold_start={"max_length": 40})
+    assert len(list(paired_rows(pairs, config, protocol, 2))) == 16
+    assert "cold start: 1 of 3 pairs left out, above cold_start.max_length 40 tokens" in capsys.readouterr().out
+
+
+def test_a_program_is_a_worked_solution_too(tmp_path):
+    row = {"prompt": "1+1", "tests": [{"call": "f", "expected": 2}], "metadata": {"solution": "def f():\n    return 2"}}
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    data = {"path": str(tmp_path), "train": "rows.jsonl", "test": "rows.jsonl"}
+    ((think, direct),) = worked_pairs(config_of(tmp_path, data=data, rewards=[{"name": "judge"}, {"name": "code"}]))
+    assert think.thinking == "def f():\n    return 2"
+    assert think.answer == direct.answer == "```python\ndef f():\n    return 2\n```"

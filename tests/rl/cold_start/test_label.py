@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import replace
 
 import pytest
@@ -108,7 +109,8 @@ def test_labelling_goes_on_with_the_rows_that_are_missing_and_comes_to_the_same(
         label={"samples": 2, "batch": 8, "random_share": 0.0},
     )
     problems, rewards = load_problems(config, "train"), build_rewards(config.rewards)
-    engine, protocol = open_policy(config)
+    policy = open_policy(config)
+    engine, protocol = policy.engine, policy.protocol
     whole = RowStore(tmp_path / "whole.jsonl", {})
     assert label_problems(config, problems, engine, protocol, rewards, whole) == 6
     path = tmp_path / "killed.jsonl"
@@ -128,3 +130,29 @@ def test_a_labelled_file_is_a_data_file(tmp_path):
     config = small_config(tmp_path, tmp_path, data={"path": str(tmp_path), "train": "labels.jsonl"})
     (problem,) = load_problems(config, "train")
     assert (problem.id, problem.necessity, problem.metadata) == ("x", "think", {"solution": "s"})
+
+
+def test_answers_that_a_reward_broke_on_count_nowhere(tmp_path):
+    (tmp_path / "mine.py").write_text(
+        "def picky(rollout):\n"
+        "    if rollout.problem.id == 'b' or rollout.mode == 'think':\n        raise ConnectionError('gone')\n"
+        "    return 0.5\n"
+    )
+    group = make_group("TTNN", (1, 0, 1, 0))
+    forced = [dataclasses.replace(r, forced=r.mode) for r in group.rollouts]
+    broken = dataclasses.replace(forced[0], scores={}, broken="gone")
+    label = label_row(type(group)(group.problem, (broken, *forced[1:])), NEVER_RANDOM, seed=0)["label"]
+    assert (label["think"]["samples"], label["think"]["pass_rate"], label["no_think"]["pass_rate"]) == (1, 0.0, 0.5)
+    assert label["complexity"] == pytest.approx(2 / 3)
+    config = small_config(
+        tmp_path / "run",
+        save_policy(tmp_path / "policy"),
+        data={"train_size": 2},
+        label={"samples": 1, "batch": 4},
+        rewards=[{"name": "judge"}, {"name": f"{tmp_path}/mine.py:picky"}],
+        reward_errors={"policy": "drop", "max_share": 0.9},
+    )
+    engine, protocol = open_policy(config)
+    store = RowStore(tmp_path / "labels.jsonl", {"model": "m"})
+    problems = load_problems(config, "train")
+    assert label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store) < 2

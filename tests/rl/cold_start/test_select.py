@@ -59,3 +59,17 @@ def test_the_plot_is_a_png(tmp_path):
     rows = [row(i, i / 10) for i in range(11)]
     plot_selection(tmp_path / "new" / "selected.png", rows, rows[3:6], SETTINGS)
     assert (tmp_path / "new" / "selected.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_number_of_problems_is_kept_by_the_same_weights_and_a_smaller_number_is_part_of_it():
+    rows = [row(i, c) for i, c in enumerate([0.0, 0.4, 0.6, 1.0] * 250)]
+    settings = SelectConfig(mu=0.4, sigma=0.2, floor=0.1, problems=200)
+    kept = select(rows, settings, seed=0)
+    assert len(kept) == 200
+    share = [sum(r["label"]["complexity"] == c for r in kept) for c in (0.0, 0.4, 0.6, 1.0)]
+    assert share[1] > share[2] > share[0] > 0
+    assert share[3] > 0
+    fewer = select(rows, SelectConfig(mu=0.4, sigma=0.2, floor=0.1, problems=50), seed=0)
+    assert {r["id"] for r in fewer} <= {r["id"] for r in kept}
+    with pytest.raises(UserError, match=r"select\.problems is 1001; allowed: up to the 1000 labelled"):
+        select(rows, SelectConfig(problems=1001), seed=0)

@@ -205,3 +205,17 @@ def test_a_saved_configuration_is_the_resolved_one_and_loads_again(tmp_path):
 def test_every_shipped_configuration_loads(path):
     config = load_config(path)
     assert {entry["name"] for entry in config.rewards} & {"math", "code", "exact", "reasoning_gym"}
+
+
+def test_a_key_that_stands_twice_is_named_with_its_lines(tmp_path):
+    text = "seed: 1\ntrainer:\n  steps: 3\n  learning_rate: 0.1\n  steps: 4\n"
+    with pytest.raises(ConfigError, match=r"the key 'steps' stands twice, in lines 3 and 5"):
+        load(tmp_path, text)
+    with pytest.raises(ConfigError, match=r"the key 'think' stands twice"):
+        load(tmp_path, "seed: 1", "protocol.tags={think: a, think: b}")
+
+
+def test_a_configuration_may_begin_with_a_byte_order_mark_and_merge_keys(tmp_path):
+    path = tmp_path / "bom.yaml"
+    path.write_bytes(b"\xef\xbb\xbfdata: &a {max_bad_share: 0.1}\n")
+    assert load_config(path).data.max_bad_share == 0.1

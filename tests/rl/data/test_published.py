@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -11,9 +12,12 @@ from factories import make_rollout
 
 from rewards.builtin.code_tests import code_tests
 from rewards.builtin.math_answer import verify
+from rl.cold_start.label import label_row
+from rl.config.cold_start import LabelConfig
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems, problem_to_row, read_problems
 from rl.data.formats import FORMATS
+from rollout.types import Problem, Rollout, RolloutGroup
 
 HERE = Path(__file__).parent / "published"
 PAGE = Path(__file__).parents[3] / "docs" / "data.md"
@@ -281,3 +285,13 @@ def test_the_page_shows_what_loads_and_how():
         PAGE.write_text(f"{before}{BEGIN}{table()}{END}{after}", "utf-8")
     else:
         assert shown == table(), "WRITE_PAGES=1 makes the table anew"
+
+
+def test_the_pages_name_every_field_of_a_problem_a_rollout_and_a_label():
+    rewards = (PAGE.parent / "rewards.md").read_text("utf-8")
+    data = PAGE.read_text("utf-8")
+    assert [f.name for f in fields(Rollout) if f"`{f.name}`" not in rewards] == []
+    assert [f.name for f in fields(Problem) if f"`{f.name}`" not in data] == []
+    forced = [make_rollout(mode, forced=mode) for mode in ("think", "no_think")]
+    label = label_row(RolloutGroup(forced[0].problem, tuple(forced)), LabelConfig(), seed=0)["label"]
+    assert [name for name in [*label, *label["think"]] if f"`{name}`" not in data] == []

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib.util
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import torch
-from small_runs import ROOT, small_config, write_rollouts
+from small_runs import ROOT, script, small_config, write_rollouts
 from trainer_setups import quiet_setup
 from transformers import AutoModelForCausalLM, TrainerCallback
 
@@ -220,3 +221,15 @@ def test_it_is_at_most_two_hundred_lines_and_knows_nothing_but_the_world():
     }
     assert ours == {"rl.worlds.model", "rl.worlds.worlds"}
     assert "trl" not in text.replace("TRL", "").split()
+
+
+@pytest.mark.slow
+def test_alone_it_separates_its_world():
+    """A minute of one core; the last line is that of the end."""
+    done = script("minimal.py", timeout=600)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, *_, last = [line for line in done.stdout.splitlines() if "P(think)" in line]
+    before, after = ([int(share) for share in re.findall(r"(\d+)%", line)] for line in (first, last))
+    assert all(40 <= share <= 60 for share in before)
+    assert after[0] < 15
+    assert after[3] > 85
