@@ -22,7 +22,7 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config)
     check_model_path(config.model.path)
     work = training_work(config)
-    if is_finished(work, config.resume) and not options.dry_run:
+    if not options.dry_run and is_finished(work, config.resume):
         print(f"already finished, nothing is trained or written: {work.product}")
         return
     from rl.training.run import batch_shape, is_main, set_up, train, world_size

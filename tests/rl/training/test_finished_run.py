@@ -65,6 +65,9 @@ def test_a_kill_between_the_last_checkpoint_and_the_final_save_costs_nothing(tmp
     whole = trained(run, policy, **sections)
     assert "model.safetensors" in whole
     assert whole["model.safetensors"] != bytes_of(policy)["model.safetensors"]
+    last = run / "checkpoints" / f"checkpoint-{metrics(run)[-1]['step']}"
+    if "model" not in sections:
+        assert bytes_of(last)["model.safetensors"] == whole["model.safetensors"]
     shutil.move(run / "model", run / "model.part")  # as if the folder was half written
     (run / "model.part" / "model.safetensors").write_bytes(b"half")
     steps = metrics(run)
@@ -89,6 +92,7 @@ def test_more_steps_go_on_from_where_a_run_ended_and_fewer_are_refused(tmp_path,
     assert trained(tmp_path / "run", policy, trainer={"steps": 4}) == whole
     (kept,) = (tmp_path / "run" / "old").iterdir()
     assert bytes_of(kept / "model") == first
+    assert first["model.safetensors"] != whole["model.safetensors"]
     written = capsys.readouterr()
     assert "trainer.steps is 4 now, 2 before" in written.out + written.err
     assert json.loads((tmp_path / "run" / "config.json").read_text())["trainer"]["steps"] == 4
