@@ -257,3 +257,17 @@ def test_an_evaluation_that_was_killed_goes_on_and_comes_to_the_same(tmp_path):
     seen = []
     evaluate(config, problems, None, protocol, rewards, seen.append, RowStore(path, {"model": "m"}))
     assert len(seen) == 6  # without an engine: nothing is answered again
+
+
+def test_a_reward_that_asks_for_step_and_history_is_scored_outside_of_training_too():
+    protocol = make_protocol("one_token")
+    engine = HFEngine(
+        build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id
+    )
+    config = parse_config({"rollout": {"max_new_tokens": 4}})
+
+    def late(rollout, step, history):
+        return float(step == 0 and history is None)
+
+    result = evaluate(config, [make_problem()], engine, protocol, [Reward("late", "answer", 1.0, late, correct=True)])
+    assert result["modes"]["think"]["accuracy"] == 1.0
