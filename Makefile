@@ -45,7 +45,7 @@ bench-%: .venv/dev.done
 
 # The pages that are made from the code.
 docs: .venv/base.done
-	$(BIN)/python -m rl.config.schema.describe > docs/configuration.md
+	$(BIN)/python -m rl.config.describe > docs/configuration.md
 
 check: .venv/dev.done
 	$(BIN)/ruff check .

@@ -15,7 +15,7 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
 from rl.data.load import source_files
 from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
-from rl.files.finished import begin, is_finished, settings_of
+from rl.files.finished import Work, begin, is_finished, settings_of
 from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
 from rl.statistics.dial import parse_target
@@ -53,6 +53,8 @@ def main(options: Namespace, config: Config) -> None:
     for line in begin(work, config.resume, **settings_of(config, BATCHES)):
         print(line)
     write_atomically(work.product, json.dumps(result, indent=2) + "\n")
+    for file in (_rows_file(options), Work("rows", _rows_file(options), {}).record):
+        file.unlink(missing_ok=True)
     show(result)
     print(f"written: {options.out}")
 
@@ -66,16 +68,28 @@ def show(result: dict[str, Any]) -> None:
     print("\n".join([*lines, *choice_lines(result), *dial_lines(result["dial"]), *setting_lines(result)]))
 
 
+def _rows_file(options: Namespace) -> Path:
+    """Where an evaluation under way keeps what it has measured; gone when it is finished."""
+    return Path(f"{options.out}.rows.jsonl")
+
+
+def _rows_settings(config: Config, options: Namespace) -> dict[str, Any]:
+    """All that measured answers depend on."""
+    return dict(evaluation_work(config, options.model, options.out, {}).settings)
+
+
 def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model that this process decodes, with its dial and its tags."""
     from rl.data.prompts import fit_prompts
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
+    from rl.files.row_store import RowStore
     from rl.models.open import open_policy
 
     policy = open_policy(config, options.model)
     problems = fit_prompts(config, problems, policy.protocol).problems
-    result = evaluate(config, problems, policy.engine, policy.protocol, rewards)
+    store = RowStore(_rows_file(options), _rows_settings(config, options), fresh=config.resume != "auto")
+    result = evaluate(config, problems, policy.engine, policy.protocol, rewards, store=store)
     set_dial(options, result)
     return {**result, "obedience": obedience(config, problems, policy.engine, policy.protocol)}
 

@@ -29,6 +29,11 @@ Reason = Literal["equal", "different", "unparsable_answer", "unparsable_gold", "
 
 DEFAULTS = Options()
 _NUMERAL = re.compile(r"-?[0-9]{1,12}(?:\.[0-9]{1,6})?", re.ASCII)
+_RATIONAL = re.compile(
+    r"(?:\\?\$)?([0-9]{1,3}(?:,[0-9]{3}){1,3}(?:\.[0-9]{1,6})?|-?[0-9]{1,12}(?:\.[0-9]{1,6})?)"
+    r"|\\[dt]?frac\{(-?[0-9]{1,12})\}\{([1-9][0-9]{0,11})\}|(-?[0-9]{1,12})/([1-9][0-9]{0,11})",
+    re.ASCII,
+)
 _WORKER_MEMORY = 1 << 30
 _pool = WorkerPool("rewards.math_checker.symbolic:handle", memory_bytes=_WORKER_MEMORY)
 
@@ -90,10 +95,22 @@ def _check(answer: str, gold: str, limits: tuple[float, float], options: Options
 
 
 def _plain_verdict(answer: str, gold: str, options: Options) -> bool | None:
-    """The verdict on two short numerals, which need no parser; None for all else."""
-    if options.rel_tol or not (_NUMERAL.fullmatch(answer) and _NUMERAL.fullmatch(gold)):
+    """The verdict on two short numerals, and on fractions and amounts that are the same; None for all else."""
+    if _NUMERAL.fullmatch(answer) and _NUMERAL.fullmatch(gold) and not options.rel_tol:
+        return Fraction(answer) == Fraction(gold)
+    if options.units == "strict":
         return None
-    return Fraction(answer) == Fraction(gold)
+    given = _rational(answer)
+    return True if given is not None and given == _rational(gold) else None
+
+
+def _rational(text: str) -> Fraction | None:
+    """The value of `1,234.5`, `\\$12` or `\\frac{1}{2}`."""
+    match = _RATIONAL.fullmatch(text)
+    if match is None:
+        return None
+    number, top, bottom, over, under = match.groups()
+    return Fraction(number.replace(",", "")) if number else Fraction(int(top or over), int(bottom or under))
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -56,7 +56,7 @@ class Link:
             if reply[0] == "v":
                 return reply[1]
             kind, message = str(reply[1]), str(reply[2])[:_MESSAGE]
-            known = self._exception_class(reply[3])
+            known = self._exception_class(reply[4])
         except (EOFError, OSError, wire.WireError, TypeError, IndexError, KeyError) as error:
             raise ProgramGone(f"the program is gone: {error}") from None
         raise _as_exception(known, kind, message)

@@ -173,8 +173,8 @@ def _is_value(reply: Any) -> bool:
 
 def _explain_reply(verdict: _Verdict, reply: Any, where: str) -> None:
     """Note an exception that the program reported; its words are for people only."""
-    if type(reply) is list and len(reply) == 4 and reply[0] == "e" and type(reply[1]) is type(reply[2]) is str:
-        kind, text = reply[1][:_TAIL], reply[2][:_TAIL]
+    if type(reply) is list and len(reply) == 5 and reply[0] == "e" and all(type(part) is str for part in reply[1:4]):
+        kind, text = reply[1][:_TAIL], (reply[2] + reply[3])[:_TAIL]
         verdict.explain("memory" if kind == "MemoryError" else "error", f"{where}: {kind}: {text}")
     elif reply is not None and not _is_value(reply):
         verdict.explain("error", f"{where}: the program wrote something else than an answer into its channel")

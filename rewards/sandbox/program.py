@@ -3,7 +3,7 @@
 Nothing in this process decides a verdict. It never holds an expected value; whatever the program does to this module,
 to builtins or to the channel only changes what it claims to have computed, and the judge compares claims outside.
 
-Requests, each answered by one frame `["v", value]` or `["e", exception type, message, class]`:
+Requests, each answered by one frame `["v", value]` or `["e", exception type, message, line, class]`:
 `["load", code]`; `["data", name, args, kwargs]` for tests written as data, to which iterables come as lists, and
 `["call", name, args, kwargs]` for assertions, to which they come as objects; `["names", [name, …]]`, `["entry"]` and
 `["op", operation, object, …]` for the checker's proxies; `["end"]` is leave to end, and has no answer. Not covered:
@@ -197,12 +197,12 @@ def reply(program: Program, request: list[Any], limit: int) -> bytes:
             raise wire.WireError(f"an answer of {len(frame)} bytes: at most {limit} are allowed")
         return frame
     except BaseException as error:
-        return wire.pack(["e", type(error).__name__, _describe(error), program.exception_class(type(error))])
+        return wire.pack(["e", type(error).__name__, *_describe(error), program.exception_class(type(error))])
     finally:
         streams.flush_standard()
 
 
-def _describe(error: BaseException) -> str:
+def _describe(error: BaseException) -> tuple[str, str]:
     """The error's text and the program's line, bounded; a program's own `__str__` may fail."""
     try:
         where, trace = "", error.__traceback__
@@ -210,9 +210,9 @@ def _describe(error: BaseException) -> str:
             if trace.tb_frame.f_code.co_filename == FILE_NAME:
                 where = f" (line {trace.tb_lineno})"
             trace = trace.tb_next
-        return (str(error)[:_MESSAGE] + where).encode("utf-8", "replace").decode()
+        return str(error)[:_MESSAGE].encode("utf-8", "replace").decode(), where
     except BaseException:
-        return ""
+        return "", ""
 
 
 def run_script(_: int) -> None:

@@ -47,7 +47,7 @@ def answer(
             seed = random.Random(f"label-{config.seed}-{batch[0].id}").getrandbits(48)
             groups = collect(batch, plan, engine, protocol, sampling or greedy(config), seed, manual=manual)
             if answers:
-                groups = score_groups(groups, answers, on_error=config.reward_errors.policy)
+                groups = score_groups(groups, answers, on_error=config.reward_errors.policy, step=0)
                 check_broken(groups, config.reward_errors.max_share)
             yield groups
             progress.update(len(batch))

@@ -7,19 +7,24 @@ bias of comparing rollouts whose mode the policy picked. Greedy, or `evaluation.
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
+
+from tqdm import tqdm
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward
 from rl.config.schema import Config
 from rl.evaluation.answer import answer, greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
+from rl.files.row_store import RowStore
 from rl.statistics.areas import operating_points
 from rollout.engines.base import Engine, Sampling
+from rollout.modes import Plan
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, Rollout
+from rollout.types import Problem, Rollout, RolloutGroup, rollout_from_json, rollout_to_json
 
 
 def evaluate(
@@ -29,16 +34,17 @@ def evaluate(
     protocol: DecisionProtocol,
     rewards: Sequence[Reward],
     on_rollouts: Callable[[Sequence[Rollout]], None] | None = None,
+    store: RowStore | None = None,
 ) -> dict[str, Any]:
-    """The contents of `eval.json`. `on_rollouts` sees the rollouts of each batch as they finish. With
-    `reward_errors.policy: drop` a problem that a reward broke on in one mode is left out of all, and `broken` counts
-    them."""
+    """The contents of `eval.json`. `on_rollouts` sees the rollouts of each batch as they finish; `store` keeps them, so
+    that a killed evaluation goes on where it stopped. With `reward_errors.policy: drop` a problem that a reward broke
+    on in one mode is left out of all, and `broken` counts them."""
     started = time.perf_counter()
     samples = config.evaluation.samples
     plan = tuple(mode for mode in MODE_PLAN.values() for _ in range(samples))
     outcomes: list[Outcome] = []
     broken = 0
-    for groups in answer(config, problems, plan, engine, protocol, rewards, sampling(config), show="evaluate"):
+    for groups in _batches(config, problems, plan, engine, protocol, rewards, store):
         for group in groups:
             if any(r.broken for r in group.rollouts):
                 broken += 1
@@ -53,6 +59,42 @@ def evaluate(
     result = summarize(outcomes, config.data.easy, config.data.hard)
     seconds = time.perf_counter() - started
     return {**result, "dial": operating_points(result["problems"]), "broken": broken, "seconds": seconds}
+
+
+def _batches(
+    config: Config,
+    problems: Sequence[Problem],
+    plan: Plan,
+    engine: Engine,
+    protocol: DecisionProtocol,
+    rewards: Sequence[Reward],
+    store: RowStore | None,
+) -> Iterator[list[RolloutGroup]]:
+    """The groups of each batch: from the store where all of a batch are there, else answered, and kept there. A batch
+    is answered as a whole, because what is decoded together shares its seed."""
+    size = max(1, config.evaluation.batch // len(plan))
+    with tqdm(total=len(problems), desc="evaluate", unit="problem", dynamic_ncols=True) as progress:
+        for start in range(0, len(problems), size):
+            batch = problems[start : start + size]
+            if store is not None and all(problem.id in store for problem in batch):
+                groups = [_group_of(store.rows[problem.id], problem) for problem in batch]
+            else:
+                (groups,) = answer(config, batch, plan, engine, protocol, rewards, sampling(config))
+                if store is not None:
+                    store.append([_row_of(group) for group in groups])
+            yield groups
+            progress.update(len(batch))
+
+
+def _row_of(group: RolloutGroup) -> dict[str, Any]:
+    """A group as a row of the store; no table needs log-probabilities, which are most of it."""
+    plain = [rollout_to_json(dataclasses.replace(r, logprobs=(), sampled=())) for r in group.rollouts]
+    return {"id": group.problem.id, "rollouts": [{**one, "problem": None} for one in plain]}
+
+
+def _group_of(row: Mapping[str, Any], problem: Problem) -> RolloutGroup:
+    known = dataclasses.asdict(problem)
+    return RolloutGroup(problem, tuple(rollout_from_json({**one, "problem": known}) for one in row["rollouts"]))
 
 
 def sampling(config: Config) -> Sampling:

@@ -53,7 +53,8 @@ def run_with_kills(kills: int, seed: int, script: str, *arguments: str) -> int:
 
 
 def results(run: Path) -> tuple[Any, ...]:
-    texts = [(run / name).read_text() for name in ("eval_before.json", "eval.json")]
+    found = [json.loads((run / name).read_text()) for name in ("eval_before.json", "eval.json")]
+    texts = [{key: value for key, value in result.items() if key != "seconds"} for result in found]
     weights = [(run / name / "model.safetensors").read_bytes() for name in ("cold_start/model", "model")]
     return texts, weights, metrics(run)
 
@@ -61,7 +62,7 @@ def results(run: Path) -> tuple[Any, ...]:
 def test_a_demo_killed_at_any_moment_gives_the_weights_and_the_table_of_an_unbroken_one(tmp_path):
     whole, broken = (write_config(tmp_path / f"{run}.json", raw(tmp_path, run)) for run in ("whole", "broken"))
     assert start("demo.py", str(whole)).wait(600) == 0
-    assert run_with_kills(6, 1, "demo.py", str(broken)) > 2
+    assert run_with_kills(4, 1, "demo.py", str(broken)) > 2
     assert results(tmp_path / "broken") == results(tmp_path / "whole")
     weights = results(tmp_path / "whole")[1]
     assert weights[0] != weights[1]

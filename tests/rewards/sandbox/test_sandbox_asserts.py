@@ -77,12 +77,14 @@ class Other(Exception): pass
 def f(x):
     if x == 1: raise Bad("one", "two")
     if x == 2: json.loads("{")
+    if x == 4: raise ValueError("no")
     raise Other
 """
     expecting = "import json\ntry:\n    f({})\nexcept {} as e:\n    assert {}\nelse:\n    assert False"
     texts = (
         expecting.format(1, "Bad", "type(e).__name__ == 'Bad'"),
         expecting.format(1, "Base", "'one and two' in str(e)"),
+        expecting.format(4, "ValueError", "str(e) == 'no' and e.args == ('no',)"),
         expecting.format(1, "ValueError", "isinstance(e, Base)"),
         expecting.format(1, "(Other, LookupError)", "True"),
         expecting.format(2, "json.JSONDecodeError", "True"),
@@ -91,7 +93,7 @@ def f(x):
         "import unittest\nclass T(unittest.TestCase):\n"
         "    def test_it(self):\n        with self.assertRaises(Base): f(1)",
     )
-    assert passed(pool, code, *texts) == [True, True, True, False, True, True, False, True]
+    assert passed(pool, code, *texts) == [True, True, True, True, False, True, True, False, True]
 
 
 def test_a_test_sees_its_own_modules_and_constants_of_the_program(pool):

@@ -152,7 +152,8 @@ def test_answers_that_a_reward_broke_on_count_nowhere(tmp_path):
         rewards=[{"name": "judge"}, {"name": f"{tmp_path}/mine.py:picky"}],
         reward_errors={"policy": "drop", "max_share": 0.9},
     )
-    engine, protocol = open_policy(config)
+    policy = open_policy(config)
+    engine, protocol = policy.engine, policy.protocol
     store = RowStore(tmp_path / "labels.jsonl", {"model": "m"})
     problems = load_problems(config, "train")
     assert label_problems(config, problems, engine, protocol, build_rewards(config.rewards), store) < 2

@@ -6,14 +6,18 @@ from dataclasses import replace
 
 import pytest
 from factories import make_problem, make_protocol, make_rollout
+from small_runs import save_policy, small_config
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError, RewardErrorsConfig
+from rl.data import load_problems
 from rl.evaluation.dial import check_threshold, dialled, load_dial, pick_threshold
 from rl.evaluation.evaluate import evaluate
 from rl.evaluation.outcomes import Outcome, hidden_reasoning, mode_table, problem_row, summarize
+from rl.files.row_store import RowStore
+from rl.models.open import open_policy
 from rl.statistics import dial
 from rl.statistics import routers as rules
 from rl.worlds.model import build_model
@@ -233,3 +237,37 @@ def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():
         evaluate(replace(config, reward_errors=RewardErrorsConfig("drop", 0.1)), problems, engine, protocol, [reward])
     with pytest.raises(RewardError, match=r"reward 'picky' failed on problem 'p1', rollout 0: ZeroDivisionError"):
         evaluate(replace(config, reward_errors=RewardErrorsConfig()), problems, engine, protocol, [reward])
+
+
+def test_an_evaluation_that_was_killed_goes_on_and_comes_to_the_same(tmp_path):
+    config = small_config(
+        tmp_path / "run", save_policy(tmp_path / "policy"), data={"test_size": 6}, evaluation={"batch": 6}
+    )
+    problems, rewards = load_problems(config, "test"), build_rewards(config.rewards)
+    policy = open_policy(config)
+    engine, protocol = policy.engine, policy.protocol
+    path = tmp_path / "rows.jsonl"
+    whole = evaluate(config, problems, engine, protocol, rewards, store=RowStore(path, {"model": "m"}))
+    lines = path.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 6
+    path.write_bytes(b"".join(lines[:3]) + lines[3][:40])
+    again = evaluate(config, problems, engine, protocol, rewards, store=RowStore(path, {"model": "m"}))
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+    assert len(path.read_bytes().splitlines()) == 7  # the batch that was torn is answered as a whole
+    seen = []
+    evaluate(config, problems, None, protocol, rewards, seen.append, RowStore(path, {"model": "m"}))
+    assert len(seen) == 6  # without an engine: nothing is answered again
+
+
+def test_a_reward_that_asks_for_step_and_history_is_scored_outside_of_training_too():
+    protocol = make_protocol("one_token")
+    engine = HFEngine(
+        build_model(protocol.tokenizer, 0, hidden=32, layers=2), protocol, protocol.tokenizer.pad_token_id
+    )
+    config = parse_config({"rollout": {"max_new_tokens": 4}})
+
+    def late(rollout, step, history):
+        return float(step == 0 and history is None)
+
+    result = evaluate(config, [make_problem()], engine, protocol, [Reward("late", "answer", 1.0, late, correct=True)])
+    assert result["modes"]["think"]["accuracy"] == 1.0

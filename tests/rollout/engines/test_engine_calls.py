@@ -168,7 +168,7 @@ def test_a_row_forced_into_any_other_token_draws_its_first_one_from_the_rest():
     assert row.switch_probs == pytest.approx({"think": 0.632121, "no_think": 0.367879}, abs=1e-6)
     rollout = make_rollout(make_problem(), PROMPT, row, "think", LONE)
     assert rollout.logprobs == pytest.approx((-0.458675, -1.0, -1.0, -1.0), abs=1e-6)
-    assert (rollout.mode, rollout.switch_index, rollout.forced) == ("think", 0, True)
+    assert (rollout.mode, rollout.switch_index, rollout.forced) == ("think", 0, "think")
 
 
 def test_a_row_forced_to_the_token_has_it_written():
