@@ -72,10 +72,17 @@ def _contradicts_itself(sides: tuple[Node, ...]) -> bool:
 
 
 def _numeral(node: Node) -> tuple[Fraction, int] | None:
-    """A number that is written out, and its decimal places."""
-    if node[0] == "mul" and len(node[1]) == 2 and node[1][0] == _MINUS_ONE and node[1][1][0] == "num":
-        return -node[1][1][1], node[1][1][2] or 0
-    return (node[1], node[2] or 0) if node[0] == "num" else None
+    """A number that is written out, and its decimal places; those of a fraction have no end."""
+    if node[0] == "num":
+        return node[1], node[2] or 0
+    if node[0] != "mul" or len(node[1]) != 2:
+        return None
+    left, right = node[1]
+    if left == _MINUS_ONE and (number := _numeral(right)):
+        return -number[0], number[1]
+    if left[0] == "num" and right[0] == "pow" and right[1][0] == "num" and right[1][1] and right[2] == _MINUS_ONE:
+        return left[1] / right[1][1], _MAX_PLACES
+    return None
 
 
 def contains(node: Any, kinds: tuple[str, ...]) -> bool:

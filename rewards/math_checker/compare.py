@@ -84,7 +84,7 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return match(*apart[:2]) or (apart[2] and leaf(("anti", apart[0]), ("anti", apart[1])))
     if is_approximation(answer) or is_approximation(gold):
         return match(_exact_side(answer), _exact_side(gold))
-    if None not in (moduli := (_modulus(answer), _modulus(gold))) and not match(*moduli):
+    if (ours := _modulus(answer)) and (theirs := _modulus(gold)) and not match(ours, theirs):
         return False
     if "unit" in kinds and is_value(answer) and is_value(gold):
         return _same_quantity(answer, gold, leaf, options, budget)
