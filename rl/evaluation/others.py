@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import time
 from collections import Counter
@@ -95,7 +96,8 @@ def evaluate_records(
         else:
             answers.setdefault((problem.id, str(row.get("setting", "auto"))), []).append(rollout)
     if not answers:
-        raise ConfigError(f"no record to evaluate: {', '.join(f'{n} × {why}' for why, n in refused.most_common())}")
+        told = ", ".join(f"{n} × {why}" for why, n in refused.most_common())
+        raise ConfigError(f"no record to evaluate: {told or 'the file is empty'}")
     return _result(config, problems, answers, rewards, refused)
 
 
@@ -160,9 +162,9 @@ def _recorded(
         return "no test problem with its id or prompt", None
     if text is None:
         return f"no response (one of {', '.join(RESPONSES)})", None
-    if row.get("setting", "auto") not in MODE_PLAN:
+    if str(row.get("setting", "auto")) not in MODE_PLAN:
         return "a setting that is none of think, no_think, auto", None
-    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or tokens < 0:
+    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not 0 <= tokens < math.inf:
         return f"no token count in {tokens_from!r}", None
     mode = _mode_of(row, text[:LONGEST_TEXT], pattern)
     if mode is None:

@@ -30,7 +30,7 @@ from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.callbacks import AfterUpdate
-from rl.training.checkpoints import last_complete, remove_incomplete, step_of
+from rl.training.checkpoints import check_readable, last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
 from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
@@ -194,6 +194,7 @@ def train(setup: Setup) -> Path:
     start = step_of(resume) if resume else 0
     check_steps(config, start)
     if resume:
+        check_readable(resume)
         trainer.load_state(resume)
     if is_main():
         changed = begin(work, config.resume, **machine_settings(config, world_size(), trainer.accelerator.device.type))

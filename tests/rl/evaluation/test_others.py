@@ -127,3 +127,22 @@ def test_named_groups_leave_a_response_without_either_undecided():
 def test_an_expression_that_is_none_is_told():
     with pytest.raises(ConfigError, match="no regular expression"):
         evaluate_records(CONFIG, PROBLEMS, RECORDS, rewards(), mode_from="(")
+
+
+@pytest.mark.parametrize(
+    ("field", "why"),
+    [
+        ({"tokens": float("nan")}, "1 × no token count in 'tokens'"),
+        ({"tokens": float("inf")}, "1 × no token count in 'tokens'"),
+        ({"setting": ["think"]}, "1 × a setting that is none of think, no_think, auto"),
+    ],
+)
+def test_a_record_with_a_value_of_no_use_is_counted(field, why):
+    row = {"id": "p", "response": "2", "tokens": 3, "mode": "think", **field}
+    with pytest.raises(ConfigError, match=f"no record to evaluate: {why}"):
+        evaluate_records(parse_config({}), [make_problem(id="p")], [row], [])
+
+
+def test_a_file_without_records_is_told():
+    with pytest.raises(ConfigError, match="no record to evaluate: the file is empty"):
+        evaluate_records(parse_config({}), [make_problem(id="p")], [], [])

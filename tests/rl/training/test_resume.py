@@ -9,9 +9,12 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import save_file
 from small_runs import ROOT, environment, metrics, save_policy, script, settings, write_config
 
-from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete
+from rl.training.checkpoints import COMPLETE, check_readable, last_complete, remove_incomplete
+from rollout.errors import UserError
 
 SHAPE = {"steps": 8, "prompts_per_step": 4, "learning_rate": 1e-3, "save_every": 2}
 
@@ -59,3 +62,19 @@ def test_only_a_checkpoint_with_its_end_mark_counts(tmp_path):
 
 def test_without_checkpoints_a_run_starts_at_the_beginning(tmp_path):
     assert last_complete(tmp_path / "nothing") is None
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "run_state.json", "model.safetensors"])
+def test_a_checkpoint_that_was_damaged_is_named_with_the_way_on(tmp_path, name):
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    (folder / "run_state.json").write_text('{"step": 4}')
+    torch.save({"a": torch.zeros(64)}, folder / "optimizer.pt")
+    save_file({"a": torch.zeros(64)}, folder / "model.safetensors")
+    check_readable(folder)
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[:-5])
+    with pytest.raises(
+        UserError, match=rf"checkpoint-4/{name} cannot be read .*checkpoint-4 removed, and the run goes on"
+    ):
+        check_readable(folder)
