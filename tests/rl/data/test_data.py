@@ -82,7 +82,7 @@ def test_tests_alone_are_enough(tmp_path):
         ({"prompt": "a", "tests": [{"assert": "def g():\n    assert f()"}]}, ".* in which an assertion can run"),
         ({"prompt": "a", "tests": [{"assert": "assert f("}]}, ".* Python code is needed"),
         ({"prompt": "a", "tests": [{"call": "f"}]}, r"tests\[0\]: keys \['call'\]"),
-        ({"prompt": "a", "answer": "2", "necessity": "yes"}, "'necessity' is 'yes'; allowed: think, no_think"),
+        ({"prompt": "a", "answer": "2", "necessity": "yes"}, "'necessity' is 'yes'; allowed: no_think, think"),
     ],
 )
 def test_a_bad_line_is_named_by_file_and_line(tmp_path, line, message):
