@@ -59,7 +59,7 @@ def _load_entry_point(points: list[importlib.metadata.EntryPoint], name: str, pl
         raise RewardError(f"{place}: {name!r} is published by {' and by '.join(origins)}; use a dotted path instead")
     try:
         function = points[0].load()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Whatever a package does when it is imported, the package is what the user must mend.
         raise RewardError(
             f"{place}: {name!r} of the package {origins[0]!r} fails to load: {type(error).__name__}: {error}"
@@ -92,7 +92,7 @@ def _execute(file: Path, path: str, place: str) -> Any:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # Whatever a plug-in does when it is loaded, its file is what the user must mend.
         raise RewardError(f"{place}: {path!r} fails to load: {type(error).__name__}: {error}") from error
     return module
@@ -103,6 +103,6 @@ def _load_module(name: str, place: str) -> Any:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
         raise RewardError(f"{place}: cannot import {name!r} ({error})") from error
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         # As for a file: the user must mend the module.
         raise RewardError(f"{place}: {name!r} fails to load: {type(error).__name__}: {error}") from error

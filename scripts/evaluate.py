@@ -18,7 +18,7 @@ from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
 from rl.files.finished import Work, begin, is_finished, settings_of
 from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
-from rl.statistics.dial import parse_target
+from rl.statistics.dial import check_threshold, parse_target
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -30,6 +30,8 @@ def main(options: Namespace, config: Config) -> None:
         check_model_path(options.model)
     if options.target:
         parse_target(options.target)
+    if options.dial not in ("", "off"):
+        check_threshold(options.dial)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
@@ -120,7 +122,7 @@ def of_records(options: Namespace, config: Config, problems: list[Any], rewards:
 def set_dial(options: Namespace, result: dict[str, Any]) -> None:
     """With --target a threshold is picked and saved beside the model; else that of --dial or of the model's dial.json
     is measured. Either way it joins the result."""
-    from rl.evaluation.dial import FILE, check_threshold, load_dial, pick_threshold
+    from rl.evaluation.dial import FILE, load_dial, pick_threshold
     from rl.files.atomic import write_atomically
     from rl.statistics.dial import point, with_intervals
 

@@ -13,7 +13,7 @@ from rl.config.schema import Config
 from rl.files.finished import is_finished
 from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
-from rl.training.work import training_work
+from rl.training.work import refuse_foreign, training_work
 
 
 def main(options: Namespace, config: Config) -> None:
@@ -22,6 +22,8 @@ def main(options: Namespace, config: Config) -> None:
     check_light(config)
     check_model_path(config.model.path)
     work = training_work(config)
+    if config.resume == "auto":
+        refuse_foreign(work)
     if not options.dry_run and is_finished(work, config.resume):
         print(f"already finished, nothing is trained or written: {work.product}")
         return

@@ -163,7 +163,7 @@ class AtomParser(BracketParser):
         if name == "langle":
             return self.bracket_items("(", ("rangle",))
         if name in _ACCENTS:
-            return ("fn", "call " + name, (self.short_argument(),))
+            return self.accented("vec" if name == "overrightarrow" else name)
         if name in _FIGURES:
             return self.figure(name)
         if name == "cis":
@@ -179,6 +179,13 @@ class AtomParser(BracketParser):
         while self.peek()[0] in ("sym", "word"):
             letters += self.next()[1]
         return ("sym", f"{name} {letters}")
+
+    def accented(self, name: str) -> Node:
+        """`\\bar{x}`, `\\vec{AB}`; the two points of an arrow do not commute."""
+        argument = self.short_argument()
+        if name == "vec" and argument[0] == "mul" and all(p[0] == "sym" and p[1][:1].isupper() for p in argument[1]):
+            argument = ("sym", "".join(part[1] for part in argument[1]))
+        return ("fn", "call " + name, (argument,))
 
     def root(self) -> Node:
         index: Node = ("num", Fraction(2), None)

@@ -18,6 +18,7 @@ Node = tuple[Any, ...]
 _MINUS_ONE: Node = ("num", Fraction(-1), None)
 _SIGNS = ("pm", "mp")
 _MAX_FREE_SIGNS = 4
+_MAX_PLACES = 400
 
 
 def forms(node: Node) -> list[Node]:
@@ -42,10 +43,46 @@ def canonical(node: Node) -> Node:
         return difference
     if kind == "list":
         return _canonical_list(node)
-    if kind == "rel" and len(node[2]) > 2 and set(node[1]) == {"="}:
+    if kind == "rel" and len(node[2]) > 2 and set(node[1]) == {"="} and not _contradicts_itself(node[2]):
         first, last = node[2][0], node[2][-1]
         return ("rel", ("=",), (first, last)) if is_name(first) or not has_symbol(node) else canonical(last)
+    if kind == "rel" and node[1] == ("==",):
+        return ("rel", ("==",), (node[2][0], _residue(node[2][1])))
     return node
+
+
+def _residue(node: Node) -> Node:
+    """The right side of `x \\equiv -2 \\pmod 7`, whose sign belongs to the residue."""
+    negative = node[0] == "mul" and len(node[1]) == 2 and node[1][0] == _MINUS_ONE
+    inner = node[1][1] if negative else node
+    if inner[0] != "fn" or inner[1] not in ("pmod", "bmod", "mod") or len(inner[2]) != 2:
+        return node
+    value, modulus = inner[2]
+    return ("fn", "pmod", (("mul", (_MINUS_ONE, value)) if negative else value, modulus))
+
+
+def _contradicts_itself(sides: tuple[Node, ...]) -> bool:
+    """`x = 6 = 5`: a numeral that is neither the last one nor rounds to it."""
+    *before, last = [_numeral(side) for side in sides]
+    return last is not None and any(
+        number is not None and abs(number[0] - last[0]) >= Fraction(1, 10 ** min(number[1], last[1], _MAX_PLACES))
+        for number in before
+        if number != last
+    )
+
+
+def _numeral(node: Node) -> tuple[Fraction, int] | None:
+    """A number that is written out, and its decimal places; those of a fraction have no end."""
+    if node[0] == "num":
+        return node[1], node[2] or 0
+    if node[0] != "mul" or len(node[1]) != 2:
+        return None
+    left, right = node[1]
+    if left == _MINUS_ONE and (number := _numeral(right)):
+        return -number[0], number[1]
+    if left[0] == "num" and right[0] == "pow" and right[1][0] == "num" and right[1][1] and right[2] == _MINUS_ONE:
+        return left[1] / right[1][1], _MAX_PLACES
+    return None
 
 
 def contains(node: Any, kinds: tuple[str, ...]) -> bool:

@@ -84,6 +84,8 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return match(*apart[:2]) or (apart[2] and leaf(("anti", apart[0]), ("anti", apart[1])))
     if is_approximation(answer) or is_approximation(gold):
         return match(_exact_side(answer), _exact_side(gold))
+    if (ours := _modulus(answer)) and (theirs := _modulus(gold)) and not match(ours, theirs):
+        return False
     if "unit" in kinds and is_value(answer) and is_value(gold):
         return _same_quantity(answer, gold, leaf, options, budget)
     if (named := same_named(answer, gold, match)) is not None:
@@ -150,6 +152,15 @@ def _same_choice(answer: Node, gold: Node, match: Match) -> bool:
     if other[0] in ("sym", "const"):
         return bool(choice[1] == other[1].upper())
     return choice[2] is not None and match(choice[2], other)
+
+
+def _modulus(node: Node) -> Node | None:
+    """The 7 of `x \\equiv 5 \\pmod 7`, and of `5 \\pmod 7` alone."""
+    if node[0] == "rel" and node[1] == ("==",):
+        node = node[2][1]
+    if node[0] == "mul" and node[1]:
+        node = node[1][-1]
+    return node[2][1] if node[0] == "fn" and node[1] in ("pmod", "mod") and len(node[2]) == 2 else None
 
 
 def is_approximation(node: Node) -> bool:

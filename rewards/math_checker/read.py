@@ -33,6 +33,7 @@ _CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,
 _BRACKETS = re.compile(r"[(\[|{=<>]|\\begin")
 _NO_CHAIN = re.compile(r"\bnot\b|n't\b|\\n(?:ot|eq?|eg)\b|\\lnot\b|≠|[/!<>:]\s*$", re.IGNORECASE)
 _LITTLE = frozenset({"the", "at", "we", "get", "then", "thus", "therefore", "hence", "have", "find", "for"})
+_DATE = re.compile(r"[12][0-9]{3}-(?:0[1-9]-[0-3][0-9]|1[0-2]-0[1-9])")
 _EXTREMES = frozenset({"max", "min", "maximum", "minimum", "mean", "base"})
 _CAPITAL_WORDS = frozenset({"DNE", "YES", "NO", "TRUE", "FALSE", "NONE", "EMPTY", "ODD", "EVEN"})
 _LABELLED = re.compile(
@@ -99,6 +100,8 @@ def _read(answer: str) -> list[Node]:
         return [choice]
     words = plain_words(text)
     trees: list[Node] = [_word_node(words)] if words and (len(words) > 3 or words in ("yes", "no", "dne")) else []
+    if _DATE.fullmatch(text):
+        return [("text", text)]
     if ratio := _ratio(text):
         return [ratio, *special_readings(text)]
     for variant, grouped in _variants(text):
@@ -122,6 +125,8 @@ def _read(answer: str) -> list[Node]:
 def pairings(answers: list[Node], golds: list[Node]) -> list[tuple[Node, Node]]:
     """The pairs of trees to compare. Two texts that can both be times of day, or runs of capitals, are only that."""
     only = next((kind for kind in _ALONE if all(any(n[0] == kind for n in nodes) for nodes in (answers, golds))), "")
+    if any(node[0] == "in base" for node in answers):  # the answer names a base itself
+        golds = [node for node in golds if node[0] != "in base"] or golds
     pairs = [(a, g) for a in answers for g in golds if not only or a[0] == g[0] == only]
     return [pair for a, g in pairs if only or _fit(a, g) for pair in meanings(_harden(a), _harden(g))]
 

@@ -155,8 +155,16 @@ def _same_assignment(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -
     calls = [node for node in (name, other) if node[0] == "fn" and node[1].startswith("call ")]
     if len(calls) == 2 and name[1] == other[1]:
         return _same_definition(x, y, match)
+    if len(calls) == 2 and _function(name[1]) == _function(other[1]):  # f' or f^{-1} is not f
+        return False
     if calls or "seq" in (name[0], other[0]):
         return match(value, wanted)
+    if (
+        name[0] == other[0] == "sym"
+        and _base(name[1]) == _base(other[1])
+        and any(map(_is_shifted, (name[1], other[1])))
+    ):
+        return False
     if name[0] == other[0] == "sym" and letters(wanted) == {other[1].partition("_")[2]}:
         return _base(name[1]) == _base(other[1]) and match(_reindexed(x, letters(wanted)), wanted)
     if name[0] == other[0] == "sym" and name[1] != other[1] and _base(name[1]) in (name[1], other[1]):
@@ -180,8 +188,20 @@ def _same_definition(x: tuple[Node, Node], y: tuple[Node, Node], match: Match) -
     given, wanted = x[0][2], y[0][2]
     if len(given) != len(wanted) or any(node[0] != "sym" for node in given + wanted):
         return False
+    if not has_symbol(y[1]) and any(node[1].isupper() for node in given + wanted):  # P(A) and P(B)
+        return False
     renamed = _rename(x[1], dict(zip(given, wanted, strict=True)))
     return match(renamed, y[1])
+
+
+def _function(name: str) -> str:
+    """The letter of `f'` and `f^{-1}`."""
+    return name.rstrip("'").partition("^")[0]
+
+
+def _is_shifted(name: str) -> bool:
+    """Whether a subscript is a sum: `a_{n+1}`."""
+    return not name.partition("_")[2].replace("_", "").isalnum() and "_" in name
 
 
 def _rename(node: Any, names: dict[Node, Node]) -> Any:

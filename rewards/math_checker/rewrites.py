@@ -20,6 +20,7 @@ _SPOKEN = {
     "plus": "+", "minus": "-", "times": r"\times ", "multiplied by": r"\times ", "divided by": "/", "over": "/",
     "out of": "/", "to the power": "^", "to the power of": "^",
 }  # fmt: skip
+_ALIGNED = re.compile(r"&\s*=")
 _FRACTIONS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5}
 _POSTFIX = {"squared": "^2", "cubed": "^3", "factorial": "!"}
 
@@ -69,7 +70,7 @@ SPELLINGS: tuple[Rewrite, ...] = (
             r"\\left\s*\\\{\s*\\begin\s*\{(array|aligned|matrix|gathered|split)\}\s*(?:\{[clr| ]*\})?(.*?)"
             r"\\end\s*\{\1\}\s*\\right\s*\."
         ),
-        r"\\begin{cases}\2\\end{cases}",
+        lambda m: rf"\begin{{cases}}{_ALIGNED.sub('=', m[2])}\end{{cases}}",
     ),
     (
         ("color",),
@@ -130,6 +131,7 @@ REWRITES: tuple[Rewrite, ...] = (
     (("st",), re.compile(r"^([0-9]*1)st$"), r"\1"),
     (("nd",), re.compile(r"^([0-9]*2)nd$"), r"\1"),
     (("rd",), re.compile(r"^([0-9]*3)rd$"), r"\1"),
+    ((r"\mathcal",), re.compile(r"^\\mathcal ?\{? ?O ?\}?(?= ?(?:\\left)?\()"), "O"),
     # P(X = 1) = 1/2: what an event's probability is called is no part of the value
     (("P",), re.compile(r"^(?:P|\\Pr|\\(?:text|mathrm|mathbb|operatorname) ?\{Pr?\}) ?(?:\\left)?\([^()]*[=<>|\\][^()]*"
                      r"\) ?= ?(?=\S)"), ""),

@@ -67,7 +67,7 @@ def special_readings(text: str) -> list[Node]:
         return []
     plain = " ".join(_MARKUP.sub(lambda m: f" {m[1] or ''} ", text).split())
     found = [_numeral(text), _going_on(text), _based(text, plain), _clock(plain), _several_units(plain)]
-    found += [_in_words(plain), _arc(plain), _digits(text), _spoken_ratio(plain)]
+    found += [_in_words(plain), _arc(plain), _digits(text, plain), _spoken_ratio(plain)]
     return [node for node in found if node is not None]
 
 
@@ -140,9 +140,9 @@ def _based(text: str, plain: str) -> Node | None:
         return None
 
 
-def _digits(text: str) -> Node | None:
+def _digits(text: str, plain: str) -> Node | None:
     """The digits of `1011_2`, which an answer may give without the base."""
-    match = _IN_BASE.fullmatch(text)
+    match = _IN_BASE.fullmatch(text) or _NAMED_BASE.fullmatch(plain)
     return ("in base", int(match[1])) if match and match[1].isdigit() and len(match[1]) < 400 else None
 
 

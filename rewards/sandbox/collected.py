@@ -112,7 +112,7 @@ class _Reach:
         if isinstance(statement, ast.Raise):
             return True
         if isinstance(statement, ast.Assert):
-            return not (isinstance(statement.test, ast.Constant) and statement.test.value)
+            return not _is_certain(statement.test)
         if isinstance(statement, _FUNCTIONS):
             if is_collected(statement.name):
                 self._enter(statement.name)
@@ -122,6 +122,11 @@ class _Reach:
             return False
         if isinstance(statement, ast.If | ast.While) and isinstance(statement.test, ast.Constant):
             self._waiting.append(statement.body if statement.test.value else statement.orelse)
+            return False
+        if isinstance(statement, ast.Try) and _is_swallowed(statement):
+            self._waiting += [
+                b for b in (*(h.body for h in statement.handlers), statement.orelse, statement.finalbody) if b
+            ]
             return False
         self._waiting += [b for b in _blocks(statement) if b]
         return self._mentions(statement)
@@ -142,6 +147,27 @@ class _Reach:
             found = found or (isinstance(part, ast.Expr) and _is_exit(part) and not _is_success(part.value))
             stack += [c for c in ast.iter_child_nodes(part) if not isinstance(c, ast.stmt)]
         return found
+
+
+def _is_certain(test: ast.expr) -> bool:
+    """Whether a condition holds whatever the program does: it names nothing, or is a tuple: `(x == 3, "why")`."""
+    if isinstance(test, ast.Tuple | ast.List | ast.Set):
+        return any(not isinstance(item, ast.Starred) for item in test.elts)
+    if isinstance(test, ast.Constant):
+        return bool(test.value)
+    return not any(isinstance(node, ast.Name) for node in ast.walk(test))
+
+
+def _is_swallowed(statement: ast.Try) -> bool:
+    """Whether no failure in the body gets out: an AssertionError is caught, and no exit with a failure is there."""
+    kinds = [
+        kind
+        for handler in statement.handlers
+        for kind in (handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type])
+    ]
+    names = {"BaseException" if kind is None else getattr(kind, "id", getattr(kind, "attr", "")) for kind in kinds}
+    exits = any(_is_exit(node) for part in statement.body for node in ast.walk(part) if isinstance(node, ast.stmt))
+    return bool(names & {"BaseException", "Exception", "AssertionError"}) and not exits
 
 
 def _blocks(statement: ast.stmt) -> list[list[ast.stmt]]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 _INTEGER = re.compile(r"[+-]?[0-9]+")
 
@@ -35,14 +35,21 @@ def _same_line(expected: str, printed: str, tolerance: float | None) -> bool:
     if tolerance is not None:
         return all(w == g or _close(w, g, tolerance) for w, g in zip(wanted, got, strict=True))
     try:
-        return [Decimal(word) for word in wanted] == [Decimal(word) for word in got]
+        return [_number(word) for word in wanted] == [_number(word) for word in got]
     except ArithmeticError:  # a word that is no number, or a signaling nan
         return False
 
 
+def _number(word: str) -> Decimal:
+    """A number as programs print it: no `1_000`, which Python reads too, and no digits of other scripts."""
+    if "_" in word or not word.isascii():
+        raise InvalidOperation
+    return Decimal(word)
+
+
 def _close(wanted: str, got: str, tolerance: float) -> bool:
     try:
-        if Decimal(wanted) == Decimal(got):
+        if _number(wanted) == _number(got):
             return True
         if _INTEGER.fullmatch(wanted) and _INTEGER.fullmatch(got):
             return False

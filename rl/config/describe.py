@@ -102,16 +102,20 @@ def _bounds(limits: Iterable[Any]) -> str:
         if isinstance(limit, at.Gt):
             low = f"above {limit.gt:g}"
         elif isinstance(limit, at.Ge):
-            low = f"{limit.ge:g}"
+            low = _shown(limit.ge)
         elif isinstance(limit, at.Lt):
             high = f"below {limit.lt:g}"
         elif isinstance(limit, at.Le):
-            high = f"{limit.le:g}"
+            high = _shown(limit.le)
     if low and high:
         if high.startswith("below"):
             return f"{low} or more, {high}" if low[0].isdigit() else f"{low}, {high}"
         return f"{low} to {high}" if low[0].isdigit() else f"{low}, up to {high}"
     return (low if low.startswith("above") else f"{low} or more") if low else high
+
+
+def _shown(limit: Any) -> str:
+    return str(limit) if isinstance(limit, int) else f"{limit:g}"
 
 
 def _row(row: tuple[str, str, Any, str]) -> str:

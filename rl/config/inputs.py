@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic.dataclasses import dataclass
 
-from rl.config.types import SETTINGS, AtLeastZero, Count, OneOf, Positive, Share, number
+from rl.config.types import SETTINGS, AtLeastZero, Count, OneOf, Positive, Seed, Share, number
 from rollout.layouts import PROTOCOLS
 
 Attention = Annotated[
@@ -41,7 +41,7 @@ class DataConfig:
     """The share of the tried gold answers that may fail their reward."""
     max_drop: Share = 0.5
     """The share of a split that a cleaned copy (scripts/check_data.py --out) may leave out."""
-    seed: Count | None = None
+    seed: Seed | None = None
     """Draws the problems of an embedded world, and those of a file where fewer are wanted; null: the run's own
     seed."""
     draw: Literal["random", "domain", "difficulty"] = "random"

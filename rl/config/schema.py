@@ -16,7 +16,7 @@ from rl.config.errors import ConfigError
 from rl.config.inputs import DataConfig, LoraConfig, ModelConfig, ProtocolConfig
 from rl.config.records import EvaluationConfig, WandbConfig
 from rl.config.rollouts import ForcedConfig, RewardErrorsConfig, RolloutConfig, SandboxConfig, VLLMConfig
-from rl.config.types import SETTINGS, Count
+from rl.config.types import SETTINGS, Seed
 from rl.config.update import ControlConfig, GuardConfig, HistoryConfig, StageConfig, TrainerConfig
 
 __all__ = [
@@ -52,7 +52,7 @@ class Config:
 
     run_dir: str = "runs/run"
     """Where everything of the run is written."""
-    seed: Count = 0
+    seed: Seed = 0
     """Draws everything that is drawn."""
     resume: Literal["auto", "never"] = "auto"
     """auto leaves what is finished and goes on with what was begun; never moves it to old/TIME/ and starts anew."""

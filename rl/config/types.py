@@ -59,3 +59,4 @@ Share = Annotated[float, BeforeValidator(number), Field(ge=0, le=1)]
 Rate = Annotated[float, BeforeValidator(number), Field(gt=0, le=10)]
 Positive = Annotated[int, Field(gt=0)]
 Count = Annotated[int, Field(ge=0)]
+Seed = Annotated[int, Field(ge=0, le=2**31 - 1)]  # what every generator of random numbers takes

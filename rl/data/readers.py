@@ -138,6 +138,11 @@ def _csv(file: Path, stem: str) -> Rows:
         reader = csv.reader(lines, delimiter=separator, strict=True)
         try:
             header = [name.strip() for name in next(reader, [])]
+            twice = sorted({name for name in header if name and header.count(name) > 1})
+            if twice:
+                raise DataError(
+                    f"{file}:1: the column {twice[0]!r} stands twice in the header; allowed: each name once"
+                )
             line = reader.line_num + 1
             for number, cells in enumerate(reader, 1):
                 if cells:

@@ -16,7 +16,7 @@ from typing import Any
 from rewards.registry import Reward
 from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import answer, greedy
-from rl.statistics.dial import ALWAYS, NEVER, halves, parse_target, pick, with_intervals
+from rl.statistics.dial import ALWAYS, check_threshold, halves, parse_target, pick, with_intervals
 from rl.statistics.targets import think_share
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
@@ -80,17 +80,6 @@ def load_dial(model: str | Path) -> float | None:
         return check_threshold(json.loads(file.read_text(encoding="utf-8"))["tau"], str(file))
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigError(f"{file} is no dial: {error}") from error
-
-
-def check_threshold(value: Any, place: str = "--dial") -> float:
-    """A threshold from text or a file. Raises `ConfigError`."""
-    try:
-        tau = float(value)
-    except (TypeError, ValueError):
-        tau = -1.0
-    if not ALWAYS <= tau <= NEVER:
-        raise ConfigError(f"{place} is {value!r}; allowed: {ALWAYS} (always think) to {NEVER} (never)")
-    return tau
 
 
 def _rate(rows: Sequence[Mapping[str, Any]], tau: float) -> float:

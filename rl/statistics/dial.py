@@ -92,6 +92,17 @@ def with_intervals(rows: Sequence[Row], points: Sequence[Mapping[str, float]]) -
     ]
 
 
+def check_threshold(value: Any, place: str = "--dial") -> float:
+    """A threshold from text or a file. Raises `UserError`."""
+    try:
+        tau = float(value)
+    except (TypeError, ValueError):
+        tau = -1.0
+    if not ALWAYS <= tau <= NEVER:
+        raise UserError(f"{place} is {value!r}; allowed: {ALWAYS} (always think) to {NEVER} (never)")
+    return tau
+
+
 def parse_target(text: str) -> Target:
     """A target from its text. Raises `UserError`.
 

@@ -35,7 +35,7 @@ from rl.training.controls import flip_rewards
 from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
-from rl.training.work import machine_settings, training_work
+from rl.training.work import machine_settings, refuse_foreign, training_work
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
@@ -183,6 +183,8 @@ def train(setup: Setup) -> Path:
     """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model. A
     finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings."""
     config, work, journal = setup.config, training_work(setup.config), Journal()
+    if config.resume == "auto":
+        refuse_foreign(work)
     if is_finished(work, config.resume):
         return work.product
     trainer = build_trainer(setup, world_size(), journal)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config
-from rl.files.finished import Work, settings_of
+from rl.files.finished import FORMAT, Work, settings_of
 from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings
 from rl.models.location import trained_path
+from rollout.errors import UserError
 
 OTHERS = ("checkpoints", "rollouts", "metrics.jsonl", "config.json", "wandb_run.json")
 KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard", "trainer", "control")
@@ -37,6 +39,28 @@ def training_work(config: Config) -> Work:
         (run / "stages" / "train.json", run / "config.json"),
         is_done=lambda: any((run / "model").glob("*.safetensors")) or any((run / "model").glob("*.bin")),
     )
+
+
+def refuse_foreign(work: Work) -> None:
+    """Raises `UserError` where the run would write over, or delete, what no run of ours left there, such as the
+    `config.json` of a saved model."""
+    if any(_is_record(path) for path in (work.record, *work.earlier)):
+        return
+    there = [path for path in work.others if (any(path.iterdir()) if path.is_dir() else path.exists())]
+    if there:
+        raise UserError(
+            f"{there[0]} is there and is of no run of ours; allowed: another run_dir, or resume=never, which moves it "
+            f"to {work.product.parent / 'old'}/TIME"
+        )
+
+
+def _is_record(path: Path) -> bool:
+    """Whether the file says with which settings a run is made; a model's `config.json` does not."""
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and any(key == FORMAT or key.partition(".")[0] in KEYS for key in found)
 
 
 def machine_settings(config: Config, ranks: int, device: str) -> dict[str, Any]:

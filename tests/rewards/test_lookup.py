@@ -90,7 +90,7 @@ def test_files_of_the_same_name_do_not_mix_and_may_hold_dataclasses(tmp_path):
     assert [find_function(f"{tmp_path}/{folder}/mine.py:f")(None) for folder in ("a", "b")] == [1, 2]
 
 
-@pytest.mark.parametrize("body", ["1 / 0\n", "def f(:\n", "import no_such_thing_here\n"])
+@pytest.mark.parametrize("body", ["1 / 0\n", "def f(:\n", "import no_such_thing_here\n", "import sys\nsys.exit(0)\n"])
 def test_a_file_or_module_that_fails_to_load_is_named(tmp_path, monkeypatch, body):
     (tmp_path / "sour.py").write_text(body)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -44,6 +44,10 @@ VACUOUS = [
     "class Helper:\n    def check_it(self): assert f(2) == 3", "import unittest\nclass F(unittest.TestCase):\n    pass",
     "def test_f():\n    def inner(): assert f(2) == 3", "while False:\n    assert f(2)",
     "import unittest\nunittest.main()",
+    "assert (f(2) == 3, 'why')", "assert 1 == 1\nf(2) == 3",
+    "try:\n    assert f(2) == 3\nexcept AssertionError:\n    pass",
+    "try:\n    assert f(2) == 3\nexcept:\n    print('no')",
+    "def test_f():\n    try:\n        assert f(2) == 3\n    except (ValueError, Exception) as e:\n        print(e)",
 ]  # fmt: skip
 
 
@@ -60,6 +64,12 @@ ASSERTING = [
     "def a():\n    b()\ndef b():\n    assert f(2)\na()",
     "list(map(lambda x: check(x), [1]))\ndef check(x):\n    assert f(x)",
     "import sys\nif f(2) != 3: sys.exit(1)", "import numpy as np\nnp.testing.assert_allclose(f(2), 3)",
+    "try:\n    assert f(2) == 3\nexcept AssertionError as e:\n    raise ValueError from e",
+    "try:\n    assert f(2) == 3\nexcept Exception:\n    import sys\n    sys.exit(1)",
+    "try:\n    f(0)\n    assert False\nexcept ValueError:\n    pass",
+    "try:\n    x = f(2)\nexcept Exception:\n    x = 0\nassert x == 3",
+    "try:\n    if f(2) != 3: exit(1)\nexcept Exception:\n    pass",
+    "try:\n    f(2)\nexcept Exception:\n    assert False",
     "match f(2):\n    case 3: pass\n    case _: assert False", "if True:\n    assert f(2)",
 ]  # fmt: skip
 

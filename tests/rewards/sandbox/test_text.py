@@ -13,7 +13,8 @@ EQUAL = [
 ]  # fmt: skip
 DIFFERENT = [
     ("3", "3.0000001"), ("1 2", "12"), ("1\n2", "1 2"), ("a", "A"), ("x 3", "x 3.0"), ("1 2", "2 1"), ("3", ""),
-    ("nan", "NaN"), ("sNaN", "1"), ("1", "1\n1"), ("100000000000000000000000000001", "100000000000000000000000000000"),
+    ("nan", "NaN"), ("sNaN", "1"), ("1", "1\n1"), ("1000", "1_000"), ("12", "١٢"),
+    ("100000000000000000000000000001", "100000000000000000000000000000"),
 ]  # fmt: skip
 
 
@@ -37,6 +38,7 @@ def test_texts_that_it_does_not(expected, printed):
         ("1000.0", "1001", True),
         ("inf", "1e999", True),
         ("a", "b", False),
+        ("1000.5", "1_000.5", False),
     ],
 )
 def test_with_a_tolerance_numbers_may_differ_but_not_two_integers(expected, printed, equal):

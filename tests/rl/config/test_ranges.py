@@ -14,6 +14,8 @@ from rl.config.schema import Config, ConfigError
 
 ROOT = Path(__file__).resolve().parents[3]
 NONSENSE = [
+    "seed=2147483648",
+    "data.seed=99999999999999999999",
     "trainer.adam_beta2=5",
     "trainer.adam_epsilon=0",
     "trainer.weight_decay=-1",
@@ -146,3 +148,9 @@ def test_the_page_of_the_configuration_is_the_code_s():
 
 def test_every_key_says_what_it_means():
     assert [name for name, _, _, meaning in keys(Config) if not meaning] == []
+
+
+def test_no_page_of_the_docs_holds_the_marks_of_an_unfinished_merge():
+    pages = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]
+    lines = [line for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
+    assert [line for line in lines if line.startswith(("<<<<<<< ", ">>>>>>> "))] == []

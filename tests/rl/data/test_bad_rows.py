@@ -194,3 +194,9 @@ def test_an_error_of_the_template_is_a_bad_row():
     config = parse_config({})
     with pytest.raises(DataError, match=r"problem 'b': .*no system turn"):
         fit_prompts(config, [make_problem("a", "7"), make_problem("b", "7", messages=talk)], protocol)
+
+
+def test_a_column_that_stands_twice_in_a_header_is_named(tmp_path):
+    (tmp_path / "rows.csv").write_text("prompt,answer, prompt\n1+1,2,1+2\n", "utf-8")
+    with pytest.raises(DataError, match=r"rows\.csv:1: the column 'prompt' stands twice in the header"):
+        load_problems(config_of(tmp_path, train="rows.csv"), "train")

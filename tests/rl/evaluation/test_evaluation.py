@@ -11,9 +11,9 @@ from small_runs import save_policy, small_config
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
-from rl.config.schema import ConfigError, RewardErrorsConfig
+from rl.config.schema import RewardErrorsConfig
 from rl.data import load_problems
-from rl.evaluation.dial import check_threshold, dialled, load_dial, pick_threshold
+from rl.evaluation.dial import dialled, load_dial, pick_threshold
 from rl.evaluation.evaluate import evaluate
 from rl.evaluation.outcomes import Outcome, hidden_reasoning, mode_table, problem_row, summarize
 from rl.files.row_store import RowStore
@@ -22,6 +22,7 @@ from rl.statistics import dial
 from rl.statistics import routers as rules
 from rl.worlds.model import build_model
 from rollout.engines.hf import HFEngine
+from rollout.errors import UserError
 
 
 def make_outcome(think, no_think, auto, level="1", length=3, probability=0.5, domain="math"):
@@ -214,8 +215,8 @@ def test_a_threshold_is_picked_on_one_half_and_reported_on_the_other(tmp_path):
 
 @pytest.mark.parametrize("value", ["-0.1", "1.2", "high", "nan", None])
 def test_a_threshold_outside_of_the_dial_is_refused(value):
-    with pytest.raises(ConfigError, match=r"allowed: 0\.0"):
-        check_threshold(value)
+    with pytest.raises(UserError, match=r"allowed: 0\.0"):
+        dial.check_threshold(value)
 
 
 def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():

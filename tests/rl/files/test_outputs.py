@@ -124,3 +124,13 @@ def test_a_source_is_written_in_our_schema(tmp_path):
     assert (row["id"], row["answer"], row["difficulty"]) == ("deepmath-1", "1", "4.5")
     again = script("convert_data.py", str(published / "orz.json"), "--format", "orz", "--out", str(out))
     assert "1 problems" in again.stdout
+
+
+def test_a_dial_that_is_none_is_told_before_the_model_is_opened(tmp_path):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "config.json").write_text("{}")
+    config = write_config(tmp_path / "config.json", settings(tmp_path / "run", tmp_path / "model"))
+    told = script(
+        "evaluate.py", str(config), "--model", str(tmp_path / "model"), "--out", str(tmp_path / "e.json"), "--dial", "2"
+    )
+    assert (told.returncode, told.stderr) == (2, "error: --dial is '2'; allowed: 0.0 (always think) to 1.1 (never)\n")

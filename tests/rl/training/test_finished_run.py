@@ -14,6 +14,7 @@ import rl.cold_start.sft
 from rl.cold_start.gears import cold_start
 from rl.training.checkpoints import COMPLETE
 from rl.training.run import set_up, train
+from rl.training.work import refuse_foreign, training_work
 from rollout.errors import UserError
 
 
@@ -133,3 +134,21 @@ def test_a_cold_start_killed_before_its_save_goes_on_at_its_last_checkpoint(tmp_
     other = save_policy(tmp_path / "other", seed=1)
     with pytest.raises(UserError, match=r"model\.path has other contents"):
         cold_start(small_config(tmp_path / "run", other, cold_start=section))
+
+
+@pytest.mark.parametrize("foreign", ["config.json", "metrics.jsonl", "checkpoints/checkpoint-5/model.safetensors"])
+def test_a_folder_that_holds_what_no_run_of_ours_wrote_is_refused_and_kept(tmp_path, policy, foreign):
+    file = tmp_path / "run" / foreign
+    file.parent.mkdir(parents=True)
+    file.write_text('{"model_type": "qwen3"}')
+    work = training_work(small_config(tmp_path / "run", policy))
+    with pytest.raises(
+        UserError, match=r"is there and is of no run of ours; allowed: another run_dir, or resume=never"
+    ):
+        refuse_foreign(work)
+    with pytest.raises(UserError, match="is of no run of ours"):
+        trained(tmp_path / "run", policy)
+    assert bytes_of(tmp_path / "run") == {foreign: hashlib.sha256(b'{"model_type": "qwen3"}').hexdigest()}
+    assert work.record.exists() is False
+    (tmp_path / "run" / "config.json").write_text('{"trainer": {"steps": 5}, "run_dir": "run"}')
+    refuse_foreign(work)
