@@ -46,7 +46,7 @@ _NEGATED = re.compile(
 _COMPUTED = re.compile(r"(?:[-+*/×÷^().,$%=\s]|\d|\b[a-z]\b)+$")
 _HEDGED_AFTER = re.compile(
     r"\b(?:maybe|perhaps|possibly|probably|might|unsure|not sure|uncertain|no idea|guess(?:ing)?"
-    r"|or so|or something|or else|or not|who knows|alternatively|alternately"
+    r"|or so|or something|or else|or not|unless|who knows|alternatively|alternately"
     r"|(?:could|may) be (?:wrong|mistaken|off))\b",
     re.IGNORECASE,
 )

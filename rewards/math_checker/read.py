@@ -31,10 +31,7 @@ _NAMED_LETTER = re.compile(r"(?i:option|choice)\s+\(?([A-J])\)?")
 _TEXT_LETTER = re.compile(r"\\(?:text|textbf|mathrm|mathbf|textit)\s*\{\s*\(?([A-J])\)?\s*\}")
 _CAPITALS = re.compile(r"(?:\\(?:text|mathrm|textbf|overline)\s*\{\s*)?([A-Z]{2,6})\s*\}?")
 _BRACKETS = re.compile(r"[(\[|{=<>]|\\begin")
-_NO_CHAIN = re.compile(
-    r"\bnot\b|n't\b|\\n(?:ot|eq?|eg)\b|\\lnot\b|≠|\b(?:reject|discard|exclude|extraneous|invalid|eliminate|except)|[/!<>:]\s*$",
-    re.IGNORECASE,
-)
+_NO_CHAIN = re.compile(r"\bnot\b|n't\b|\\n(?:ot|eq?|eg)\b|\\lnot\b|≠|[/!<>:]\s*$", re.IGNORECASE)
 _LITTLE = frozenset({"the", "at", "we", "get", "then", "thus", "therefore", "hence", "have", "find", "for"})
 _DATE = re.compile(r"[12][0-9]{3}-(?:0[1-9]-[0-3][0-9]|1[0-2]-0[1-9])")
 _EXTREMES = frozenset({"max", "min", "maximum", "minimum", "mean", "base"})

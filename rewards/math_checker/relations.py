@@ -6,6 +6,7 @@ not equal to an unsolved one (`2x + 3 = 7`, `3 - 2x > 1`), which may be the prob
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,6 +15,7 @@ from rewards.math_checker.realset import is_region
 from rewards.math_checker.tables import GREEK
 
 _COMPLEX = (("sym", "z"), ("sym", "w"))
+_SHIFTED = re.compile(r"_[^_]*[A-Za-z0-9][+-][A-Za-z0-9]")
 Node = tuple[Any, ...]
 Match = Callable[[Node, Node], bool]
 
@@ -200,8 +202,8 @@ def _function(name: str) -> str:
 
 
 def _is_shifted(name: str) -> bool:
-    """Whether a subscript is a sum: `a_{n+1}`."""
-    return not name.partition("_")[2].replace("_", "").isalnum() and "_" in name
+    """Whether a subscript is a sum: `a_{n+1}`, but not `x_{1,2}`."""
+    return bool(_SHIFTED.search(name))
 
 
 def _rename(node: Any, names: dict[Node, Node]) -> Any:

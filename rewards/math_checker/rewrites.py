@@ -20,6 +20,7 @@ _SPOKEN = {
     "plus": "+", "minus": "-", "times": r"\times ", "multiplied by": r"\times ", "divided by": "/", "over": "/",
     "out of": "/", "to the power": "^", "to the power of": "^",
 }  # fmt: skip
+_ROW_END = re.compile(r"(?<!\\)[,.;] ?(?=\\\\|$)")
 _ALIGNED = re.compile(r"&\s*=")
 _FRACTIONS = {"half": 2, "third": 3, "quarter": 4, "fourth": 4, "fifth": 5}
 _POSTFIX = {"squared": "^2", "cubed": "^3", "factorial": "!"}
@@ -70,7 +71,7 @@ SPELLINGS: tuple[Rewrite, ...] = (
             r"\\left\s*\\\{\s*\\begin\s*\{(array|aligned|matrix|gathered|split)\}\s*(?:\{[clr| ]*\})?(.*?)"
             r"\\end\s*\{\1\}\s*\\right\s*\."
         ),
-        lambda m: rf"\begin{{cases}}{_ALIGNED.sub('=', m[2])}\end{{cases}}",
+        lambda m: rf"\begin{{cases}}{_ALIGNED.sub('=', _ROW_END.sub('', m[2]))}\end{{cases}}",
     ),
     (
         ("color",),
@@ -123,7 +124,9 @@ REWRITES: tuple[Rewrite, ...] = (
      lambda m: rf"\text{{{m[1]}/{m[2]}}}"),
     ((r"\circ",), re.compile(r"\^\s*\{?\s*\\circ\s*\}?\s*(?:\\(?:text|mathrm)\s*\{)?\s*([CF])\s*\}?$"),
      lambda m: rf"\text{{degree {'Celsius' if m[1] == 'C' else 'Fahrenheit'}}}"),
-    (("mod",), re.compile(r"\( ?mod ([0-9]+) ?\)"), r"\\pmod{\1}"),
+    (("mod",), re.compile(r"\( ?(?:\\(?:text|mathrm|operatorname) ?\{ ?mod ?\}|\\?mod\b)"
+                       r" ?(?:\\[ ,;:]|~)? ?([0-9]+) ?\)"),
+     r"\\pmod{\1}"),
     (("negative",), re.compile(r"^negative (?=[0-9\\$])"), "-"),
     (("-",), re.compile(r"^- ?(\\?\$)(?=[0-9])"), r"\1-"),
     (("x",), re.compile(r"(?<=[0-9]) ?[xX] ?(?=10(?:\^|\*\*))"), r"\\times "),

@@ -75,7 +75,8 @@ def _map_identity(uid: int, gid: int, proc: int | None = None) -> None:
 
 def _build_root(paths: Sequence[str], packages: Sequence[str]) -> None:
     sc.mount(None, "/", None, sc.MS_REC | sc.MS_PRIVATE)
-    base = next(b for b in _BASES if os.path.isdir(b) and not any((p + "/").startswith(b + "/") for p in paths))
+    needed = [*paths, *packages]
+    base = next(b for b in _BASES if os.path.isdir(b) and not any((p + "/").startswith(b + "/") for p in needed))
     sc.mount("sandbox", base, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, "size=4m,mode=755")
     os.mkdir(base + _EMPTY)
     for path in paths:

@@ -72,13 +72,14 @@ def test_rewards_of_a_user_score_recorded_rollouts_as_they_did(earlier):
     assert {r.scores["brevity"] for r in scored} == {1 - 2 / 6}
 
 
-def test_recorded_rollouts_are_read_and_written_as_they_were():
+def test_recorded_rollouts_are_read_and_written_as_they_were_but_for_the_mode_that_was_forced():
     for step in (1, 2, 3, 4):
         rows = rollouts_of(step)
         assert len(rows) == 8
         for row in rows:
             again = json.loads(json.dumps(rollout_to_json(rollout_from_json(row))))
-            assert {key: again[key] for key in row} == row
+            assert {key: again[key] for key in row} == {**row, "forced": row["mode"] if row["forced"] else None}
+            assert again["schema"] == 2
 
 
 def test_labels_are_a_data_file_and_examples_to_learn_from(earlier):
@@ -114,8 +115,9 @@ def test_a_killed_run_goes_on_from_an_earlier_checkpoint_with_the_rollouts_of_an
     assert "resuming from run/checkpoints/checkpoint-2" in done.stdout + done.stderr
     assert [record["step"] for record in read_metrics(earlier / "run")] == [1, 2, 3, 4]
     written = [json.loads(line) for line in (earlier / "run/rollouts/step_000003.jsonl").read_text().splitlines()]
-    for key in ("completion_ids", "forced", "mode"):
+    for key in ("completion_ids", "mode"):
         assert [row[key] for row in written] == [row[key] for row in rollouts_of(3)]
+    assert [row["forced"] is not None for row in written] == [row["forced"] for row in rollouts_of(3)]
     assert [row["problem"]["id"] for row in written] == [row["problem"]["id"] for row in rollouts_of(3)]
 
 

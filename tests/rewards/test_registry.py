@@ -101,7 +101,7 @@ def test_a_misspelt_name_is_answered_with_the_nearest():
 
 
 def test_a_name_like_no_other_is_answered_with_the_list():
-    with pytest.raises(RewardError, match=r"no reward named 'zzz' \(known: judge, math, code, format"):
+    with pytest.raises(RewardError, match=r"no reward named 'zzz' \(known: judge, math, math_verify, code, format"):
         find_function("zzz")
 
 

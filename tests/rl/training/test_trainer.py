@@ -119,7 +119,7 @@ def test_code_problems_train_for_three_steps_on_the_sandboxed_tests(tmp_path, po
         rollouts = [recorded_rollout(problem, mode, "1") for mode in ("think", "think", "no_think", "no_think")]
         programs = ["def f(x): return x + 1", "def f(x): return 3", "def f(x): return x", "while True: pass"]
         groups.append([_with_answer(r, program) for r, program in zip(rollouts, programs, strict=True)])
-    rewards = [{"name": "judge"}, {"name": "code", "wall_s": 1.0}, {"name": "format", "weight": 0.2}]
+    rewards = [{"name": "judge"}, {"name": "code", "cpu_s": 0.5}, {"name": "format", "weight": 0.2}]
     setup = replay_setup(tmp_path, policy, groups, rewards=rewards)
     train(setup)
     records = metrics(tmp_path / "run")
