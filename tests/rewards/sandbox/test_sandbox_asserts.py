@@ -153,4 +153,6 @@ def test_a_hanging_test_text_is_stopped(pool):
 
     text = "while f() == 1: pass\nassert f() == 2"
     result = run_tests("def f(): return 1", [{"assert": text}], Limits(cpu_s=0.3), pool=pool)
-    assert (result.passed, result.status) == ([False], "timeout")
+    assert result.passed == [False]
+    assert result.status in ("timeout", "error")  # who sees the limit first, the judge or the kernel
+    assert result.wall_s < 5
