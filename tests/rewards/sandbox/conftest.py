@@ -1,6 +1,7 @@
 """One pool of one worker per tier that this machine has; every test that takes `pool` runs on each of them."""
 
 import os
+from pathlib import Path
 
 import pytest
 from sandbox_helpers import TRIVIAL, descendants_of
@@ -39,3 +40,11 @@ def answer(pool):
         return run_tests(code, [test], Limits(**{"cpu_s": 5.0, "wall_s": 10.0, **limits}), pool=pool)
 
     return run
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The tests of this folder wait for processes: `make test-quick` leaves them out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.medium)
