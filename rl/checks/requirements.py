@@ -28,8 +28,8 @@ def _check_run_dir(folder: Path) -> None:
     if not there.is_dir():
         raise ConfigError(f"run_dir is {str(folder)!r}, but {str(there)!r} is a file; allowed: a folder, or a new name")
     try:
-        with tempfile.TemporaryDirectory(dir=there):
-            pass  # permissions say less than a try: a read-only mount, a full disk
+        # Permissions say less than a try: a read-only mount, a full disk.
+        tempfile.TemporaryDirectory(dir=there).cleanup()
     except OSError as error:
         raise ConfigError(
             f"run_dir is {str(folder)!r}, but nothing can be written in {str(there)!r}: {error.strerror}; allowed: a "

@@ -44,9 +44,9 @@ def chat_server(answer: Answer) -> Iterator[tuple[str, Seen]]:
                 seen.open += 1
                 seen.most_open = max(seen.most_open, seen.open)
             try:
-                self.reply(answer(body, seen))
-            except (BrokenPipeError, ConnectionResetError):
-                pass  # the client has given up on a slow answer
+                # A client may have given up on a slow answer.
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                    self.reply(answer(body, seen))
             finally:
                 with seen.lock:
                     seen.open -= 1
