@@ -1,5 +1,5 @@
 """What a run carries from step to step besides weights and pass counts: prompt order, token budget, collapse
-guard, the judge's margin, and the pass history, which has a file of its own in a checkpoint.
+guard, the judge's margin, the skipped steps, and the pass history, which has a file of its own in a checkpoint.
 
 Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
 """
@@ -18,11 +18,12 @@ from rl.curriculum.resampling import Resampler
 from rl.curriculum.token_budget import TokenBudget
 from rl.training.guard import CollapseGuard
 from rl.training.margin import MarginState
+from rl.training.skips import Skips
 from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts by name: `order`, `budget`, `guard`, `margin`; and `history`."""
+    """The parts by name: `order`, `budget`, `guard`, `margin`, `skips`; and `history`."""
 
     def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
         self.config = config
@@ -35,12 +36,14 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.margin = MarginState(rewards)
+        self.skips = Skips(config.trainer.max_skipped)
         self.history = PassHistory(config.history.decay)
         self.parts: dict[str, Any] = {
             "order": self.order,
             "budget": self.budget,
             "guard": self.guard,
             "margin": self.margin,
+            "skips": self.skips,
         }
 
     def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
@@ -67,7 +70,14 @@ class RunState:
     @property
     def over(self) -> bool:
         """Whether the run ends here, however many steps are left."""
-        return self.budget.exhausted or bool(self.guard.stopped)
+        return self.budget.exhausted or bool(self.stopped)
+
+    @property
+    def stopped(self) -> str:
+        """Why the run ends here without a model; empty where it does not."""
+        if self.guard.stopped:
+            return f"the collapse guard stopped the run: {self.guard.stopped} (guard.action is stop)"
+        return self.skips.stopped
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data that `load_state_dict` takes back."""
