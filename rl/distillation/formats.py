@@ -60,9 +60,7 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     except OSError as error:
         raise ChainError(f"{path} cannot be read: {error}") from error
     except ValueError as error:
-        if isinstance(error, UserError):
-            raise
-        raise ChainError(f"{path} is no JSON array: {error}") from error
+        raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)
     if bad is not None:
         raise ChainError(f"{path}: row {bad} is no object")

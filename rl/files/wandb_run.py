@@ -17,6 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from rl.config.read import to_dict
 from rl.config.schema import Config
 from rl.files.atomic import write_atomically
@@ -47,7 +49,7 @@ class WandbRun:
         try:
             self._waiting.put_nowait(action)
         except queue.Full:
-            self._give_up(f"it is slow: {MOST_WAITING} records wait")
+            self._give_up(f"it is slow: {MOST_WAITING} records wait", hangs=True)
 
     def finish(self) -> None:
         """Wait for what was told, for `FINISH_S` at most, and say how an offline run gets to the server."""
@@ -55,11 +57,11 @@ class WandbRun:
             try:
                 self._waiting.put_nowait(None)
             except queue.Full:
-                self._give_up(f"it is slow: {MOST_WAITING} records wait")
+                self._give_up(f"it is slow: {MOST_WAITING} records wait", hangs=True)
         if not self._ended:
             self._thread.join(FINISH_S + 5)
             if self._thread.is_alive():
-                self._give_up(f"it did not end within {FINISH_S + 5} s")
+                self._give_up(f"it did not end within {FINISH_S + 5} s", hangs=True)
         if list(self.run_dir.glob(f"wandb/offline-run-*-{self.id}")):
             print(f"W&B: wandb sync {self.run_dir / 'wandb'}/offline-run-*-{self.id}")
 
@@ -97,15 +99,20 @@ class WandbRun:
             if self.mode != "online":
                 raise
             logger.warning("W&B cannot be reached (%s); this run is recorded offline", " ".join(str(error).split()))
+            wandb.teardown()  # their process still holds the run's id
             run = start("offline")
         run.define_metric("global_step")
         run.define_metric("*", step_metric="global_step")
         return run
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, reason: str, hangs: bool = False) -> None:
         if not self._ended:
             self._ended = True
             logger.warning("W&B failed (%s); the run goes on with metrics.jsonl", reason)
+            # W&B waits for its own process when ours ends, however long.
+            for child in psutil.Process().children() if hangs else ():
+                if child.name().startswith("wandb-core"):
+                    child.kill()
 
 
 def wandb_id(run_dir: Path, start_step: int) -> str:

@@ -62,7 +62,7 @@ def server(kind: str) -> Iterator[str]:
             self.end_headers()
             self.wfile.write(b"{}")
 
-        do_GET = do_PUT = do_POST  # noqa: N815
+        do_GET = do_PUT = do_POST
 
         def log_message(self, *_: object) -> None:
             """Quiet."""
