@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from rl.config.schema import DataConfig
 from rl.data.formats import adapter
 from rl.data.schema import FIELDS
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 
 SPLITS = ("train", "test")
 
@@ -46,6 +45,5 @@ def check_settings(data: DataConfig) -> None:
             if not isinstance(theirs, str):
                 raise UserError(f"data.columns.{ours} is {theirs!r}; allowed: the name of a column")
             if format_of(data, split) == "problems" and ours not in FIELDS:
-                near = get_close_matches(ours, FIELDS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(FIELDS)}"
+                hint = nearest(ours, FIELDS, f"allowed: {', '.join(FIELDS)}")
                 raise UserError(f"data.columns has {ours!r}, no field of the format problems; {hint}")
