@@ -1,12 +1,13 @@
 """The client of chat endpoints, against a real server that fails in every way it can."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 from chat_server import chat_server
 
-from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint
+from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint, check_listening
 
 
 def ask(url, *texts, **settings):
@@ -118,6 +119,18 @@ def test_what_the_caller_raises_on_an_answer_ends_the_asking():
         with pytest.raises(KeyError):
             asyncio.run(ask_all(Endpoint(url, "teacher", concurrency=2), questions(), finished))
         assert len(seen.bodies) < 10
+
+
+def test_a_server_that_is_not_there_is_told_at_once_and_one_that_answers_anything_is_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="nobody answers at"):
+        check_listening(Endpoint(f"http://127.0.0.1:{port}/v1", "m"))
+    assert time.monotonic() - started < 5
+    with chat_server(lambda body, seen: {"content": "7"}) as (url, _):
+        check_listening(Endpoint(url, "m"))  # it has no list of models: status 501
 
 
 def test_an_address_that_is_none_and_a_missing_key_are_told_before_the_first_call(monkeypatch):
