@@ -37,7 +37,6 @@ from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, refuse_foreign, training_work
-from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
 
@@ -210,13 +209,10 @@ def train(setup: Setup) -> Path:
         if resume:
             journal.line(f"resuming from {resume}{EXACT if changed else ''}")
     trainer.accelerator.wait_for_everyone()
-    state = trainer.rounds.state
-    if start < config.trainer.steps and not state.over:
+    if start < config.trainer.steps and not trainer.rounds.state.budget.exhausted:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    if is_main() and not state.guard.stopped:
+    if is_main():
         finish(config, work)
     trainer.accelerator.wait_for_everyone()
     journal.close()
-    if state.guard.stopped:
-        raise UserError(f"the collapse guard stopped the run: {state.guard.stopped} (guard.action is stop)")
     return work.product
