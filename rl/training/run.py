@@ -23,6 +23,7 @@ from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, begin, is_finished
+from rl.files.outputs import hold
 from rl.models.adapters import fit_fused_head, lora_config
 from rl.models.loading import device_arguments
 from rl.models.location import trained_path
@@ -186,6 +187,8 @@ def train(setup: Setup) -> Path:
         refuse_foreign(work)
     if is_finished(work, config.resume):
         return work.product
+    if is_main():
+        hold(Path(config.run_dir) / "training")
     trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
