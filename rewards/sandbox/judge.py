@@ -2,9 +2,9 @@
 
 Call tests: one child, one request and one frame per test, compared here. Assert tests: the same where they only compare
 calls on literals (`plain_asserts.py`), else two children, the program and a checker that runs the test text and reaches
-the program through proxies. Stdin tests: one child per test, its standard output compared here. Nothing the program
-controls, its exit code included, makes a test pass. Not covered: a program whose tests need packages beyond the standard
-library.
+the program through proxies. Stdin tests: one child per test, its standard output compared here. Nothing that the
+program controls, its exit code included, makes a test pass. Not covered: a program whose tests need packages beyond the
+standard library.
 """
 
 from __future__ import annotations

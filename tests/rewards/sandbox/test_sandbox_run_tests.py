@@ -259,7 +259,8 @@ def test_a_script_may_end_itself_in_every_usual_way(end, pool):
 
 
 @pytest.mark.parametrize(
-    "end", ["1 / 0", "raise KeyboardInterrupt", "import os; os.abort()", "import os; os._exit(3)", "raise ValueError('x')"]
+    "end",
+    ["1 / 0", "raise KeyboardInterrupt", "import os; os.abort()", "import os; os._exit(3)", "raise ValueError('x')"],
 )
 def test_a_script_that_crashes_fails_whatever_it_printed(end, pool):
     result = run_tests(f"print(input(), flush=True)\n{end}", [{"stdin": "7\n", "stdout": "7\n"}], pool=pool)
