@@ -1,5 +1,5 @@
 """What follows an update: what the round showed is observed and logged, alarms are told, the probe is measured, and a
-run that has spent its tokens, or that the guard stops, ends with a checkpoint."""
+run that has spent its tokens ends with a checkpoint."""
 
 from __future__ import annotations
 

@@ -23,9 +23,10 @@ from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, Work, begin, is_finished
 from rl.files.json_lines import json_lines
+from rl.files.outputs import hold
 from rl.files.terminated import Terminated, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config
-from rl.models.loading import device_arguments
+from rl.models.loading import trainer_arguments
 from rl.models.location import trained_path
 from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
@@ -37,7 +38,6 @@ from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, refuse_foreign, training_work
-from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
 
@@ -139,21 +139,11 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
-        bf16=trainer.bf16,
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        deepspeed=trainer.deepspeed or None,
         save_strategy="steps",
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        **device_arguments(),
-        seed=config.seed,
-        data_seed=config.seed,
+        **trainer_arguments(config),
     )
 
 
@@ -194,6 +184,8 @@ def train(setup: Setup) -> Path:
         refuse_foreign(work)
     if is_finished(work, config.resume):
         return work.product
+    if is_main():
+        hold(Path(config.run_dir) / "training")
     trainer = build_trainer(setup, world_size(), journal)
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
@@ -235,8 +227,8 @@ def _go_on(trainer: StepSRPOTrainer, config: Config, work: Work, journal: Journa
         if trainer.terminated and step < config.trainer.steps and not state.over:
             journal.line(f"SIGTERM: step {step} is saved in {work.product.parent / 'checkpoints'}")
             raise Terminated
-    if is_main() and not state.stopped:
+    if is_main() and not state.skips.stopped:
         finish(config, work)
     trainer.accelerator.wait_for_everyone()
-    if state.stopped:
-        raise UserError(state.stopped)
+    if state.skips.stopped:
+        raise UserError(state.skips.stopped)

@@ -87,6 +87,7 @@ def test_a_whole_record_without_its_line_feed_is_kept(tmp_path):
     assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
 
 
+@pytest.mark.medium
 def test_wandb_records_a_real_offline_run(make_log):
     log = make_log(mode="offline", name="test-run")
     log.log(1, {"loss": 0.5})
@@ -100,6 +101,7 @@ def test_wandb_records_a_real_offline_run(make_log):
     assert list((log.run_dir / "wandb").glob("offline-run-*/files/media/table/*"))
 
 
+@pytest.mark.medium
 def test_a_run_that_goes_on_keeps_its_wandb_id_and_says_how_to_sync_its_segments(make_log, capsys):
     """Each start makes a segment of its own, in whose name W&B puts the second and the id."""
     first = make_log(mode="offline")
