@@ -11,7 +11,7 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
+    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _sharding):
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -85,6 +85,11 @@ def _phases(config: Config) -> None:
             raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
     if config.stages and total != config.trainer.steps:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
+
+
+def _sharding(config: Config) -> None:
+    if config.trainer.fsdp and config.trainer.deepspeed:
+        raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
 
 
 def _shares(config: Config) -> None:
