@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import json
 import re
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 from annotated_types import Gt
@@ -100,7 +101,7 @@ def _known(program: str, tests: str, limits: Limits) -> list[bool]:
     return _passed(program, json.loads(tests), limits)
 
 
-def _passed(program: str, tests: list[dict[str, Any]], limits: Limits) -> list[bool]:
+def _passed(program: str, tests: Sequence[Mapping[str, Any]], limits: Limits) -> list[bool]:
     """A worker that something outside has ended, such as a machine short of memory, is replaced, and the program begins
     anew; a second time it is an error."""
     try:

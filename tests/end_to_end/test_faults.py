@@ -107,7 +107,7 @@ def test_a_disk_that_is_full_for_the_report_leaves_the_report_of_before(tmp_path
 
 
 @pytest.mark.slow
-def test_wherever_a_small_disk_fills_up_the_run_ends_in_one_line_and_goes_on_once_there_is_room(tmp_path, config, whole):
+def test_wherever_a_small_disk_fills_up_the_run_ends_in_one_line_and_goes_on_with_room(tmp_path, config, whole):
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode:
