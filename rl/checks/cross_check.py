@@ -6,7 +6,6 @@ worth a look, and an answer that only ours likes may be a way to earn without be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from tqdm import tqdm
 from rewards.builtin.math_answer import check
 from rewards.builtin.peer_math import peer_verdict
 from rl.config.schema import ConfigError
+from rl.files.json_lines import json_lines
 from rollout.types import Rollout, rollout_from_json
 
 _SHOWN = 20
@@ -45,9 +45,9 @@ def recorded_rollouts(path: Path) -> Iterator[Rollout]:
     if not files:
         raise ConfigError(f"--cross-check {path}: no recorded rollouts there; allowed: a run folder or a jsonl file")
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        for number, row in json_lines(file):
             try:
-                yield rollout_from_json(json.loads(line))
+                yield rollout_from_json(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"--cross-check {file} line {number}: no rollout: {error}") from None
 

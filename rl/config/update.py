@@ -63,6 +63,8 @@ class TrainerConfig:
     """AdamW's term against division by zero."""
     max_grad_norm: AtLeastZero = 1.0
     """The gradient is cut to this norm; 0: never."""
+    max_skipped: Positive = 10
+    """Steps in a row whose loss or gradient is not finite, after which the run ends; no update is made of them."""
     clip_low: Share = 0.2
     """ε_low: the ratio counts down to 1 − ε_low."""
     clip_high: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] = 0.28

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.distillation.chains import UNKNOWN, Chain, known_score, tagged
+from rl.files.json_lines import json_lines
 from rollout.errors import UserError
 
 SCORES = {
@@ -52,15 +53,12 @@ def read_chains(path: Path, name: str = "") -> list[Chain]:
 def read_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array or of JSON lines. Raises `ChainError`."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        data = path.read_bytes()
+        if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return [row for _, row in json_lines(path)]
+        rows = json.loads(data.decode("utf-8-sig"))
+    except OSError as error:
         raise ChainError(f"{path} cannot be read: {error}") from error
-    try:
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else [json.loads(x) for x in text.splitlines() if x.strip()]
-        )
     except ValueError as error:
         raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)

@@ -47,8 +47,9 @@ def check_readable(checkpoint: Path) -> None:
             ) from error
 
 
-def remove_incomplete(folder: Path) -> None:
-    """Delete checkpoints that a killed run left half written."""
-    for path in folder.glob("checkpoint-*"):
-        if not (path / COMPLETE).is_file():
-            shutil.rmtree(path)
+def remove_incomplete(folder: Path) -> list[str]:
+    """Delete checkpoints that a killed run left half written; a line for each."""
+    half = sorted((path for path in folder.glob("checkpoint-*") if not (path / COMPLETE).is_file()), key=step_of)
+    for path in half:
+        shutil.rmtree(path)
+    return [f"{path} was not written to its end: nothing of it is read, and it is removed" for path in half]

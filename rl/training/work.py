@@ -14,8 +14,9 @@ from rollout.errors import UserError
 
 OTHERS = ("checkpoints", "rollouts", "metrics.jsonl", "config.json", "wandb_run.json")
 KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard", "trainer", "control")
-# What is written down and how often, and what moves memory or rounding: taken as it is whenever a run goes on.
-MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "rollout.save_every")
+# What is written down and how often, when a run gives up, and what moves memory or rounding: taken as it is whenever a
+# run goes on.
+MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "trainer.max_skipped", "rollout.save_every")
 PLACE = (*MACHINE, "trainer.micro_batch", "trainer.balance", "rollout.engine", "rollout.vllm")
 
 
