@@ -18,6 +18,7 @@ from rl.config.schema import ConfigError
 from rl.files.json_lines import json_lines
 from rollout.types import Rollout, rollout_from_json
 
+_SHOWN = 20
 _SHOWN_CHARS = 160
 
 
@@ -66,7 +67,7 @@ def cross_check(path: Path, limit: int | None = None, progress: bool = False) ->
     return found
 
 
-def cross_lines(opinions: list[Opinion], shown: int = 20) -> list[str]:
+def cross_lines(opinions: list[Opinion]) -> list[str]:
     """How often they agree, and the responses on which they do not, a line each."""
     apart = [opinion for opinion in opinions if opinion.differs]
     ours = sum(opinion.math == "equal" for opinion in apart)
@@ -74,7 +75,7 @@ def cross_lines(opinions: list[Opinion], shown: int = 20) -> list[str]:
         f"responses: {len(opinions)}; both right: {sum(o.math == o.library == 'equal' for o in opinions)}; "
         f"only math right: {ours}; only math_verify right: {len(apart) - ours}"
     ]
-    for opinion in apart[:shown]:
+    for opinion in apart[:_SHOWN]:
         end = " ".join(opinion.answer.split())[-_SHOWN_CHARS:]
         lines.append(
             f"  {opinion.problem}: gold {opinion.gold[:_SHOWN_CHARS]!r}, response ends {end!r}: "

@@ -75,8 +75,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     for line in policy.protocol.notes:
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
-    checked = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
-    problems = list(checked.problems)
+    problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
     return Setup(config, policy.model, policy.tokenizer, policy.protocol, problems, rewards, recorded, policy.added)
 
 
