@@ -2,9 +2,9 @@
 
     python benchmarks/bench_distillation.py --seeds 0-2 --json benchmarks/results/distillation.json
 
-In the world `tiny:pair` one teacher writes every step once, one writes them all twice, one is trained too little and
-often wrong. Each writes two chains for 1,500 problems at temperature 1. A student that has begun to think learns from as
-many rows in five ways:
+In the world `tiny:pair` one teacher writes every step once, one writes all steps twice, one is trained too little and
+often wrong. Each writes two chains for 1,500 problems at temperature 1. A student that has begun to think learns from
+as many rows in five ways:
 
     all                  one fine-tuning on every chain
     correct              one fine-tuning on every correct chain
