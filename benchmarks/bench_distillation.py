@@ -34,7 +34,9 @@ sys.path.insert(0, str(ROOT))
 from rl.cli import seeds_of  # noqa: E402
 from rl.config.read import load_config  # noqa: E402
 from rl.data import load_problems, problem_to_row  # noqa: E402
-from rl.files.row_store import read_rows, write_rows  # noqa: E402
+from rl.files.atomic import write_atomically  # noqa: E402
+from rl.files.outputs import rows_text  # noqa: E402
+from rl.files.row_store import read_rows  # noqa: E402
 from rl.statistics.intervals import mean_interval  # noqa: E402
 from rl.worlds.worlds import find_world  # noqa: E402
 
@@ -71,7 +73,7 @@ def make_teachers(folder: Path, steps: Sequence[int]) -> list[str]:
     run("cold_start.py", terse, *large, f"cold_start.steps={steps[0]}")
     rows = folder / "teachers" / "verbose.jsonl"
     if not rows.is_file():
-        write_rows(rows, verbose_rows())
+        write_atomically(rows, rows_text(verbose_rows()))
     base = f"model.path={terse / 'cold_start' / 'model'}"
     run("cold_start.py", verbose, *large[1:], base, f"cold_start.labels={rows}", f"cold_start.steps={steps[1]}")
     run("cold_start.py", weak, *large, f"cold_start.steps={steps[2]}")
@@ -104,7 +106,7 @@ def make_chains(folder: Path, teachers: Sequence[str]) -> Path:
     if not out.is_file():
         levels = {problem.id: int(problem.difficulty or 0) for problem in load_problems(load_config(CONFIG), "train")}
         rows = read_rows(folder / "distill" / "scored.jsonl")
-        write_rows(out, [with_levels(row, levels[row["problem"]]) for row in rows])
+        write_atomically(out, rows_text([with_levels(row, levels[row["problem"]]) for row in rows]))
     return out
 
 
@@ -175,7 +177,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     started, folder = time.time(), options.folder.resolve()
-    chains = make_chains(folder, make_teachers(folder, (600, 200, 300)))
+    chains = make_chains(folder, make_teachers(folder, (600, 200, 150)))
     seeds = {seed: student_results(folder, seed, chains) for seed in options.seeds}
     rows = summarized(seeds)
     print(markdown(rows))

@@ -16,6 +16,8 @@ from typing import Any
 from rl.config.describe import keys, sections
 from rl.config.read import load_config
 from rl.config.schema import Config
+from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
+from rl.models.ranks import is_main
 from rollout.errors import UserError
 
 ENVIRONMENT = {
@@ -77,14 +79,20 @@ def seeds_of(text: str) -> list[int]:
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does
     an error of the system or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a
-    missing package. What is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from."""
+    missing package. What is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from. SIGTERM ends
+    with exit code 0 and the command that goes on."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
     warnings.filterwarnings("ignore", category=FutureWarning)
     options = arguments.parse_intermixed_args()
     try:
-        main(options, load_config(options.config, options.overrides))
+        with ends_on_sigterm():
+            main(options, load_config(options.config, options.overrides))
+    except Terminated:
+        if is_main():
+            print(f"ended by SIGTERM; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
+        raise SystemExit(0) from None
     except Exception as error:
         told = str(error) if isinstance(error, UserError) else outside_error(error)
         if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):
@@ -117,12 +125,11 @@ def check_light(config: Config, split: str = "train") -> None:
     from rl.curriculum.phases import load_training_problems
     from rl.data import load_problems
     from rl.models.engines import check_engine
-    from rl.training.margin import MarginState
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak, config.sandbox.packages)
     check_requirements(config)
     check_engine(config)
-    MarginState(build_rewards(config.rewards))
+    build_rewards(config.rewards)
     check_judge(config, configured_algorithm(config))
     if not config.rollout.replay:
         load_training_problems(config) if split == "train" else load_problems(config, split)

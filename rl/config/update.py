@@ -63,6 +63,8 @@ class TrainerConfig:
     """AdamW's term against division by zero."""
     max_grad_norm: AtLeastZero = 1.0
     """The gradient is cut to this norm; 0: never."""
+    max_skipped: Positive = 10
+    """Steps in a row whose loss or gradient is not finite, after which the run ends; no update is made of them."""
     clip_low: Share = 0.2
     """ε_low: the ratio counts down to 1 − ε_low."""
     clip_high: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] = 0.28
@@ -103,8 +105,8 @@ class StageConfig:
 class GuardConfig:
     """The collapse guard (rl/training/guard.py): sees a mode die, or reasoning leak into direct answers."""
 
-    action: Annotated[Literal["off", "log", "floor", "balance", "stop"], BeforeValidator(unquoted_off)] = "log"
-    """off, log, floor (raise the forced share to `floor`), balance (of the judge advantages), or stop."""
+    action: Annotated[Literal["off", "log", "floor"], BeforeValidator(unquoted_off)] = "log"
+    """What an alarm does besides telling: nothing (log), or raise the forced share to `floor`; off: no alarms."""
     patience: Positive = 10
     """Generations in a row before an alarm."""
     share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.5)] = 0.02

@@ -23,6 +23,7 @@ from typing import Any
 
 from rl.data.records import not_json
 from rl.distillation.chains import UNKNOWN, Chain, known_correctness, known_score, tagged
+from rl.files.json_lines import json_lines
 from rollout.errors import UserError
 
 SCORES = {
@@ -70,33 +71,18 @@ def chains_of(rows: Sequence[Row], where: str, name: str = "") -> list[Chain]:
 def read_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array or of JSON lines. Raises `ChainError`."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise ChainError(f"{path} is not UTF-8 (byte {error.start}); allowed: JSON in UTF-8") from error
+        data = path.read_bytes()
     except OSError as error:
         raise ChainError(f"{path} cannot be read: {error.strerror}") from error
-    rows = _array(text, path) if text.lstrip().startswith("[") else _lines(text, path)
+    try:
+        if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return [row for _, row in json_lines(path)]
+        rows = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
+        raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)
     if bad is not None:
         raise ChainError(f"{path}: row {bad} is no object")
-    return rows
-
-
-def _array(text: str, path: Path) -> list[Any]:
-    try:
-        return json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
-
-
-def _lines(text: str, path: Path) -> list[Any]:
-    rows = []
-    # Only a line feed ends a line: text may hold the other separators of Unicode as they are.
-    for number, line in enumerate(text.split("\n"), 1):
-        try:
-            rows += [json.loads(line)] if line.strip() else []
-        except (ValueError, RecursionError) as error:
-            raise ChainError(f"{path} is neither a JSON array nor JSON lines: line {number}: {error}") from error
     return rows
 
 

@@ -40,7 +40,8 @@ from rl.evaluation.evaluate import evaluate
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import clear_part, complete_folder, write_atomically
 from rl.files.finished import Work, begin, is_finished, settings_of
-from rl.files.row_store import RowStore, read_rows, write_rows
+from rl.files.outputs import rows_text
+from rl.files.row_store import RowStore, read_rows
 from rl.models.inputs import digest_of, file_digest, files_of_model, input_digests, policy_settings
 from rl.models.open import open_policy, open_protocol
 from rollout.types import Problem
@@ -158,7 +159,7 @@ def choose_data(
     show(f"kept {len(kept)} of {len(labels)} problems; {len(chosen) - direct} chains to think, {direct} direct answers")
     for line in choice_lines(of_kept, taken):
         show(line)
-    write_rows(path, labelled_rows_of(chosen, problems_of(config, taken), by_problem))
+    write_atomically(path, rows_text(labelled_rows_of(chosen, problems_of(config, taken), by_problem)))
     return read_rows(path)
 
 
@@ -183,7 +184,9 @@ def tune(config: Config, number: int, model: Path, answers: list[dict[str, Any]]
         title=f"iteration {number}",
         kept=config.iterate.checkpoints,
     )
-    found = sorted(checkpoints.glob("checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+    each = steps // config.iterate.checkpoints
+    # A run that was told to end has saved one between them.
+    found = [checkpoints / f"checkpoint-{step}" for step in range(each, steps + 1, each)]
     for path in (file for one in found for name in STATE for file in one.glob(name)):
         path.unlink()
     return found

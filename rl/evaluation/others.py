@@ -8,7 +8,6 @@ token count is refused and counted, never guessed.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import time
@@ -24,6 +23,7 @@ from rewards.score import score_groups
 from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
+from rl.files.json_lines import json_lines
 from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all
 from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 
@@ -36,21 +36,23 @@ Answers = Mapping[tuple[str, str], Sequence[Rollout]]
 def evaluate_server(
     config: Config, problems: Sequence[Problem], endpoint: Endpoint, switch: str, rewards: Sequence[Reward]
 ) -> dict[str, Any]:
-    """The evaluation of a served model, greedy. Modes are asked for by `protocol.tags` where there are some, else by
-    the template argument `switch` (true, false, and left out for auto). Raises `EndpointError` where nothing comes
-    back."""
+    """The evaluation of a served model: greedy, or `evaluation.samples` answers of each mode as `rollout` draws them.
+    Modes are asked for by `protocol.tags` where there are some, else by the template argument `switch` (true, false,
+    and left out for auto). Raises `EndpointError` where nothing comes back."""
     started = time.perf_counter()
     answers: dict[tuple[str, str], list[Rollout]] = {}
     refused: Counter[str] = Counter()
     by_id = {problem.id: problem for problem in problems}
+    samples = config.evaluation.samples
 
     async def questions() -> AsyncIterator[tuple[Any, Question, Mapping[str, Any]]]:
         for problem in problems:
             for setting in MODE_PLAN:
                 messages, options = _asked(config, problem, setting, switch)
-                yield (problem.id, setting), messages, options
+                for draw in range(samples):
+                    yield (problem.id, setting), messages, options | _drawn(config, draw)
 
-    with tqdm(total=3 * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
+    with tqdm(total=3 * samples * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
 
         def finished(name: Any, outcome: Reply | EndpointError) -> None:
             progress.update()
@@ -59,7 +61,7 @@ def evaluate_server(
             elif outcome.completion_tokens is None:
                 refused["the server counts no tokens"] += 1
             else:
-                answers[name] = [_replied(by_id[name[0]], name[1], outcome)]
+                answers.setdefault(name, []).append(_replied(by_id[name[0]], name[1], outcome))
 
         asyncio.run(ask_all(endpoint, questions(), finished))
     if not answers:
@@ -102,21 +104,8 @@ def evaluate_records(
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a file, a JSON object a line. Raises `ConfigError` with the line that is none."""
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--records {str(path)!r} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            row = line
-        if row is not None and not isinstance(row, dict):
-            raise ConfigError(f"{path}:{number} is no JSON object; allowed: one object a line")
-        rows += [row] if row else []
-    return rows
+    """The records of a file, a JSON object a line. Raises `UserError` with the line that is none."""
+    return [row for _, row in json_lines(path) if row]
 
 
 def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple[Question, dict[str, Any]]:
@@ -127,10 +116,20 @@ def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple
     text = problem.prompt
     if mode and tags:
         text = tags[mode].replace("{prompt}", text) if "{prompt}" in tags[mode] else f"{text} {tags[mode]}"
-    options: dict[str, Any] = {"temperature": 0.0, "max_tokens": greedy(config).max_new_tokens}
+    options: dict[str, Any] = {"max_tokens": greedy(config).max_new_tokens}
     if mode and not tags:
         options["chat_template_kwargs"] = {**config.protocol.template_kwargs, switch: mode == "think"}
     return [*turns, {"role": "user", "content": text}], options
+
+
+def _drawn(config: Config, draw: int) -> dict[str, Any]:
+    """How the answer is drawn: greedily where there is one of each mode. `top_k` is no part of the interface that all
+    servers share."""
+    rollout = config.rollout
+    if config.evaluation.samples == 1:
+        return {"temperature": 0.0}
+    only = {"top_k": rollout.top_k} if rollout.top_k > 0 else {}
+    return {"temperature": rollout.temperature, "top_p": rollout.top_p, "seed": config.seed + draw, **only}
 
 
 def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:

@@ -13,6 +13,7 @@ from rl.checks.data_check import check_data, write_sound
 from rl.checks.known_answers import gold_answer
 from rl.checks.overlap import duplicates, normalised, overlaps
 from rl.checks.preflight import preflight
+from rl.checks.prompt_check import check_caps
 from rl.checks.reward_check import check_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
@@ -153,8 +154,7 @@ def test_a_run_is_refused_when_too_many_gold_answers_fail(tmp_path):
     rewards = build_rewards([{"name": "choice"}])
     shown: list[str] = []
     config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 1.0})
-    result = preflight(config, problems, tiny_protocol(), rewards, None, shown.append)
-    assert (result.checked, result.failed_gold) == (2, ("a", "b"))
+    assert preflight(config, problems, tiny_protocol(), rewards, None, shown.append) == problems
     assert "gold answers: 0 of 2 earn full marks" in shown
     config = small_config(tmp_path, tmp_path, data={"max_bad_gold": 0.99})
     with pytest.raises(ConfigError, match=r"2 of 2 gold answers do not earn full marks; allowed: a share of 0\.99"):
@@ -268,3 +268,17 @@ def test_an_empty_result_is_never_written(tmp_path):
     assert done.returncode == 1
     assert "1 of 1 rows of data.train would be left out" in done.stderr
     assert not list((tmp_path / "clean").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("rollout", "evaluation", "told"),
+    [
+        ({"max_new_tokens": 8}, {}, r"rollout\.max_new_tokens is 8; allowed: at least 9, .* think response"),
+        ({"max_new_tokens": 9}, {"max_new_tokens": 5}, r"evaluation\.max_new_tokens is 5; allowed: at least 9"),
+    ],
+)
+def test_a_cap_that_cuts_every_response_of_a_mode_is_refused(rollout, evaluation, told):
+    protocol = tiny_protocol()  # </judge><think_on><think>3</think><answer>7</answer><eos>: nine tokens
+    with pytest.raises(ConfigError, match=told):
+        check_caps(parse_config({"rollout": rollout, "evaluation": evaluation}), protocol)
+    check_caps(parse_config({"rollout": {"max_new_tokens": 9}}), protocol)

@@ -20,7 +20,7 @@ from rl.data import load_problems
 from rl.distillation.chains import Chain
 from rl.distillation.formats import write_rows as rows_of
 from rl.distillation.iterate import check_iterations, iterate, table_lines
-from rl.files.row_store import write_rows
+from rl.files.outputs import rows_text
 from rollout.errors import UserError
 
 
@@ -45,7 +45,8 @@ def raw(tmp_path, run="run", **iterations):
         Chain(p.id, f"{p.id}#0", p.prompt, f"<think>{p.answer}</think>{p.answer}", answer=p.answer, correctness=1)
         for p in load_problems(config, "train")
     ]
-    write_rows(tmp_path / "chains.jsonl", [{"id": row["name"], **row} for row in rows_of(chains, "chains")])
+    rows = [{"id": row["name"], **row} for row in rows_of(chains, "chains")]
+    (tmp_path / "chains.jsonl").write_text(rows_text(rows), encoding="utf-8")
     return made
 
 

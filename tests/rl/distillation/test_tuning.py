@@ -13,7 +13,7 @@ from rl.cold_start.examples import example_row, labelled_pair, labelled_rows, wo
 from rl.cold_start.gears import chosen_examples, cold_start
 from rl.distillation.chains import Chain, tagged
 from rl.distillation.examples import labelled_rows_of
-from rl.files.row_store import write_rows
+from rl.files.outputs import rows_text
 from rl.models.open import open_policy
 
 CHAINS = [
@@ -25,7 +25,8 @@ CHAINS = [
 
 def qwen3(tmp_path, **start):
     file = tmp_path / "selected.jsonl"
-    write_rows(file, labelled_rows_of([(CHAINS[0], True), (CHAINS[1], True), (CHAINS[2], False)], {}, {}))
+    rows = labelled_rows_of([(CHAINS[0], True), (CHAINS[1], True), (CHAINS[2], False)], {}, {})
+    file.write_text(rows_text(rows), encoding="utf-8")
     tuning = {"batch": 4, "learning_rate": 1e-3, "warmup_steps": 0, "max_length": 256, "save_every": 0, **start}
     save_real("qwen3", tmp_path / "policy")
     # Whole answers of others are the data; the tiny world is only there to be a source.
