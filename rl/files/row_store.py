@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.files.finished import Work, begin, move_aside, read_record, refuse_others
-from rl.files.outputs import check_writable, hold
+from rl.files.outputs import check_writable, hold, rows_text
 from rollout.errors import UserError
 
 
@@ -58,9 +58,8 @@ class RowStore:
             hold(self.path)
             begin(self.work)
             self.begun = True
-        text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
         with self.path.open("ab") as file:
-            file.write(text.encode())
+            file.write(rows_text(rows).encode())
             file.flush()
             os.fsync(file.fileno())
         self.rows |= {row["id"]: dict(row) for row in rows}
