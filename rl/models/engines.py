@@ -92,7 +92,18 @@ def policy_weights(model: Any, accelerator: Any) -> Iterable[tuple[str, Any]]:
         def __init__(self) -> None:
             self.model, self.accelerator, self._dist = model, accelerator, DistributedBackend(accelerator)
 
+    reshard(model)
     return ((name, tensor.detach().clone()) for name, tensor in Reader()._iter_named_params())
+
+
+def reshard(model: Any) -> None:
+    """Give back what FSDP2 has gathered: after a forward pass without a backward one, such as a rollout's, its root
+    holds whole tensors, which no reader of shards expects."""
+    from torch.distributed.fsdp import FSDPModule
+
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def save_architecture(model: Any, folder: Path) -> Path:

@@ -26,7 +26,7 @@ from rl.files.json_lines import json_lines
 from rl.files.outputs import hold
 from rl.files.terminated import Terminated, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config
-from rl.models.loading import trainer_arguments
+from rl.models.loading import fsdp_arguments, trainer_arguments
 from rl.models.location import trained_path
 from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
@@ -61,6 +61,7 @@ class Setup:
 
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
+    fsdp_arguments(config)
     rewards = build_rewards(config.rewards)
     configured_loss(config, configured_algorithm(config))
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
