@@ -11,7 +11,7 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
+    for check in (_warmups, _modes, _gears, _forced, _ahead, _checkpoints, _phases, _shares):
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -62,6 +62,17 @@ def _forced(config: Config) -> None:
     if 2 * forced.minimum > size:
         raise ConfigError(
             f"rollout.forced.minimum is {forced.minimum}; allowed: at most half of rollout.group_size, {size // 2}"
+        )
+
+
+def _ahead(config: Config) -> None:
+    rollout = config.rollout
+    if rollout.ahead and rollout.replay:
+        raise ConfigError("rollout.ahead is 1 with rollout.replay, which draws nothing; allowed: ahead 0")
+    if rollout.ahead and rollout.vllm.sleep:
+        raise ConfigError(
+            "rollout.ahead is 1 with rollout.vllm.sleep, which gives up the engine's memory while it shall decode; "
+            "allowed: sleep false, or ahead 0"
         )
 
 

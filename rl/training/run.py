@@ -30,6 +30,7 @@ from rl.models.location import trained_path
 from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
+from rl.training.ahead import ahead_lines
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import check_readable, last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
@@ -70,7 +71,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     policy = open_policy(config, path, to_train=True)
-    for line in policy.protocol.notes:
+    for line in (*policy.protocol.notes, *ahead_lines(config)):
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
     checked = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
@@ -211,6 +212,7 @@ def train(setup: Setup) -> Path:
     trainer.accelerator.wait_for_everyone()
     if start < config.trainer.steps and not trainer.rounds.state.budget.exhausted:
         trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        trainer.rounds.engine.close()
     if is_main():
         finish(config, work)
     trainer.accelerator.wait_for_everyone()

@@ -6,17 +6,19 @@ Prompts go as token ids and come back as token ids with log-probabilities. The s
 (`raw_logprobs`, its default), so only the temperatures 1 and 0 are allowed. A lost connection or a server error is
 tried again, with a pause that doubles; seeds make a repeated call give the same answer.
 
-Weights are pushed over NCCL by TRL's client, which needs a CUDA device on both sides, and on the server
-`VLLM_SERVER_DEV_MODE=1` and `--weight-transfer-config '{"backend": "nccl"}'`.
+Weights are pushed over NCCL by TRL's client where this side has a CUDA device; the server then needs one too, and
+`--weight-transfer-config '{"backend": "nccl"}'`. Elsewhere they are written to a folder, which the server reads again.
+Both need `VLLM_SERVER_DEV_MODE=1` on the server.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
-from requests import RequestException, Session
+from requests import RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
@@ -64,11 +66,13 @@ class ServerEngine:
         concurrency: int = 128,
         retries: int = 4,
         pushes: bool = True,
+        folder: Path | None = None,
     ) -> None:
-        """`timeout`: seconds that one call may take. `pushes`: whether this rank sends weights. Raises `ServerError`
-        when no server answers."""
+        """`timeout`: seconds that one call may take. `pushes`: whether this rank sends weights. `folder`: where they are
+        written for the server without NCCL; it must find the folder under this name. Raises `ServerError` when no
+        server answers."""
         self.url, self.protocol, self.timeout = url.rstrip("/"), protocol, timeout
-        self.concurrency, self.pushes = concurrency, pushes
+        self.concurrency, self.pushes, self.folder = concurrency, pushes, folder
         self.model, self.max_model_len = served_model(url)
         self.version: int | None = None
         self._client: Any = None
@@ -100,8 +104,8 @@ class ServerEngine:
         return rows.results()
 
     def sync(self, version: int, weights: Callable[[], Iterable[tuple[str, Any]]]) -> bool:
-        """Push `weights()` unless they are already those of `version`; returns whether it did. CUDA only. Raises
-        `ServerError` elsewhere."""
+        """Push `weights()` unless they are already those of `version`; returns whether it did. Raises `ServerError`
+        where the server does not take them."""
         if version == self.version:
             return False
         if not self.pushes:
@@ -118,10 +122,9 @@ class ServerEngine:
     def _push(self, weights: Callable[[], Iterable[tuple[str, Any]]]) -> None:
         import torch
 
-        if not torch.cuda.is_available():
-            raise ServerError(
-                "rollout.engine is 'vllm_server' without a CUDA device, which pushing weights needs; allowed: hf, vllm"
-            )
+        if not (torch.cuda.is_available() and torch.distributed.is_nccl_available()):
+            self._push_by_folder(weights)
+            return
         if self._client is None:
             from trl.generation.vllm_client import VLLMClient
 
@@ -131,6 +134,22 @@ class ServerEngine:
         shapes = [(name, str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in weights()]
         self._client.update_named_params(shapes, iter(weights()))
         self._client.reset_prefix_cache()
+
+    def _push_by_folder(self, weights: Callable[[], Iterable[tuple[str, Any]]]) -> None:
+        from safetensors.torch import save_file
+
+        if self.folder is None:
+            raise ServerError("weights cannot be pushed without NCCL or a folder; allowed: rollout.engine: hf, hf_process")
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_file({name: tensor.contiguous() for name, tensor in weights()}, self.folder / "model.safetensors")
+        reload = {"method": "reload_weights", "kwargs": {"weights_path": str(self.folder.absolute())}}
+        self._develop("collective_rpc", reload)
+        self._develop("reset_prefix_cache")
+
+    def _develop(self, name: str, body: Any = None) -> None:
+        """Ask for what a server does in its mode for development alone."""
+        hint = "it takes no weights; allowed: the server started with VLLM_SERVER_DEV_MODE=1"
+        _answer(self._session, "POST", f"{self.url}/{name}", self.timeout, body, {404: hint})
 
     def _ask(self, call: Call, sampling: Sampling) -> Piece:
         answer = _send(self._session, "POST", f"{self.url}/v1/completions", self.timeout, self._payload(call, sampling))
@@ -168,11 +187,18 @@ def parse_choice(choice: dict[str, Any], call: Call) -> Piece:
 
 
 def _send(session: Session, method: str, url: str, timeout: float, body: Any = None) -> Any:
+    return _answer(session, method, url, timeout, body).json()
+
+
+def _answer(
+    session: Session, method: str, url: str, timeout: float, body: Any = None, hints: Mapping[int, str] | None = None
+) -> Response:
+    """A good answer. Raises `ServerError` for all others, with the hint for its status."""
     try:
         answer = session.request(method, url, json=body, timeout=(10.0, timeout))
     except RequestException as error:
         raise ServerError(f"rollout.vllm.server_url: no answer from {url} ({type(error).__name__}); {HINT}") from error
     if answer.status_code != 200:
-        text = " ".join(answer.text.split())[:300]
+        text = (hints or {}).get(answer.status_code) or " ".join(answer.text.split())[:300]
         raise ServerError(f"rollout.vllm.server_url: {url} answered {answer.status_code}: {text}")
-    return answer.json()
+    return answer
