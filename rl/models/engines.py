@@ -32,7 +32,9 @@ def engine_name(config: Config) -> str:
 def check_engine(config: Config) -> None:
     """Raises `ConfigError` when the configured engine cannot be had: no package, no server. Quick, without torch."""
     if config.rollout.engine == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise ConfigError("rollout.engine is 'vllm', but no package vllm is installed; allowed: auto, hf, hf_process, vllm_server")
+        raise ConfigError(
+            "rollout.engine is 'vllm', but no package vllm is installed; allowed: auto, hf, hf_process, vllm_server"
+        )
     if config.rollout.engine == "vllm_server":
         from rollout.engines.vllm_server import check_temperature, served_model
 
@@ -158,9 +160,11 @@ def _process_of(config: Config, model: Any, protocol: DecisionProtocol, pad_id: 
     from rollout.engines.process import ProcessEngine
     from rollout.engines.process_main import ModelCopy
 
+    # Before a sharded model's own class comes one that FSDP makes while it runs.
+    kind = next(kind for kind in type(model).__mro__ if not kind.__name__.startswith("FSDP"))
     build = partial(
         ModelCopy,
-        kind=type(model),
+        kind=kind,
         config=copy.deepcopy(model.config),
         protocol=protocol,
         pad_id=pad_id,

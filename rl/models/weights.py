@@ -39,7 +39,9 @@ def all_weights(model: Any, accelerator: Any) -> Iterator[tuple[str, torch.Tenso
     unwrapped = accelerator.unwrap_model(model)
     plain = unwrapped.get_base_model() if isinstance(unwrapped, PeftModel) else unwrapped
     saved = plain.state_dict().keys()
-    yield from ((name, buffer.detach()) for name, buffer in plain.named_buffers() if name in saved)
+    yield from (
+        (name, buffer.detach()) for name, buffer in plain.named_buffers() if name in saved and not _of_an_adapter(name)
+    )
 
 
 def _with_adapters(model: PeftModel) -> Iterator[tuple[str, torch.Tensor]]:
@@ -54,7 +56,8 @@ def _with_adapters(model: PeftModel) -> Iterator[tuple[str, torch.Tensor]]:
         if not found:
             yield plain, parameter.detach()
             continue
-        before, layer = parameter.detach().clone(), model.get_submodule(owner)
+        before = parameter.detach().clone()
+        layer: Any = model.get_submodule(owner)
         layer.merge()
         try:
             yield plain, parameter.detach()

@@ -41,7 +41,7 @@ BOOT = (
 OF_A_LAUNCHER = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")
 
 
-class EngineDied(UserError):
+class EngineDied(UserError):  # noqa: N818
     """The engine's process has ended by itself."""
 
 
@@ -137,7 +137,7 @@ class ProcessEngine:
         theirs.close()
         self._pipe = ours
         weakref.finalize(self, _end, self.process, ours)
-        list(self._ask(torch.get_num_threads(), shared.index, self.build))
+        list(self._ask("build", torch.get_num_threads(), shared.index, self.build))
 
     def _ask(self, *question: Any) -> Iterator[Any]:
         """What the process answers, up to the end of its answer."""
@@ -165,8 +165,8 @@ class ProcessEngine:
         if code is not None and code < 0:
             how = f"by {signal.Signals(-code).name}{', as where memory runs out' if code == -signal.SIGKILL else ''}"
         return (
-            f"the engine's process {self.process.pid} ended {how}; what is finished stays, and the same command goes on "
-            "from the last checkpoint"
+            f"the engine's process {self.process.pid} ended {how}; what is finished stays, and the same command goes "
+            "on from the last checkpoint"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import threading
@@ -58,16 +59,39 @@ class ModelCopy(HFEngine):
     def sync(self, version: int, weights: Any) -> None:
         """Take the weights that are in shared memory now."""
         if self.model.device.type != "cpu":
+            held = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
             with torch.no_grad():
-                held: dict[str, torch.Tensor] = {**dict(self.model.named_parameters()), **dict(self.model.named_buffers())}
                 for name, tensor in weights():
-                    if name in held:
-                        held[name].copy_(tensor)
+                    held[name].copy_(tensor)
 
 
 def loading(make: Callable[[], Any], shared: SharedWeights) -> Any:
     """An engine that loads weights into memory of its own at each `sync`, and needs none to be made."""
     return make()
+
+
+class Served:
+    """What can be asked of the engine's process; the weights are in the memory of this descriptor."""
+
+    engine: Any
+    shared: SharedWeights
+
+    def __init__(self, memory: int, send: Callable[[Any], None]) -> None:
+        self.memory, self.send = memory, send
+
+    def build(self, threads: int, index: Any, build: Callable[[SharedWeights], Any]) -> None:
+        """Make the engine; the first question."""
+        torch.set_num_threads(threads)
+        self.shared = SharedWeights(self.memory, index)
+        self.engine = build(self.shared)
+
+    def sync(self, version: int) -> None:
+        """New weights are there."""
+        self.engine.sync(version, self.shared.tensors.items)
+
+    def generate(self, requests: Any, sampling: Any, seed: int) -> None:
+        """Send each row as it ends."""
+        self.engine.generate(requests, sampling, seed, lambda *row: self.send(("row", row)))
 
 
 def serve(parent: int, pipe: int, memory: int) -> None:
@@ -77,27 +101,17 @@ def serve(parent: int, pipe: int, memory: int) -> None:
         signal.signal(number, signal.SIG_IGN)
     threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     connection: Connection[Any, Any] = Connection(pipe)
-    try:
-        engine, shared = None, None
+    served = Served(memory, connection.send)
+    with contextlib.suppress(EOFError, OSError):  # nobody asks any more
         while True:
-            question = connection.recv()
+            name, *arguments = connection.recv()
             try:
-                if engine is None:
-                    threads, index, build = question
-                    torch.set_num_threads(threads)
-                    shared = SharedWeights(memory, index)
-                    engine = build(shared)
-                elif question[0] == "sync":
-                    engine.sync(question[1], shared.tensors.items)
-                else:
-                    engine.generate(*question[1:], lambda *row: connection.send(("row", row)))
+                getattr(served, name)(*arguments)
                 connection.send(("done", None))
             except UserError as error:
                 connection.send(("refused", str(error)))
             except Exception:
                 connection.send(("failed", traceback.format_exc()))
-    except (EOFError, OSError):
-        return  # nobody asks any more
 
 
 def _end_with(parent: int) -> None:

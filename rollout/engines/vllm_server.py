@@ -68,8 +68,8 @@ class ServerEngine:
         pushes: bool = True,
         folder: Path | None = None,
     ) -> None:
-        """`timeout`: seconds that one call may take. `pushes`: whether this rank sends weights. `folder`: where they are
-        written for the server without NCCL; it must find the folder under this name. Raises `ServerError` when no
+        """`timeout`: seconds that one call may take. `pushes`: whether this rank sends weights. `folder`: where they
+        are written for the server without NCCL; it must find the folder under this name. Raises `ServerError` when no
         server answers."""
         self.url, self.protocol, self.timeout = url.rstrip("/"), protocol, timeout
         self.concurrency, self.pushes, self.folder = concurrency, pushes, folder
@@ -139,7 +139,9 @@ class ServerEngine:
         from safetensors.torch import save_file
 
         if self.folder is None:
-            raise ServerError("weights cannot be pushed without NCCL or a folder; allowed: rollout.engine: hf, hf_process")
+            raise ServerError(
+                "weights cannot be pushed without NCCL or a folder; allowed: rollout.engine: hf, hf_process"
+            )
         self.folder.mkdir(parents=True, exist_ok=True)
         save_file({name: tensor.contiguous() for name, tensor in weights()}, self.folder / "model.safetensors")
         reload = {"method": "reload_weights", "kwargs": {"weights_path": str(self.folder.absolute())}}
