@@ -128,6 +128,7 @@ def _copy_of(
             settings.server_url,
             protocol,
             timeout=settings.timeout,
+            patience=settings.patience,
             concurrency=settings.concurrency,
             pushes=is_main,
             folder=Path(config.run_dir) / "vllm" / "weights",
