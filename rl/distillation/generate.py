@@ -43,7 +43,9 @@ def writers_of(config: Config) -> list[TeacherConfig]:
 def open_store(config: Config, path: Path) -> RowStore:
     """The rows of this stage, with what the questions and each teacher were. Raises `UserError`."""
     teachers = [*writers_of(config), *([_rewriter(config)] if config.distill.rewrite else [])]
-    settings = question_settings(config) | {OWN + one.name: made_by(one) for one in teachers}
+    settings = question_settings(config)
+    for teacher in teachers:
+        settings |= made_by(teacher)
     fresh = config.resume != "auto"
     old = {} if fresh else read_record(Work("rows", path, {}))
     # Who wrote rows before stays on record.
@@ -52,9 +54,9 @@ def open_store(config: Config, path: Path) -> RowStore:
 
 
 def made_by(teacher: TeacherConfig) -> dict[str, Any]:
-    """What an answer of this teacher depends on."""
+    """What an answer of this teacher depends on, for a record."""
     keys = ("model", "prompt", "temperature", "max_tokens", "options", "protocol")
-    return json.loads(json.dumps({key: getattr(teacher, key) for key in keys}))
+    return {f"{OWN}{teacher.name}.{key}": json.loads(json.dumps(getattr(teacher, key))) for key in keys}
 
 
 def generate(config: Config, store: RowStore, ledger: Ledger, show: Callable[[str], None] = print) -> None:
@@ -70,9 +72,9 @@ def generate(config: Config, store: RowStore, ledger: Ledger, show: Callable[[st
         ask_missing(config, work, store, ledger)
     if config.distill.rewrite:
         ask_missing(config, _rewriting(config, _rewriter(config), store), store, ledger)
-    wanted = len(questions) * config.distill.chains * len(writers_of(config))
-    there = sum(not is_rewritten(row) for row in store.rows.values())
-    show(f"chains: {there} of {wanted} written, {len(store.rows) - there} rewritten")
+    wanted = [ask.id for work in works for ask in work.asks]
+    there, rewritten = sum(name in store for name in wanted), sum(map(is_rewritten, store.rows.values()))
+    show(f"chains: {there} of {len(wanted)} written; in the file {len(store.rows)}, {rewritten} of them rewritten")
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ def ask_rows(config: Config, teacher: TeacherConfig, asks: Sequence[Ask], out: P
     """The answers by the question's id, rows of {id, text, usage} in OUT.rows.jsonl: what is there is not asked again.
     Raises `UserError` where nothing came back."""
     claim(out, NAME, [source])
-    store = RowStore(Path(f"{out}.rows.jsonl"), {"teacher": made_by(teacher)} | file_digest("input", source))
+    store = RowStore(Path(f"{out}.rows.jsonl"), made_by(teacher) | file_digest("input", source))
     store.hold()
     ledger = Ledger(config, out.parent / f"{out.name}.calls")
     ledger.budget = Budget(None, None)

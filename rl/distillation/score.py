@@ -88,7 +88,9 @@ def judgement_store(config: Config, path: Path) -> RowStore:
     """The judges' replies, with what each judge was. Raises `UserError` for a judge that was changed under its name."""
     fresh = config.resume != "auto"
     old = {} if fresh else read_record(Work("rows", path, {}))
-    judges = {OWN + name: made_by(find_teacher(config, name)) for name in config.distill.judges}
+    judges: dict[str, Any] = {}
+    for name in config.distill.judges:
+        judges |= made_by(find_teacher(config, name))
     kept = {key: value for key, value in old.items() if key.startswith(OWN)}
     return RowStore(path, {"levels": "0 to 9"} | kept | judges, fresh=fresh)
 
