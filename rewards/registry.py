@@ -18,9 +18,8 @@ from rewards.plugin import SCOPES, RewardError
 
 STEPS = ("judge", "answer")
 RESERVED = ("correct", "answer_reward", "judge_reward")
-# What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step, and
-# where a controlled margin stands.
-INJECTED = ("history", "step", "controlled_margin")
+# What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step.
+INJECTED = ("history", "step")
 
 
 @dataclass(frozen=True)

@@ -251,7 +251,8 @@ def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
 def _judge_scripts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
     for index, test in chosen:
         child = session.start("script", [code], stdin=test["stdin"].encode("utf-8", "surrogatepass"))
-        session.wait(child)
+        session.told_all(child)
+        session.wait(child, _PATIENCE_S)
         printed = bytes(child.printed["stdout"]).decode("utf-8", "replace")
         reason = (child.report or {}).get("reason")
         orderly = not child.overflow and reason == "exit"

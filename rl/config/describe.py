@@ -153,7 +153,20 @@ def document(config: type) -> str:
     lines.append("")
     for name, section in parts.items():
         lines += table(section, f"{name}[i]" if name == "stages" else name)
+    lines += [*_former(), ""]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _former() -> list[str]:
+    """The settings of earlier versions as lines of Markdown."""
+    from rl.config.former import FORMER
+
+    lines = ["## Settings of earlier versions", "", "A setting that is read is left out, with a warning.", ""]
+    lines += ["| key | value | now | in its place |", "| --- | --- | --- | --- |"]
+    for one in FORMER:
+        now = "refused" if one.refused else "read"
+        lines.append(f"| `{one.place}` | `{one.value}` | {now} | {one.instead} |")
+    return lines
 
 
 if __name__ == "__main__":

@@ -61,6 +61,7 @@ def watched(tmp_path_factory):
     return made, prepared, losses
 
 
+@pytest.mark.medium
 def test_every_forward_pass_asks_for_its_inputs_with_the_rows_of_the_whole_step(watched):
     _, prepared, _ = watched
     assert [(step, update) for step, update, _ in prepared] == [(0, 0), (1, 0), (2, 1), (3, 1)]

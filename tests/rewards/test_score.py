@@ -58,7 +58,7 @@ def test_a_reward_is_given_the_step_when_it_asks_for_it():
         return step / 10
 
     rewards = [Reward("late", "answer", 1.0, late, correct=True), constant(0.5, name="plain")]
-    (scored,) = score_groups([bare_group()], rewards, None, step=4, controlled_margin=None)
+    (scored,) = score_groups([bare_group()], rewards, None, step=4)
     assert [(r.scores["late"], r.scores["plain"]) for r in scored.rollouts] == [(0.4, 0.5)] * 2
 
 

@@ -203,6 +203,7 @@ def test_any_id_sequence_is_classified_and_its_spans_lie_in_it(name):
     assert {"ok", "no_switch", "truncated", "malformed"} <= seen
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_the_engine_and_the_parser_see_the_same_switch(name):
     protocol = PROTOCOLS[name]

@@ -175,6 +175,7 @@ RESPONSES = [
 ]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("answer", "gold"), EQUAL)
 def test_answers_that_mean_the_same_are_equal_in_both_directions(answer, gold):
     assert check(answer, gold, ROOMY_S).reason == "equal"
@@ -299,6 +300,7 @@ def seconds_of_a_refusal(hostile: str) -> float:
     return time.monotonic() - begin
 
 
+@pytest.mark.medium
 def test_symbolic_checks_work_from_threads():
     verdicts: list[bool] = []
     pairs = [(r"\sqrt{6+2\sqrt5}", r"1+\sqrt5"), (r"\arctan 1", r"\frac{\pi}{4}"), (r"\sum_{k=1}^{9} k", "45")]

@@ -124,8 +124,8 @@ def test_an_unknown_option_names_what_is_allowed(option, value, allowed):
 
 
 def balanced(modes, q, share, **params):
-    context = {"judge_scores": q, "batch_target_share": share}
-    return computed("step_srpo", modes, [0.0] * len(modes), context=context, **params)[0]
+    known = {"batch_target_share": share}
+    return computed("step_srpo", modes, [0.0] * len(modes), judge_scores=q, known=known, **params)[0]
 
 
 def test_balance_weighs_each_target_by_half_over_its_share():
@@ -158,7 +158,8 @@ def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
         "step_srpo",
         "TTN-",
         [1.0, 0.0, 1.0, 0.0],
-        context={"judge_scores": [1, 1, 0, 0], "batch_target_share": 0.25},
+        judge_scores=[1, 1, 0, 0],
+        known={"batch_target_share": 0.25},
         balance=4.0,
     )
     assert judge == [2.0, 2.0, 0.0, -1.0]
