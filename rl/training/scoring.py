@@ -41,8 +41,14 @@ def forward_price(device: torch.device, *, router: bool) -> float:
     return FORWARD_PRICE_WITH_ROUTER if router else FORWARD_PRICE.get(device.type, FORWARD_PRICE_ELSEWHERE)
 
 
-def check_router(model: Any) -> None:
-    """Raises `UserError` for a mixture of experts whose router loss the head cannot compute."""
+def check_router(model: Any, micro_tokens: int = 0) -> None:
+    """Raises `UserError` for a mixture of experts whose router loss the head cannot compute, or would compute over
+    fewer rows than a micro-batch."""
+    if micro_tokens:
+        raise UserError(
+            f"trainer.micro_tokens is {micro_tokens} with a model whose router loss (router_aux_loss_coef) is one over "
+            "all rows of a micro-batch; allowed: 0, and trainer.micro_batch instead"
+        )
     config = model.config.get_text_config()
     missing = [name for name in ("num_experts", "num_experts_per_tok") if not hasattr(config, name)]
     if missing:

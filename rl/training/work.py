@@ -16,7 +16,7 @@ OTHERS = ("checkpoints", "rollouts", "metrics.jsonl", "config.json", "wandb_run.
 KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard", "trainer", "control")
 # What is written down and how often, and what moves memory or rounding: taken as it is whenever a run goes on.
 MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "rollout.save_every")
-PLACE = (*MACHINE, "trainer.micro_batch", "trainer.balance", "rollout.engine", "rollout.vllm")
+PLACE = (*MACHINE, "trainer.micro_batch", "trainer.micro_tokens", "trainer.balance", "rollout.engine", "rollout.vllm")
 
 
 def training_work(config: Config) -> Work:
