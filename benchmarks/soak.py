@@ -28,12 +28,12 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-from common import HERE, finish
 
-# isort: split
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
 
-from rewards.sandbox import Limits, Pool, run_tests
-from rollout.types import Rollout
+from rewards.sandbox import Limits, Pool, run_tests  # noqa: E402
+from rollout.types import Rollout  # noqa: E402
 
 TEST = {"call": "f", "args": [2], "expected": 3}
 PROGRAMS = {
@@ -133,10 +133,16 @@ def training_command(folder: Path) -> list[str]:
     raw = {
         "run_dir": str(folder / "run"),
         "data": {"shares": {"1": 0.5, "3": 0.5}, "train_size": 2000, "test_size": 50},
-        "rollout": {"group_size": 8, "max_new_tokens": 48, "save_every": 10, "forced": {"minimum": 1}},
+        "rollout": {
+            "group_size": 8,
+            "max_new_tokens": 48,
+            "max_prompt_tokens": 40,
+            "save_every": 10,
+            "forced": {"minimum": 1},
+        },
         "rewards": [{"name": "judge"}, {"name": "math"}, {"name": f"{HERE / 'soak.py'}:program_reward", "weight": 0.1}],
         "trainer": {"steps": 10**6, "prompts_per_step": 2, "learning_rate": 1e-5, "save_every": 25},
-        "evaluation": {"every": 50, "probe": 20, "problems": 20},
+        "evaluation": {"every": 50, "probe": 20, "problems": 20, "max_new_tokens": 48},
         "wandb": {"mode": "disabled"},
     }
     file = folder / "soak.json"
@@ -160,20 +166,26 @@ def steps_done(folder: Path) -> int:
 
 
 def train_for(minutes: float, folder: Path) -> list[dict[str, Any]]:
-    """The phase `training`."""
+    """The phase `training`. Raises `RuntimeError` where it ends by itself."""
     process = started(training_command(folder), folder)
-    while process.poll() is None and steps_done(folder) < 2:
-        time.sleep(0.5)
-    with Watch(process.pid) as watch:
-        end = time.monotonic() + minutes * 60
-        while process.poll() is None and time.monotonic() < end:
+    try:
+        while process.poll() is None and steps_done(folder) < 2:
             time.sleep(0.5)
-    alive = process.poll() is None
+        end = time.monotonic() + minutes * 60
+        with Watch(os.getpid()) as watch:
+            while process.poll() is None and time.monotonic() < end:
+                time.sleep(0.5)
+        if process.poll() is not None:
+            raise RuntimeError(f"the training ended by itself: {(folder / 'log.txt').read_text()[-2000:]}")
+    finally:
+        _killed(process)
+    return [*watch.rows("training"), {"case": "training, steps", "count": steps_done(folder)}]
+
+
+def _killed(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the training alone: what it started must notice by itself."""
     process.kill()
     process.wait()
-    if not alive:
-        raise RuntimeError(f"the training ended by itself: {(folder / 'log.txt').read_text()[-2000:]}")
-    return [*watch.rows("training"), {"case": "training, steps", "count": steps_done(folder)}]
 
 
 def run_programs(count: int) -> list[dict[str, Any]]:
@@ -206,15 +218,13 @@ def kill_often(kills: int, folder: Path, keep: int = 2) -> list[dict[str, Any]]:
         process, before = started(command, folder), steps_done(folder)
         _wait(lambda before=before: steps_done(folder) != before, process)  # type: ignore[misc]
         time.sleep(rng.uniform(0, 20))
-        process.kill()
-        process.wait()
+        _killed(process)
         counts.append(len(there()))
     process, known = started(command, folder), {path.name for path in there()}
     _wait(lambda: any(p.name not in known and (p / "complete.json").is_file() for p in there()), process)
     time.sleep(3)
     last = [path for path in there() if (path / "complete.json").is_file()]
-    process.kill()
-    process.wait()
+    _killed(process)
     told = {"case": "kills, checkpoints left", "after_each": counts, "allowed": keep + 1}
     return [{**told, "complete_at_the_end": len(last), "keep_checkpoints": keep}]
 
@@ -234,6 +244,8 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=6, help="of the training; 0: none")
     options = parser.parse_args()
     options.only = ""
+    from common import finish  # here, because the training loads this file too
+
     rows: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
