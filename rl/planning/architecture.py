@@ -75,15 +75,13 @@ def on_meta(config: Config, architecture: PreTrainedConfig, dtype: torch.dtype) 
 
 def made_fake(model: torch.nn.Module) -> None:
     """Under `FakeTensorMode`: the tensors of a model on meta become fake ones of the CPU, tied ones stay tied."""
-    made: dict[int, Any] = {}
+    made: dict[int, torch.nn.Parameter] = {}
     for module in model.modules():
-        for name, old in module._parameters.items():
-            if old is not None:
-                new = torch.nn.Parameter(torch.empty(old.shape, dtype=old.dtype, device="cpu"), old.requires_grad)
-                module._parameters[name] = made.setdefault(id(old), new)
-        for name, buffer in module._buffers.items():
-            if buffer is not None:
-                module._buffers[name] = torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu")
+        for name, old in list(module.named_parameters(recurse=False)):
+            new = torch.nn.Parameter(torch.empty(old.shape, dtype=old.dtype, device="cpu"), old.requires_grad)
+            module.register_parameter(name, made.setdefault(id(old), new))
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            module.register_buffer(name, torch.empty(buffer.shape, dtype=buffer.dtype, device="cpu"))
 
 
 def _causal_attention(

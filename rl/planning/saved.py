@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import torch
+from torch.multiprocessing.reductions import StorageWeakRef
 
 
 @dataclass
@@ -24,15 +25,21 @@ def saved_bytes(model: torch.nn.Module) -> Iterator[Saved]:
     """Counts while it is open. Storages are told apart by identity, so views of one tensor count once; works on
     tensors without memory as well (meta, fake)."""
     found = Saved()
-    own = {t.untyped_storage()._cdata for t in (*model.parameters(), *model.buffers())}
+    own = {_number(t.untyped_storage()) for t in (*model.parameters(), *model.buffers())}
 
     def pack(tensor: torch.Tensor) -> Any:
         storage = tensor.untyped_storage()
-        if storage._cdata not in own and storage._cdata not in found.seen:
-            found.seen.add(storage._cdata)
+        number = _number(storage)
+        if number not in own and number not in found.seen:
+            found.seen.add(number)
             found.kept.append(storage)
             found.bytes += storage.nbytes()
         return tensor
 
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         yield found
+
+
+def _number(storage: torch.UntypedStorage) -> int:
+    """What tells storages apart that have no address."""
+    return int(StorageWeakRef(storage).cdata)

@@ -15,12 +15,10 @@ def unshared(accelerator: Any, model: Any) -> Iterator[dict[str, Any]]:
     """While this holds, forward and backward passes add to the gradients and end no step; gives the arguments that
     `accelerator.backward` needs. DDP exchanges nothing, ZeRO makes no step; FSDP shares every pass, which is what keeps
     its gradients in pieces."""
-    state = accelerator.gradient_state
-    before = state.sync_gradients
-    state._set_sync_gradients(False)
+    before, accelerator.sync_gradients = accelerator.sync_gradients, False
     deepspeed = accelerator.distributed_type == DistributedType.DEEPSPEED
     try:
         with model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext():
             yield {"scale_wrt_gas": False} if deepspeed else {}
     finally:
-        state._set_sync_gradients(before)
+        accelerator.sync_gradients = before
