@@ -194,8 +194,8 @@ def run_programs(count: int) -> list[dict[str, Any]]:
     begun, unlike = time.monotonic(), 0
     with Watch(os.getpid(), min(2.0, count / 5000)) as watch:
         for number in range(count):
-            # Most programs are quick; one in fifty is of each kind that costs the sandbox more.
-            kind = kinds[number % 50] if number % 50 < len(kinds) else kinds[number % 2]
+            # Most programs are quick; one in a thousand is of each kind that costs the sandbox more.
+            kind = kinds[number % 1000] if number % 1000 < len(kinds) else kinds[number % 2]
             passed = run_tests(PROGRAMS[kind], [TEST], Limits(wall_s=2.0, memory_mb=256), pool).passed == [True]
             verdicts[kind] += passed
             unlike += kind in ("right", "wrong") and passed != (kind == "right")
