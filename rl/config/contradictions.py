@@ -12,7 +12,8 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _teachers):
+    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _micro_tokens, _phases, _shares, _teachers, _sharding)
+    for check in checks:
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -74,6 +75,14 @@ def _checkpoints(config: Config) -> None:
         )
 
 
+def _micro_tokens(config: Config) -> None:
+    if config.trainer.micro_tokens and not config.trainer.balance:
+        raise ConfigError(
+            f"trainer.micro_tokens is {config.trainer.micro_tokens} with trainer.balance false, which cuts by rows; "
+            "allowed: trainer.balance true, or trainer.micro_batch"
+        )
+
+
 def _phases(config: Config) -> None:
     iterations, total = config.trainer.iterations, sum(stage.steps for stage in config.stages)
     for index, stage in enumerate(config.stages):
@@ -86,6 +95,11 @@ def _phases(config: Config) -> None:
             raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
     if config.stages and total != config.trainer.steps:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
+
+
+def _sharding(config: Config) -> None:
+    if config.trainer.fsdp and config.trainer.deepspeed:
+        raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
 
 
 def _shares(config: Config) -> None:

@@ -45,6 +45,9 @@ class TrainerConfig:
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0
     """Rows that go through the model at once on each rank; 0: all."""
+    micro_tokens: Count = 0
+    """The most padded tokens of prompts and responses that a rank keeps activations of at once, whatever their rows; a
+    longer row goes alone; 0: any number."""
     balance: bool = True
     """Rows of like length go through the model together, in as many micro-batches of at most the same padded tokens."""
     iterations: Positive = 1
@@ -81,6 +84,10 @@ class TrainerConfig:
     """Mixed precision: bfloat16 compute over the weights' own type."""
     deepspeed: str = ""
     """A DeepSpeed configuration file."""
+    fsdp: bool = False
+    """Shard weights, gradients and optimizer over the ranks with torch's FSDP2; GPUs only."""
+    rank_timeout: PositiveNumber = 1800.0
+    """Seconds that a rank waits for the others before it ends; above the longest generation or reward of one rank."""
 
 
 @dataclass(frozen=True, config=SETTINGS)
