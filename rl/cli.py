@@ -29,6 +29,12 @@ ENVIRONMENT = {
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
 }
 
+# What gloo, NCCL and torch's store say of a peer that they lost.
+RANK_IS_GONE = (
+    *("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "gloo/transport"),
+    *("NCCL error", "ncclRemoteError", "Watchdog caught collective", "recvValue failed", "sendBytes failed"),
+)
+
 
 def parser(description: str) -> argparse.ArgumentParser:
     """An argument parser with the arguments that all scripts take."""
@@ -110,6 +116,11 @@ def outside_error(error: Exception) -> str:
         return f"a package is missing: {text} (see pyproject.toml for what belongs to which option)"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror or text}: {error.filename or 'no file named'} ({name}); what is finished stays"
+    if "LOCAL_RANK" in os.environ and any(mark in text for mark in RANK_IS_GONE):
+        return (
+            f"another rank is gone, or did not answer within trainer.rank_timeout; it says why itself ({name}); what "
+            f"is finished stays. To go on: {command_that_goes_on()}"
+        )
     if name == "SafetensorError" or any(mark in text for mark in ("PytorchStreamWriter", "inline_container")):
         return f"a file of weights could not be read or written: {text} ({name}); is the disk full?"
     return text if isinstance(error, OSError) else ""

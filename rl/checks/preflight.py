@@ -36,6 +36,10 @@ def preflight(
     check_responses(protocol, show)
     check_caps(config, protocol)
     usable = check_prompts(config, problems, protocol, show, places)
+    for reward in rewards:
+        unlimited = reward.timeout_s is None and not reward.wants("timeout_s")
+        if unlimited and not reward.function.__module__.startswith("rewards."):
+            show(f"reward {reward.name!r} has no timeout_s: a call of it that hangs, hangs the run")
     check = check_rewards(usable, rewards, PROBLEMS_TRIED)
     for line in report_lines(check):
         show(line)

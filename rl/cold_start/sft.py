@@ -72,10 +72,12 @@ def fine_tune(
     *,
     source: str = "",
     title: str = "cold start",
+    kept: int = 0,
 ) -> Path:
     """Fine-tune the model at `source` (default: the configured one) on `rows`, save it as the product of `work` and
-    return that path. A finished one is left alone, a killed one goes on from its last complete checkpoint. Raises
-    `Terminated` after a SIGTERM, when the step under way is done and saved."""
+    return that path. A finished one is left alone, a killed one goes on from its last complete checkpoint. So many
+    checkpoints, evenly spaced, are `kept` beside it; with 0 none is. Raises `Terminated` after a SIGTERM, when the step
+    under way is done and saved."""
     checkpoints = work.product.parent / "checkpoints"
     if is_finished(work, config.resume):
         if is_main():
@@ -87,13 +89,15 @@ def fine_tune(
         hold(work.product)
     policy = _opened(config, source, title)
     progress = ProgressLine(steps, title)
-    trainer = _trainer(config, policy, list(rows(policy.protocol)), sft_config(config, checkpoints, steps), progress)
+    trainer = _trainer(
+        config, policy, list(rows(policy.protocol)), sft_config(config, checkpoints, steps, kept), progress
+    )
     start = _checkpoint(config, trainer, work, checkpoints)
     with at_the_next_step():
         trainer.train(resume_from_checkpoint=start)
     if progress.terminated:
         raise Terminated
-    _save(trainer, work.product, checkpoints)
+    _save(trainer, work.product, None if kept else checkpoints)
     return work.product
 
 
@@ -144,8 +148,8 @@ def _checkpoint(config: Config, trainer: SFTTrainer, work: Work, folder: Path) -
     return str(resume) if resume else None
 
 
-def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path) -> None:
-    """The model in full or not at all; its checkpoints have done their work."""
+def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path | None) -> None:
+    """The model in full or not at all; then these checkpoints have done their work."""
     if trainer.accelerator.is_main_process:
         clear_part(folder)
     trainer.accelerator.wait_for_everyone()
@@ -158,11 +162,12 @@ def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path) -> None:
     if trainer.accelerator.is_main_process:
         print("".join(f"{line}\n" for line in move_aside(Work("gate", folder.parent / GATE, {}))), end="")
         complete_folder(folder)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints:
+            shutil.rmtree(checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 
 
-def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
+def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTConfig:
     """TRL's arguments; every option that shapes the loss is set. `cold_start.batch` counts over all ranks."""
     settings, ranks = config.cold_start, world_size()
     if settings.batch % 2:
@@ -190,8 +195,8 @@ def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=max(1, steps // LINES),
-        save_strategy="steps" if settings.save_every else "no",
-        save_steps=settings.save_every or 500,
-        save_total_limit=2,
+        save_strategy="steps" if settings.save_every or kept else "no",
+        save_steps=steps // kept if kept else settings.save_every or 500,
+        save_total_limit=None if kept else 2,
         **trainer_arguments(config),
     )

@@ -52,6 +52,7 @@ class OneOf:
         raise PydanticCustomError("one_of", "not one of the names")
 
 
+Number = Annotated[float, BeforeValidator(number)]
 PositiveNumber = Annotated[float, BeforeValidator(number), Field(gt=0)]
 AtLeastZero = Annotated[float, BeforeValidator(number), Field(ge=0)]
 Share = Annotated[float, BeforeValidator(number), Field(ge=0, le=1)]

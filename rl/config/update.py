@@ -81,6 +81,10 @@ class TrainerConfig:
     """Mixed precision: bfloat16 compute over the weights' own type."""
     deepspeed: str = ""
     """A DeepSpeed configuration file."""
+    fsdp: bool = False
+    """Shard weights, gradients and optimizer over the ranks with torch's FSDP2; GPUs only."""
+    rank_timeout: PositiveNumber = 1800.0
+    """Seconds that a rank waits for the others before it ends; above the longest generation or reward of one rank."""
 
 
 @dataclass(frozen=True, config=SETTINGS)

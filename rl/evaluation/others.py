@@ -137,7 +137,7 @@ def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
     found = THOUGHT.match(answer) if not thought else None
     if found:
         thought, answer = found["thought"], found["answer"]
-    return _rollout(
+    return text_rollout(
         problem,
         "think" if thought.strip() else "no_think",
         thought,
@@ -173,7 +173,7 @@ def _recorded(
     forced = MODE_PLAN[row.get("setting", "auto")]
     length = len(problem.prompt)
     truncated = bool(row.get("truncated", False))
-    return "", _rollout(
+    return "", text_rollout(
         problem, mode, thought, answer, tokens=int(tokens), prompt_tokens=length, forced=forced, truncated=truncated
     )
 
@@ -191,7 +191,7 @@ def _mode_of(row: Mapping[str, Any], text: str, pattern: re.Pattern[str] | None)
     return "no_think" if found and "no_think" in named and found["no_think"] is not None else None
 
 
-def _rollout(
+def text_rollout(
     problem: Problem,
     mode: Mode,
     thought: str,

@@ -17,7 +17,11 @@ KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard"
 # What is written down and how often, when a run gives up, and what moves memory or rounding: taken as it is whenever a
 # run goes on.
 MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "trainer.max_skipped", "rollout.save_every")
-PLACE = (*MACHINE, "trainer.micro_batch", "trainer.balance", "rollout.engine", "rollout.vllm")
+PLACE = (
+    *MACHINE,
+    *("trainer.micro_batch", "trainer.balance", "trainer.rank_timeout", "trainer.fsdp"),
+    *("rollout.engine", "rollout.vllm"),
+)
 
 
 def training_work(config: Config) -> Work:
