@@ -12,7 +12,7 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _teachers, _sharding)
+    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _micro_tokens, _phases, _shares, _teachers, _sharding)
     for check in checks:
         check(config)
     if not config.run_dir.strip():
@@ -72,6 +72,14 @@ def _checkpoints(config: Config) -> None:
         raise ConfigError(
             f"trainer.save_every is {config.trainer.save_every}; allowed: a multiple of trainer.iterations "
             f"({config.trainer.iterations}), so that a resumed run continues exactly"
+        )
+
+
+def _micro_tokens(config: Config) -> None:
+    if config.trainer.micro_tokens and not config.trainer.balance:
+        raise ConfigError(
+            f"trainer.micro_tokens is {config.trainer.micro_tokens} with trainer.balance false, which cuts by rows; "
+            "allowed: trainer.balance true, or trainer.micro_batch"
         )
 
 

@@ -45,6 +45,9 @@ class TrainerConfig:
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0
     """Rows that go through the model at once on each rank; 0: all."""
+    micro_tokens: Count = 0
+    """The most padded tokens of prompts and responses that a rank keeps activations of at once, whatever their rows; a
+    longer row goes alone; 0: any number."""
     balance: bool = True
     """Rows of like length go through the model together, in as many micro-batches of at most the same padded tokens."""
     iterations: Positive = 1
