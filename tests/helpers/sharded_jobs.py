@@ -15,7 +15,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from trainer_setups import generation_batch, gradients, replay_setup
 
-from rl.models.engines import policy_weights
+from rl.models.weights import kept_weights
 from rl.training.checkpoints import COMPLETE
 from rl.training.final import save_final
 from rollout.engines.base import Request, Sampling
@@ -51,8 +51,8 @@ def sharded(rank: int, port: int, folder: Path, policy: Path) -> None:
         "rows": [row.ids for row in engine.generate(asked, greedy, 0)] == rows,
     }
     state = SimpleNamespace(deepspeed_plugin=None, fsdp_plugin=SimpleNamespace(fsdp_version=2))
-    reader = SimpleNamespace(state=state, device=torch.device("cpu"))
-    read = dict(policy_weights(model, reader))
+    reader = SimpleNamespace(state=state, device=torch.device("cpu"), unwrap_model=lambda sharded: sharded)
+    read = dict(kept_weights(model, reader))
     found["read"] = all(torch.equal(read[name], weights[name]) for name in dict(model.named_parameters()))
     full = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if rank == 0:
