@@ -26,7 +26,8 @@ from rl.reports.choice import MEASURES, WAYS, spread
 from rl.reports.plots import PLOTS, THEMES, Inputs, Plot, render
 from rl.reports.run_folder import Run, read_run
 from rl.reports.sentence import sentence
-from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, printable, rows, show
+from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, rows, show
+from rollout.printable import printable
 
 HERE = Path(__file__).parent
 TEXT_LIMIT, NAME_LIMIT = 1500, 60
