@@ -131,11 +131,6 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         top_p=rollout.top_p,
         top_k=rollout.top_k,
         max_steps=trainer.steps,
-        learning_rate=trainer.learning_rate,
-        lr_scheduler_type=trainer.schedule,
-        warmup_steps=trainer.warmup_steps,
-        weight_decay=trainer.weight_decay,
-        adam_beta2=trainer.adam_beta2,
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
@@ -143,7 +138,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        **trainer_arguments(config),
+        **trainer_arguments(config, trainer),
     )
 
 
