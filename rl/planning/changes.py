@@ -24,6 +24,13 @@ class Change:
 
 def changes(config: Config, gpus: int, device: str = "cuda") -> list[Change]:
     """Those that this run has not made yet, the ones that cost least first."""
+    return [
+        Change(name, change(config), count) for wanted, name, change, count in _known(config, gpus, device) if wanted
+    ]
+
+
+def _known(config: Config, gpus: int, device: str) -> list[tuple[bool, str, Callable[[Config], Config], int]]:
+    """(whether it is there to be made, how it is written, what it does, GPUs after it) of every change."""
     longest = config.rollout.max_prompt_tokens + longest_response(config)
     engine = planned_engine(config, device)
     made: list[tuple[bool, str, Callable[[Config], Config], int]] = [
@@ -65,7 +72,7 @@ def changes(config: Config, gpus: int, device: str = "cuda") -> list[Change]:
         )
     made.append((not config.model.lora.rank, "model.lora.rank=16 model.dtype=bfloat16", _adapters, gpus))
     made.append((_deals(config, 2 * gpus), f"--gpus {2 * gpus}", lambda c: c, 2 * gpus))
-    return [Change(name, change(config), count) for wanted, name, change, count in made if wanted]
+    return made
 
 
 def together(config: Config, gpus: int, fits: Callable[[Config, int], bool], device: str = "cuda") -> list[str]:
