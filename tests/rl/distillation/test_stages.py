@@ -155,6 +155,19 @@ def test_a_budget_is_never_passed_and_counts_over_starts(tmp_path):
     assert any("does not hold another call" in line for line in told)
 
 
+def test_endpoints_with_another_name_for_the_length_are_told_in_their_own(tmp_path):
+    with chat_server(teach) as (url, seen):
+        one = config(tmp_path, url, chains=1)
+        other = dataclasses.replace(one.teachers[0], options={"max_completion_tokens": 9, "top_p": 0.5})
+        generate_stage(dataclasses.replace(one, teachers=[other, *one.teachers[1:]]), quiet)
+        assert seen.bodies[0]["max_completion_tokens"] == 9
+        assert "max_tokens" not in seen.bodies[0]
+        twice = dataclasses.replace(one.teachers[1], options={"max_tokens": 9})
+        two = dataclasses.replace(config(tmp_path, url, writers=["two"]), teachers=[other, twice, *one.teachers[2:]])
+        with pytest.raises(UserError, match=r"options\.max_tokens"):
+            generate_stage(two, quiet)
+
+
 def test_money_is_counted_at_the_teachers_prices(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)
