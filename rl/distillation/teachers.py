@@ -83,11 +83,10 @@ def check_teacher(teacher: TeacherConfig) -> None:
         endpoint = Endpoint(teacher.base_url, teacher.model, teacher.key_variable)
         check_endpoint(endpoint)
         check_listening(endpoint)
-        for name in ("messages", "stream", "stream_options", "n", "model"):
+        for name in ("messages", "stream", "stream_options", "n", "model", "max_tokens"):
             if name in teacher.options:
-                raise UserError(
-                    f"teacher {teacher.name!r} has options.{name}; allowed: all that this project does not set"
-                )
+                raise UserError(f"teacher {teacher.name!r} has options.{name}; allowed: what has no key of its own")
+        longest_answer(teacher)
     elif not teacher.model:
         raise UserError(f"teacher {teacher.name!r} has neither base_url nor model; allowed: one of them")
     else:
