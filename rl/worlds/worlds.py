@@ -56,8 +56,8 @@ Draw = Callable[[int, int, Mapping[str, float], frozenset[str]], Iterator[Worked
 @dataclass(frozen=True)
 class World:
     """`draw(count, seed, shares, exclude)` gives that many distinct problems whose prompts are not in `exclude`,
-    difficulties drawn by `shares`; `shares` are those where the configuration names none, `test_shares` those of the test
-    problems where they differ, `settings` what else it needs there, as overrides."""
+    difficulties drawn by `shares`; `shares` are those where the configuration names none, `test_shares` those of the
+    test problems where they differ, `settings` what else it needs there, as overrides."""
 
     name: str
     levels: tuple[str, ...]
@@ -124,7 +124,9 @@ DEVELOPMENT = (
     World("flipped", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_FLIPS,)),
 )
 TEST = (
-    World("continuum", tuple(_CONTINUUM), _CONTINUUM, drawn_by(funnel.continuum), ("0", "1"), ("5", "6", "7", "8", "9")),
+    World(
+        "continuum", tuple(_CONTINUUM), _CONTINUUM, drawn_by(funnel.continuum), ("0", "1"), ("5", "6", "7", "8", "9")
+    ),
     World("thin", ("0", "4"), {"0": 0.75, "4": 0.25}, drawn_by(funnel.thin), ("0",), ("4",), (_FLIPS,)),
     World("thinker", _LEVELS, CHAIN, _WALK, _EASY, _HARD, ("cold_start.think_share=0.9",)),
     World("domains", ("void", "moves"), _KINDS, drawn_by(machine.domains), ("void",), ("moves",)),

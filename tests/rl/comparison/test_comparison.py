@@ -8,6 +8,9 @@ import pytest
 from small_runs import script, settings, write_config
 
 from rl.comparison.measures import (
+    arrival,
+    arrival_median,
+    beside,
     collapsed,
     curve,
     measures,
@@ -17,9 +20,9 @@ from rl.comparison.measures import (
     tokens_to_reach,
     utility,
 )
-from rl.comparison.report import markdown, picture, show
+from rl.comparison.report import constant_rows, contents, judging, markdown, picture, show
 from rl.comparison.runs import Plan
-from rl.comparison.tuning import combinations, quality, read_settings, score, write_tuned
+from rl.comparison.tuning import combinations, grid_of, inherited, quality, read_settings, score, write_tuned
 from rl.config.schema import ConfigError
 from rl.statistics.intervals import Interval, mean_interval, student_t
 
@@ -69,6 +72,29 @@ def test_a_curve_has_the_steps_with_a_probe():
         {"step": 2, "tokens/spent": 90.0, "probe/accuracy": 0.8, "probe/tokens": 10.0},
     ]
     assert curve(records, 20.0) == [(90.0, pytest.approx(0.7))]
+
+
+def test_arrival_counts_the_steps_and_seconds_of_training_up_to_that_record():
+    records = [{"step": k, "tokens/spent": 50.0 * k, "time/step": 2.0} for k in (1, 2, 3)]
+    assert arrival(records, 100.0) == {"reach_steps": 2, "reach_seconds": 4.0}
+    assert arrival(records, None) == {"reach_steps": None, "reach_seconds": None}
+
+
+def test_beside_a_run_stand_the_choices_that_take_no_judgment():
+    def evaluation(think, direct, random):
+        modes = {"think": think, "no_think": direct, "auto": (0.9, 12.0)}
+        rows = {name: {"accuracy": a, "mean_tokens": t} for name, (a, t) in modes.items()}
+        return {"modes": rows, "routers": {"random": {"accuracy": random[0], "mean_tokens": random[1]}}}
+
+    before, after = evaluation((1.0, 20.0), (0.6, 4.0), (0.8, 10.0)), evaluation((0.97, 19.0), (0.7, 4.0), (0.85, 8.0))
+    assert beside(before, after, 20.0) == {
+        "start_utility": pytest.approx(0.78),
+        "random_utility": pytest.approx(0.77),  # of the trained model
+        "always_think_utility": pytest.approx(0.8),
+        "always_no_think_utility": pytest.approx(0.56),
+        "change_think": pytest.approx(-0.03),
+        "change_no_think": pytest.approx(0.1),
+    }
 
 
 @pytest.mark.parametrize(
@@ -127,28 +153,59 @@ def cell(world="kind", algorithm="a", seed=0, **values):
     return {**base, **more, "curve": [(100.0, 0.8)], "world": world, "algorithm": algorithm, "seed": seed, **values}
 
 
-def test_a_run_that_never_gets_there_counts_with_all_its_tokens():
+def test_arrival_is_a_median_in_which_a_run_that_never_gets_there_counts_with_its_budget():
     row = summary([cell(reach=100.0), cell(reach=None), cell(reach=300.0, collapsed=True)])
-    assert (row["reach"].mean, row["reached"], row["n"], row["collapsed"]) == (300.0, 2, 3, 1)
+    assert (row["reach"], row["reached"], row["n"], row["collapsed"]) == (300.0, 2, 3, 1)
     assert row["think_hard"] is None
+    assert arrival_median([cell(reach=None), cell(reach=None), cell(reach=100.0)]) == 500.0
+    assert arrival_median([cell(reach=None), cell(reach=100.0)]) == 300.0
+
+
+def test_a_cell_of_an_earlier_version_lacks_numbers_and_keeps_its_row():
+    row = summary([cell()])
+    assert (row["reach_steps"], row["drift"], row["change_think"]) == (None, None, None)
+    assert "| a | 1 | 0.800 | – | 0.900 |" in markdown([cell()])
 
 
 def test_over_the_worlds_the_mean_and_the_distance_to_the_best():
-    rows = {
-        "x": {"a": summary([cell(utility=0.8)]), "b": summary([cell(utility=0.7, collapsed=True)])},
-        "y": {"a": summary([cell(utility=0.5, reach=None)]), "b": summary([cell(utility=0.8)])},
-    }
-    found = overall(rows)
+    cells = [
+        cell("walk", "a", utility=0.8),
+        cell("walk", "b", utility=0.7, collapsed=True),
+        cell("kind", "a", utility=0.5, reach=None),
+        cell("kind", "b", utility=0.8),
+    ]
+    found = overall(cells)
     assert found["a"] == {
         "worlds": 2,
         "utility": pytest.approx(0.65),
         "behind": pytest.approx(0.3),
-        "reach": 300.0,
+        "reach": 300.0,  # of 100 and a budget of 500
+        "reach_steps": None,
+        "reach_seconds": None,
+        "steps": None,
         "reached": 1,
         "collapsed": 0,
         "runs": 2,
     }
     assert (found["b"]["behind"], found["b"]["collapsed"]) == (pytest.approx(0.1), 1)
+
+
+def test_checks_and_failed_runs_count_in_no_mean():
+    cells = [cell("kind", utility=0.8), cell("never", utility=0.1), cell("code", utility=0.2), cell("", utility=0.6)]
+    cells.append({"world": "kind", "seed": 1, "algorithm": "a", "seconds": 1.0, "error": "it broke"})
+    assert [c["world"] for c in judging(cells)] == ["kind", "data"]
+    assert overall(judging(cells))["a"]["utility"] == pytest.approx(0.7)
+
+
+def test_the_choices_without_judgment_are_means_over_starts_then_worlds():
+    known = {"always_think_utility": 0.8, "always_no_think_utility": 0.6, "start_utility": 0.7}
+    cells = [cell("kind", seed=seed, oracle_utility=0.9, **known) for seed in (0, 0, 1)]
+    cells += [cell("walk", seed=0, oracle_utility=0.7, **{**known, "start_utility": None})]
+    rows = constant_rows(cells)
+    assert rows["oracle router of the cold start"] == pytest.approx(0.8)
+    assert rows["always thinking"] == pytest.approx(0.8)
+    assert rows["never thinking"] == pytest.approx(0.6)
+    assert "cold start's own choice" not in rows  # one start does not say
 
 
 def test_the_tables_show_means_intervals_and_what_failed():
@@ -157,10 +214,19 @@ def test_the_tables_show_means_intervals_and_what_failed():
     text = markdown(cells)
     # t = 12.706, s = 0.0707, n = 2
     assert "| a | 2 | 0.750 ± 0.635 |" in text
-    assert "| > 300 ± 2541 (1 of 2) | 0 |" in text
-    assert "| a | 1 | 0.750 | 0.000 | > 300 (1 of 2) | 0 of 2 |" in text
+    assert "| > 300 (1 of 2) | – | – | 0 |" in text
+    assert "| a | 1 | 0.750 | 0.000 | > 300 (1 of 2) | – | – | – | 0 of 2 |" in text
     assert "- failed: kind seed 2 a: it broke" in text
     assert show(Interval(0.5, None, 1), 1) == "0.5"
+
+
+def test_the_named_comparisons_stand_in_the_tables_and_in_the_json():
+    cells = [cell("kind", name, seed=s, utility=u + s / 100) for s in range(3) for name, u in (("step_srpo", 0.8),)]
+    cells += [cell("kind", "grpo", seed=s, utility=0.7 + s / 100) for s in range(3)]
+    assert "| grpo | +0.1000 | [+0.1000, +0.1000] |" in markdown(cells)
+    made = contents(cells)
+    assert made["comparisons"]["grpo"]["win"] == 1
+    assert made["cells"][0]["curve"] == [(100.0, 0.8)]
 
 
 @pytest.mark.medium
@@ -181,6 +247,30 @@ def test_a_grid_gives_every_combination():
     assert combinations({}, "") == [{}]
     with pytest.raises(ConfigError, match=r"grpo.trainer.kl is 0.1; allowed: a list of values to try"):
         combinations({"trainer.kl": 0.1}, "grpo")
+
+
+def test_every_algorithm_tries_what_stands_under_all():
+    grids = {"all": {"trainer.iterations": [1, 4]}, "grpo": {"trainer.kl": [0.0, 0.1]}, "bpo": {}}
+    assert len(grid_of(grids, "grpo")) == 4
+    assert grid_of(grids, "bpo") == [{"trainer.iterations": 1}, {"trainer.iterations": 4}]
+    for name in ("all", "hipo"):
+        with pytest.raises(ConfigError, match=f"no grid for '{name}'; it has grpo, bpo"):
+            grid_of(grids, name)
+
+
+def test_the_rest_inherits_the_rate_and_iterations_that_did_best_on_average():
+    def tried(algorithm, iterations, kl, score):
+        return {
+            "algorithm": algorithm,
+            "settings": {"trainer.iterations": iterations, "trainer.kl": kl},
+            "score": score,
+        }
+
+    rows = [tried("a", 1, 0.0, 0.9), tried("a", 4, 0.0, 0.1), tried("a", 4, 0.1, 0.8)]
+    rows += [tried("b", 1, 0.0, 0.5), tried("b", 4, 0.0, 0.7)]
+    # One: (0.9 + 0.5) / 2; four: (0.8 + 0.7) / 2.
+    assert inherited(rows) == {"trainer.iterations": 4}
+    assert inherited([]) == {}
 
 
 def test_failed_and_collapsed_runs_are_worth_nothing_in_tuning():
@@ -210,6 +300,10 @@ def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
     mine = Plan(str(small(tmp_path)), ["algorithm={name: step_srpo, kappa: 2.0}"], tmp_path, {})
     assert mine.settings("kind", 0, "step_srpo").algorithm == {"name": "step_srpo", "kappa": 2.0}
     assert mine.settings("kind", 0, "grpo").algorithm == {"name": "grpo"}
+    tuned = {"grpo": {"trainer.kl": 0.5, "trainer.iterations": 2}}
+    preset = Plan(str(small(tmp_path)), [], tmp_path, tuned).settings("kind", 0, "grpo@published")
+    assert preset.algorithm == {"name": "grpo", "preset": "published"}
+    assert (preset.trainer.iterations, preset.trainer.kl) == (2, None)  # the preset has a KL of its own
     own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")
     assert (own.data.seed, own.model.path) == (2, str(tmp_path / "kind" / "seed2" / "cold_start" / "model"))
 
@@ -246,12 +340,70 @@ def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
     assert json.loads((runs / "kind" / "seed3" / "grpo" / "config.json").read_text())["algorithm"] == {"name": "grpo"}
     assert "| grpo | 1 | " in (runs / "comparison.md").read_text()
     assert (runs / "kind.png").read_bytes().startswith(b"\x89PNG")
+    new = ("always_think_utility", "random_utility", "change_think", "drift", "train_seconds", "cpu_seconds")
+    assert all(cells[0][key] is not None for key in new)
+    # Once the hours are spent no run begins; what is there stays in the tables.
+    less = script("compare.py", *arguments[:2], "step_srpo,bpo,grpo", *arguments[3:], "--hours", "0.000001")
+    assert less.returncode == 0, less.stderr
+    assert "core-hours spent of 1e-06: 1 runs left out" in less.stdout
+    assert not (runs / "kind" / "seed3" / "bpo").exists()
+    assert json.loads((runs / "comparison.json").read_text())["cells"] == cells
     # Started again with one cell missing, only that one runs.
     (runs / "kind" / "seed3" / "grpo" / "cell.json").unlink()
     kept = (runs / "kind" / "seed3" / "step_srpo" / "cell.json").stat().st_mtime_ns
     assert script("compare.py", *arguments).returncode == 0
     assert json.loads((runs / "comparison.json").read_text())["cells"][0] == cells[0]
     assert (runs / "kind" / "seed3" / "step_srpo" / "cell.json").stat().st_mtime_ns == kept
+
+
+@pytest.mark.slow
+def test_two_jobs_share_a_cold_start_and_make_the_cells_that_one_job_makes(tmp_path):
+    def cells_of(jobs):
+        folder = tmp_path / jobs
+        folder.mkdir()
+        made = small(folder)
+        done = script(
+            "compare.py", str(made), "--algorithms", "grpo,bpo", "--seeds", "3", "--worlds", "kind", *jobs.split()
+        )
+        assert done.returncode == 0, done.stderr[-3000:]
+        cells = json.loads((folder / "runs" / "comparison.json").read_text())["cells"]
+        return [{k: v for k, v in cell.items() if "seconds" not in k} for cell in cells]
+
+    assert cells_of("--jobs 2") == cells_of("--jobs 1")
+
+
+@pytest.mark.medium
+def test_a_grid_is_tried_and_its_best_written_with_every_run(tmp_path):
+    grid, tuned = tmp_path / "grid.yaml", tmp_path / "tuned.yaml"
+    grid.write_text("all: {trainer.learning_rate: [1.0e-4, 3.0e-4]}\ngrpo: {}\n")
+    arguments = (
+        "--algorithms",
+        "grpo",
+        "--seeds",
+        "100",
+        "--worlds",
+        "kind",
+        "--tune",
+        str(grid),
+        "--tuned",
+        str(tuned),
+    )
+    done = script("compare.py", str(small(tmp_path)), *arguments)
+    assert done.returncode == 0, done.stderr[-3000:]
+    tried = json.loads(tuned.with_suffix(".json").read_text())["tried"]
+    assert [row["settings"]["trainer.learning_rate"] for row in tried] == [1e-4, 3e-4]
+    assert [[(run["world"], run["seed"]) for run in row["runs"]] for row in tried] == [[("kind", 100)]] * 2
+    assert read_settings(tuned)["grpo"] in [row["settings"] for row in tried]
+
+
+@pytest.mark.medium
+def test_the_worth_of_judging_is_shown_for_each_world_and_start(tmp_path):
+    done = script("compare.py", str(small(tmp_path)), "--routers", "--seeds", "3", "--worlds", "kind")
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "kind seed 3: router " in done.stdout
+    (row,) = json.loads((tmp_path / "runs" / "worlds.json").read_text())["worlds"]
+    assert set(row["levels"]) <= {"void", "moves"}
+    assert row["worth"] == pytest.approx(row["router"] - max(row["think"], row["no_think"]))
 
 
 @pytest.mark.medium
@@ -261,6 +413,8 @@ def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
         (("--algorithms", "step_srp"), "algorithm.name is 'step_srp'; did you mean 'step_srpo'?"),
         (("--algorithms", "grpo", "--worlds", "kindd"), "no embedded world 'tiny:kindd'; did you mean 'tiny:kind'?"),
         (("--algorithms", "grpo", "--tuned", "no.yaml"), "no settings file 'no.yaml'"),
+        (("--algorithms", "bpo@published"), "algorithm.preset is 'published' with 'bpo'; allowed: none, or published"),
+        ((), "no algorithms to compare"),
     ],
 )
 def test_a_comparison_that_cannot_run_is_one_line(tmp_path, arguments, message):
