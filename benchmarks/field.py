@@ -2,7 +2,7 @@
 
     python benchmarks/field.py worlds     # what judging is worth in every world, on the starts of seeds 0 to 4
     python benchmarks/field.py tune       # the grid of benchmarks/tuning.yaml -> benchmarks/tuned.yaml, tuned.json
-    python benchmarks/field.py freeze     # the commit of the test -> benchmarks/frozen.json; tuned.yaml is committed then
+    python benchmarks/field.py freeze     # the commit of the test -> benchmarks/frozen.json, for test
     python benchmarks/field.py test       # the test worlds -> benchmarks/results/field.json
     python benchmarks/field.py rest       # other algorithms and presets, for description -> results/field_rest.json
     python benchmarks/field.py estimate   # core-hours of all stages from the cells that are there

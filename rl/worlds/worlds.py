@@ -108,7 +108,8 @@ def _cold(shares: Mapping[str, float]) -> str:
 _CODE = "rewards=[{name: judge, margin: 0.25}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
 _FLIPS = "control.flip_rewards=0.1"
 _LONG = ("trainer.token_budget=400000", "trainer.steps=20000", "evaluation.every=10")
-_ROOM = ("rollout.max_new_tokens=24",)
+_SEEN = {"1": 0.2, "3": 0.15, "1-long": 0.25, "2-long": 0.1, "4-long": 0.3}
+_ROOM = ("rollout.max_new_tokens=24", "cold_start.steps=500")
 _LEVELS = machine.CHAIN_LEVELS
 _CHAIN, _WALK = drawn_by(machine.chain), drawn_by(machine.walk)
 _EASY, _HARD = ("1",), ("3", "4")
@@ -137,7 +138,7 @@ TEST = (
         _WALK,
         ("1", "1-long"),
         ("3", "4-long"),
-        (_cold({"1": 0.25, "3": 0.15, "1-long": 0.25, "2-long": 0.1, "4-long": 0.25}), *_ROOM),
+        (_cold(_SEEN), *_ROOM),
         {"1-long": 0.6, "2-long": 0.1, "4-long": 0.3},
     ),
     World("long", _LEVELS, CHAIN, _WALK, _EASY, _HARD, _LONG),
