@@ -143,10 +143,11 @@ def wandb_id(run_dir: Path, start_step: int) -> str:
 
 
 def cut_back(run_dir: Path, step: int) -> None:
-    """Drop what was written after `step`: a resumed run writes it again."""
+    """Drop what was written after `step`: a resumed run writes it again. A run from the start also writes step 0."""
     path = run_dir / "metrics.jsonl"
     if path.is_file():
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
+        lines = path.read_text(encoding="utf-8").splitlines() if step else []
+        kept = [line for line in lines if _step_of(line) <= step]
         write_atomically(path, "".join(f"{line}\n" for line in kept))
     for file in (run_dir / "rollouts").glob("step_*.jsonl"):
         if int(file.stem.removeprefix("step_")) > step:

@@ -92,7 +92,8 @@ def make_run(folder, levels=("1", "5"), answer="42", prompt="1 + 2", steps=3):
             pair = [rollout(level, m, forced=step == 1, answer=answer, prompt=prompt) for m in ("think", "no_think")]
             groups.append(RolloutGroup(pair[0].problem, tuple(pair)))
         n = 2 * len(levels)
-        log.log(step, step_metrics(groups, [0.0] * n, [0.0] * n, forced_share=1 / step, history_size=2))
+        values = step_metrics(groups, [0.0] * n, [0.0] * n, forced_share=1 / step, history_size=2)
+        log.log(step, {**values, "probe/accuracy": 0.5, "probe/tokens": 9.0})
         log.save_rollouts(step, groups)
     write_atomically(folder / "eval_before.json", evaluation(levels, "think"))
     write_atomically(folder / "eval.json", evaluation(levels, "no_think"))
@@ -116,13 +117,14 @@ def test_a_complete_run_becomes_a_page_that_needs_nothing_else(tmp_path):
     assert "auto captures 100.0% of the tokens that the oracle router saves" in shown.text
     assert {tag for tag, _ in shown.tags} <= TAGS
     links = [v for _, a in shown.tags for k, v in a.items() if k in ("src", "srcset", "href")]
-    assert len(links) == 10
+    assert len(links) == 12
     for link in links:
         assert base64.b64decode(link.removeprefix("data:image/png;base64,")).startswith(PNG)
     files = sorted((tmp_path / "demo" / "plots").iterdir())
     assert [file.name for file in files] == [
         "advantages.png",
         "modes.png",
+        "probes.png",
         "rewards.png",
         "think_rate.png",
         "trade_off.png",
