@@ -45,10 +45,11 @@ def main(options: Namespace, config: Config) -> None:
 def summary(config: Config, folder: Path) -> None:
     """The before/after table, and the goals where the configuration names easy and hard levels."""
     from rl.reports.goals import goals
+    from rl.reports.run_folder import UNTOUCHED, read_table
     from rl.reports.tables import before_after_lines
 
     before, after = (json.loads((folder / name).read_text()) for name in ("eval_before.json", "eval.json"))
-    print("\n" + "\n".join(before_after_lines(before, after)))
+    print("\n" + "\n".join(before_after_lines(before, after, read_table(folder / UNTOUCHED, []))))
     if config.data.easy and config.data.hard:
         print()
         for name, passed, detail in goals(before, after):

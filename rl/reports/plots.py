@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -57,6 +57,7 @@ class Inputs:
     records: Sequence[Mapping[str, Any]]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    untouched: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
