@@ -110,8 +110,6 @@ def outside_error(error: Exception) -> str:
 def check_light(config: Config, split: str = "train") -> None:
     """Rewards, algorithm, engine and data of a run, without torch; the sandbox takes its settings from here on. Raises
     `UserError`."""
-    from rewards.builtin.judge import judge
-    from rewards.builtin.margin import margin_at
     from rewards.registry import build_rewards
     from rewards.sandbox import configure
     from rl.algorithms.configured import check_judge, configured_algorithm
@@ -123,9 +121,7 @@ def check_light(config: Config, split: str = "train") -> None:
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak, config.sandbox.packages)
     check_requirements(config)
     check_engine(config)
-    for reward in build_rewards(config.rewards):
-        if reward.function is judge:
-            margin_at(reward.parameters.get("margin", 0.0), 0)
+    build_rewards(config.rewards)
     check_judge(config, configured_algorithm(config))
     if not config.rollout.replay:
         load_training_problems(config) if split == "train" else load_problems(config, split)

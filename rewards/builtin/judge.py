@@ -17,14 +17,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from rewards.builtin.margin import margin_at
+from annotated_types import Le
+
+from rewards.builtin.margin import check_margin, margin_at
+from rewards.parameters import AtLeastZero
 from rewards.plugin import RewardError, group_reward, judges_with
-from rollout.errors import UserError
 from rollout.types import MODES, Mode, Problem, RolloutGroup
-
-TARGETS = ("group", "label")
 
 
 @dataclass(frozen=True)
@@ -79,18 +79,14 @@ def judge(
     *,
     history: Mapping[str, PassCounts] | None = None,
     step: int = 0,
-    target: str = "group",
-    margin: float | Mapping[str, Any] = 0.05,
-    wrong: float = 0.0,
-    all_wrong: str = "neutral",
-    prior: float = 0.5,
+    target: Literal["group", "label"] = "group",
+    margin: Annotated[float | Mapping[str, Any], check_margin] = 0.05,
+    wrong: Annotated[float, Le(1)] = 0.0,
+    all_wrong: Literal["neutral", "no_think"] = "neutral",
+    prior: AtLeastZero = 0.5,
 ) -> list[float]:
     """One score a rollout, from `scores["correct"]` of the whole group. `margin` is a number or a schedule
-    (rewards/builtin/margin.py), read at `step`. Raises `UserError` on an unknown target."""
-    if target not in TARGETS:
-        raise UserError(f"judge.target is {target!r}; allowed: {', '.join(TARGETS)}")
-    if all_wrong not in ("neutral", "no_think"):
-        raise UserError(f"judge.all_wrong is {all_wrong!r}; allowed: neutral, no_think")
+    (rewards/builtin/margin.py), read at `step`."""
     margin = margin_at(margin, step)
     modes = [r.mode for r in group.rollouts]
     rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)

@@ -27,6 +27,11 @@ def margin_at(value: Any, step: int) -> float:
     return start + (end - start) * min(step / steps, 1.0)
 
 
+def check_margin(value: Any) -> None:
+    """Raises `UserError` for a value that is no margin."""
+    margin_at(value, 0)
+
+
 def _number(value: Any, place: str) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise UserError(f"{place} is {value!r}; allowed: a number")

@@ -7,7 +7,8 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from rewards.registry import find_function
+from rewards.lookup import find_function
+from rewards.parameters import type_hints, typed
 from rl.algorithms.ada_grpo import ADA_GRPO
 from rl.algorithms.adaptthink import ADAPTTHINK
 from rl.algorithms.autothink import AUTOTHINK
@@ -19,9 +20,8 @@ from rl.algorithms.grpo import GRPO
 from rl.algorithms.hgpo import HGPO
 from rl.algorithms.hipo import HIPO
 from rl.algorithms.paired_routing import PAIRED_ROUTING
-from rl.algorithms.parameters import nearest, type_hints, typed
 from rl.algorithms.step_srpo import STEP_SRPO
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 
 SHIPPED = {
     algorithm.name: algorithm
@@ -72,9 +72,9 @@ def _find(name: Any) -> Algorithm:
     if name in SHIPPED:
         return SHIPPED[name]
     if ":" not in name and "." not in name:
-        raise UserError(
-            f"algorithm.name is {name!r}{nearest(name, SHIPPED)} (allowed: {', '.join(SHIPPED)} or file.py:function)"
-        )
+        hint = nearest(name, SHIPPED)
+        known = f"(allowed: {', '.join(SHIPPED)} or file.py:function)"
+        raise UserError(f"algorithm.name is {name!r}{hint and f'; {hint}'} {known}")
     found = find_function(name, "algorithm.name")
     return found if isinstance(found, Algorithm) else Algorithm(name, found)
 
@@ -82,8 +82,9 @@ def _find(name: Any) -> Algorithm:
 def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str]) -> str:
     if base.name == "step_srpo" and key in JUDGE_PARAMETERS:
         return f"algorithm.{key} belongs to the judge reward; allowed: rewards: [{{name: judge, {key}: …}}]"
+    hint = nearest(key, [*parameters, *options])
     allowed = ", ".join(parameters) or "no parameters"
-    return f"algorithm.{key} is unknown to {base.name!r}{nearest(key, [*parameters, *options])} (allowed: {allowed})"
+    return f"algorithm.{key} is unknown to {base.name!r}{hint and f'; {hint}'} (allowed: {allowed})"
 
 
 def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from rl.config.schema import DataConfig
@@ -11,7 +10,7 @@ from rl.data.embedded import is_tiny
 from rl.data.formats import adapter
 from rl.data.gym_tasks import PREFIX
 from rl.data.schema import FIELDS
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 
 SPLITS = ("train", "test")
 
@@ -49,8 +48,7 @@ def check_settings(data: DataConfig) -> None:
             if not isinstance(theirs, str):
                 raise UserError(f"data.columns.{ours} is {theirs!r}; allowed: the name of a column")
             if format_of(data, split) == "problems" and ours not in FIELDS:
-                near = get_close_matches(ours, FIELDS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(FIELDS)}"
+                hint = nearest(ours, FIELDS, f"allowed: {', '.join(FIELDS)}")
                 raise UserError(f"data.columns has {ours!r}, no field of the format problems; {hint}")
 
 

@@ -23,6 +23,7 @@ from rollout.types import RolloutGroup, rollout_to_json
 
 logger = logging.getLogger(__name__)
 WANDB = "wandb_run.json"
+TITLE = 63
 
 
 class RunLog:
@@ -75,11 +76,11 @@ class RunLog:
             self._give_up(error)
 
     def alert(self, text: str) -> None:
-        """A W&B alert."""
+        """A W&B alert. W&B drops a second one of the same title within a minute, and takes titles below 64 characters."""
         if self._wandb is None:
             return
         try:
-            self._wandb.alert(title=f"{self.run_dir.name}: alarm", text=text)
+            self._wandb.alert(title=f"{self.run_dir.name[:20]}: {text}"[:TITLE], text=text, level="WARN")
         except Exception as error:
             self._give_up(error)
 

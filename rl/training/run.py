@@ -25,7 +25,7 @@ from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, begin, is_finished
 from rl.files.outputs import hold
 from rl.models.adapters import fit_fused_head, lora_config
-from rl.models.loading import device_arguments
+from rl.models.loading import trainer_arguments
 from rl.models.location import trained_path
 from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
@@ -133,21 +133,11 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
-        bf16=trainer.bf16,
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        deepspeed=trainer.deepspeed or None,
         save_strategy="steps",
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        **device_arguments(),
-        seed=config.seed,
-        data_seed=config.seed,
+        **trainer_arguments(config),
     )
 
 
@@ -209,10 +199,15 @@ def train(setup: Setup) -> Path:
         if resume:
             journal.line(f"resuming from {resume}{EXACT if changed else ''}")
     trainer.accelerator.wait_for_everyone()
-    if start < config.trainer.steps and not trainer.rounds.state.budget.exhausted:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    if is_main():
-        finish(config, work)
-    trainer.accelerator.wait_for_everyone()
-    journal.close()
+    try:
+        if start < config.trainer.steps and not trainer.rounds.state.budget.exhausted:
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        if is_main():
+            finish(config, work)
+        trainer.accelerator.wait_for_everyone()
+    except UserError as error:
+        journal.alarm(f"the run has ended: {error}")
+        raise
+    finally:
+        journal.close()
     return work.product

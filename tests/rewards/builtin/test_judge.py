@@ -4,7 +4,6 @@ import pytest
 from factories import make_group, make_problem
 
 from rewards.builtin.judge import PassCounts, judge, pooled_pass_rates, right_mode
-from rollout.errors import UserError
 
 
 def rates(modes, correct, **options):
@@ -134,8 +133,3 @@ def test_the_margin_may_grow_over_the_steps():
 def test_rates_a_margin_apart_are_a_tie_although_rounding_says_more():
     assert 0.55 - 0.5 > 0.05
     assert right_mode({"think": 0.55, "no_think": 0.5}, 0.05) == "no_think"
-
-
-def test_an_unknown_target_names_the_two():
-    with pytest.raises(UserError, match=r"judge\.target is 'hard'; allowed: group, label"):
-        judge(make_group(), target="hard")

@@ -6,8 +6,6 @@ import statistics
 import pytest
 from algorithm_helpers import one_advantage
 
-from rollout.errors import UserError
-
 GROUP = ("TTNN", (1, 0, 1, 0))
 
 
@@ -91,17 +89,3 @@ def test_without_a_stage_the_run_goes_through_them_by_thirds():
     options = {"lengths": [10, 8, 4, 2], "known": {"batch_think_share": 0.75}}
     for progress, stage in ((0.0, 1), (0.33, 1), (0.34, 2), (0.66, 2), (0.67, 3), (1.0, 3)):
         assert advantage(*GROUP, 0, progress=progress, **options) == advantage(*GROUP, stage, **options)
-
-
-@pytest.mark.parametrize(
-    ("option", "value", "message"),
-    [
-        ("stage", 4, "algorithm.stage is 4; allowed: 1, 2, 3"),
-        ("target_share", 1.5, "algorithm.target_share is 1.5; allowed: 0 to 1"),
-        ("alpha", -1.0, "algorithm.alpha is -1.0; allowed: 0 or more"),
-        ("beta", -1.0, "algorithm.beta is -1.0; allowed: 0 or more"),
-    ],
-)
-def test_a_value_out_of_range_is_named(option, value, message):
-    with pytest.raises(UserError, match=message):
-        one_advantage("autothink", *GROUP, **{option: value})

@@ -119,6 +119,7 @@ def test_two_ranks_train_what_one_trains_and_share_the_sampling(tmp_path):
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=2e-5)
 
 
+@pytest.mark.medium
 def test_a_cold_start_that_fails_its_gate_ends_with_code_1_and_keeps_its_model(tmp_path):
     raw = raw_config(tmp_path, steps=1, save_every=0, gate={"problems": 4, "min_accuracy": {"think": 0.9}})
     done = script("cold_start.py", str(write_config(tmp_path / "config.json", raw)))

@@ -30,6 +30,7 @@ def model(body, seen):
     return {"content": answer, "reasoning": reasoning, "usage": {"prompt_tokens": 9, "completion_tokens": tokens}}
 
 
+@pytest.mark.medium
 def test_a_served_model_is_measured_in_three_modes_by_its_templates_argument():
     with chat_server(model) as (url, seen):
         result = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m", backoff=0.01), "enable_thinking", rewards())
@@ -63,6 +64,7 @@ def test_several_samples_of_a_served_model_are_drawn_and_give_means_and_pass_at_
     assert drawn == [(0.7, 0.9, 20, 5)] * 3 + [(0.7, 0.9, 20, 6)] * 3
 
 
+@pytest.mark.medium
 def test_tags_state_the_mode_where_they_are_configured():
     config = parse_config({"protocol": {"tags": {"think": "/think", "no_think": "/no_think"}}})
     with chat_server(model) as (url, seen):
@@ -70,6 +72,7 @@ def test_tags_state_the_mode_where_they_are_configured():
     assert sorted(body["messages"][-1]["content"] for body in seen.bodies) == ["3+4?", "3+4? /no_think", "3+4? /think"]
 
 
+@pytest.mark.medium
 def test_a_thought_inside_the_content_is_a_thought():
     def inline(body, seen):
         return {"content": "<think>3+4</think>7", "usage": {"completion_tokens": 8}}
@@ -80,6 +83,7 @@ def test_a_thought_inside_the_content_is_a_thought():
     assert result["settings"]["auto"]["accuracy"] == 1.0
 
 
+@pytest.mark.medium
 def test_answers_that_do_not_come_are_counted_and_none_at_all_is_an_error():
     def half(body, seen):
         return model(body, seen) if "3+4" in body["messages"][-1]["content"] else {"status": 400}

@@ -66,6 +66,7 @@ def _held_elsewhere(path, ready, done):
     done.wait(30)
 
 
+@pytest.mark.medium
 def test_two_processes_do_not_write_one_file(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
@@ -107,6 +108,7 @@ def test_finished_rows_begin_on_no_foreign_file(tmp_path, fresh):
     assert path.read_bytes() == b'{"id": "a"}\n{"id": "b"}'
 
 
+@pytest.mark.medium
 def test_the_commands_refuse_a_data_file_before_a_byte_changes(tmp_path):
     policy = save_policy(tmp_path / "policy")
     rows = [{"id": str(i), "prompt": f"1 + {i}", "answer": str(i + 1)} for i in range(4)]

@@ -151,6 +151,7 @@ def test_the_forced_share_rises_with_the_action_floor_alone():
     assert floors == [(1, 0.0), (1, 0.5)]
 
 
+@pytest.mark.medium
 def test_a_mode_that_died_for_want_of_samples_comes_back_under_a_raised_floor():
     # Free choice alone, and a start at which direct answers are hardly ever sampled.
     def run(action):

@@ -132,6 +132,7 @@ def test_a_run_killed_inside_a_stage_gives_the_metrics_of_an_unbroken_one(tmp_pa
     assert 0 < records[-1]["learning_rate"] < 0.9e-3
 
 
+@pytest.mark.medium
 def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
     config = small_config(
         tmp_path / "run", policy, trainer={"steps": 50, "token_budget": 600, "save_every": 50}, evaluation={"every": 50}
@@ -145,6 +146,7 @@ def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
     assert metrics(tmp_path / "run") == records
 
 
+@pytest.mark.medium
 def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(tmp_path, policy):
     trainer = {"steps": 8, "prompts_per_step": 2, "iterations": 2, "save_every": 8}
     config = small_config(tmp_path / "run", policy, trainer=trainer, evaluation={"every": 2, "probe": 4})
@@ -161,6 +163,7 @@ def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(
     assert spent[2] == spent[3] < spent[4] < spent[6] == spent[7]
 
 
+@pytest.mark.medium
 def test_a_probe_before_rl_is_the_evaluation_of_what_it_starts_from_and_changes_nothing(tmp_path, policy):
     shape = {"trainer": {"steps": 2, "prompts_per_step": 2, "save_every": 2}, "data": {"test_size": 4}}
     watched = small_config(tmp_path / "watched", policy, **shape, evaluation={"every": 1, "probe": 4, "problems": 4})
@@ -178,6 +181,7 @@ def test_a_probe_before_rl_is_the_evaluation_of_what_it_starts_from_and_changes_
     assert before["probe/think_rate"] == result["modes"]["auto"]["think_rate"]
 
 
+@pytest.mark.medium
 def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path, policy):
     config = small_config(
         tmp_path / "run",
@@ -190,6 +194,7 @@ def test_where_tokens_end_a_run_the_learning_rate_falls_with_those_left(tmp_path
     assert [record["learning_rate"] for record in records] == pytest.approx([0.0, *falling])
 
 
+@pytest.mark.medium
 def test_a_constant_learning_rate_stays_so_whatever_ends_the_run(tmp_path, policy):
     run(small_config(tmp_path / "run", policy, trainer={"steps": 50, "token_budget": 600, "learning_rate": 1e-3}))
     assert {record["learning_rate"] for record in metrics(tmp_path / "run")} == {1e-3}
