@@ -76,7 +76,7 @@ class RunLog:
             self._give_up(error)
 
     def alert(self, text: str) -> None:
-        """A W&B alert. W&B drops a second one of the same title within a minute, and takes titles below 64 characters."""
+        """A W&B alert. W&B drops a second one of its title within a minute, and takes titles below 64 characters."""
         if self._wandb is None:
             return
         try:

@@ -37,6 +37,7 @@ from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, refuse_foreign, training_work
+from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
 

@@ -45,7 +45,6 @@ def test_hours_of_all_stages_by_hand():
     )
 
 
-<<<<<<< HEAD
 def test_the_probes_of_a_run_are_part_of_its_hours():
     config = parse_config(
         {
@@ -58,9 +57,7 @@ def test_the_probes_of_a_run_are_part_of_its_hours():
     assert "evaluations 13.0 minutes" in time_lines(config, TIMED, 1000)[2]
 
 
-=======
 @pytest.mark.medium
->>>>>>> main
 def test_a_round_and_an_update_are_timed_and_nothing_is_left(tmp_path, policy):
     lines: list[str] = []
     estimate(quiet_setup(small_config(tmp_path / "run", policy)), lines.append)
