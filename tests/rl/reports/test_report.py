@@ -138,7 +138,7 @@ def test_the_browser_has_every_rollout_with_its_parts_and_scores(tmp_path):
     assert "48 of 48 recorded rollouts" in shown.text
     first, last = shown.rollouts[0], shown.rollouts[-1]
     assert (first["step"], first["mode"], first["outcome"], first["difficulty"]) == (1, "think", "right", "1")
-    assert first["badges"] == ["step 000001", "think", "forced", "ok", "right", "30 tokens", "level 1"]
+    assert first["badges"] == ["step 1", "think", "forced", "ok", "right", "30 tokens", "level 1"]
     assert dict(first["parts"])["thinking"] == "1+2=3"
     assert dict(first["parts"])["scores"] == "correct 1, math 1, answer_reward 1, judge_reward 0.5"
     assert (last["step"], last["mode"], last["badges"][2]) == (12, "direct", "chosen")
@@ -229,7 +229,7 @@ def test_files_that_were_cut_short_are_named_and_what_is_left_is_shown(tmp_path)
     assert "eval.json: cut short or no JSON mapping" in shown.text
     assert "eval_before.json: no numbers for auto" in shown.text
     assert "forced direct1.000 → –8.0 → –" in shown.text
-    assert "step 000002" in shown.rollouts[-1]["badges"]
+    assert "step 2" in shown.rollouts[-1]["badges"]
 
 
 def test_a_plot_without_numbers_says_what_it_lacks_and_leaves_no_old_file(tmp_path):
