@@ -5,13 +5,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 from factories import make_problem, make_protocol, make_rollout
 from small_runs import save_policy, small_config
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
-from rl.config.schema import RewardErrorsConfig
+from rl.config.schema import EvaluationConfig, RewardErrorsConfig
 from rl.data import load_problems
 from rl.evaluation.dial import dialled, load_dial, pick_threshold
 from rl.evaluation.evaluate import evaluate
@@ -173,6 +174,22 @@ def test_a_dialled_run_is_the_point_of_the_curve():
         assert sum(r.mode == "think" for r in run.values()) / 6 == at["think_rate"]
         assert sum(len(r.completion_ids) for r in run.values()) / 6 == pytest.approx(at["tokens"])
         assert sum(r.scores["correct"] for r in run.values()) / 6 == pytest.approx(at["accuracy"])
+
+
+def test_in_bfloat16_only_rows_at_the_threshold_may_differ_from_the_curve():
+    protocol = make_protocol("kat", judge_patience=2)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2).to(torch.bfloat16)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    config = parse_config({"rollout": {"max_new_tokens": 9}, "protocol": {"judge_patience": 2}})
+    problems = [make_problem(f"p{i}", f"{i}1 + 34", str(i), domain="math") for i in range(12)]
+    rewards = build_rewards([{"name": "judge"}, {"name": "math"}])
+    rows = evaluate(config, problems, engine, protocol, rewards)["problems"]
+    in_threes = replace(config, evaluation=EvaluationConfig(batch=3))
+    for tau in dial.thresholds(rows):
+        run = dialled(in_threes, problems, tau, engine, protocol, rewards)
+        far = [row for row in rows if abs(row["p_think"] - tau) > 1e-3]
+        assert len(far) >= 6
+        assert all((run[row["id"]].forced == "think") == (row["p_think"] >= tau) for row in far)
 
 
 def test_several_samples_give_a_problem_its_means_and_pass_at_k():
