@@ -107,10 +107,13 @@ def demo_stages(config: Config) -> list[Stage]:
 
 
 def _untouched(config: Config, data: tuple[str, ...]) -> list[Stage]:
-    """The evaluation of the model that the run begins with, where it is one that has learned something."""
-    if is_tiny(config.model.path):
+    """The evaluation of the model that the run begins with, where it is one that has learned something. A run that was
+    finished before there was this stage stays finished."""
+    folder = Path(config.run_dir)
+    out = folder / "eval_untouched.json"
+    earlier = config.resume == "auto" and (folder / "eval.json").is_file() and not out.is_file()
+    if is_tiny(config.model.path) or earlier:
         return []
-    out = Path(config.run_dir) / "eval_untouched.json"
     test = tuple(one for one in data if one.startswith("data.test="))
 
     def work(config: Config) -> Work:

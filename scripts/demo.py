@@ -22,6 +22,7 @@ SCRIPTS = Path(__file__).parent
 PYTHON = os.path.relpath(sys.executable)
 NEXT = f"""
 What to do next:
+  make report     # the report above in a browser (RUN=DIR for another run's)
   make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
   {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
                   # your own model and data: checks that they fit, trains nothing (README has the formats)

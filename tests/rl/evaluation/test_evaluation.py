@@ -272,9 +272,10 @@ def test_an_evaluation_that_was_killed_goes_on_and_comes_to_the_same(tmp_path):
     again = evaluate(config, problems, engine, protocol, rewards, store=RowStore(path, {"model": "m"}))
     assert {**again, "seconds": 0} == {**whole, "seconds": 0}
     assert len(path.read_bytes().splitlines()) == 7  # the batch that was torn is answered as a whole
-    seen = []
-    evaluate(config, problems, None, protocol, rewards, seen.append, RowStore(path, {"model": "m"}))
+    seen, store = [], RowStore(path, {"model": "m"})
+    last = evaluate(config, problems, None, protocol, rewards, seen.append, store)
     assert len(seen) == 6  # without an engine: nothing is answered again
+    assert last["seconds"] > sum(row["seconds"] for row in store.rows.values()) > 0
 
 
 def test_a_reward_that_asks_for_step_and_history_is_scored_outside_of_training_too():
