@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from rl.config.errors import ConfigError
@@ -11,7 +12,8 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
+    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _teachers, _sharding)
+    for check in checks:
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -87,6 +89,11 @@ def _phases(config: Config) -> None:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
 
 
+def _sharding(config: Config) -> None:
+    if config.trainer.fsdp and config.trainer.deepspeed:
+        raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
+
+
 def _shares(config: Config) -> None:
     mixes: dict[str, Mapping[str, float]] = {
         "data.shares": config.data.shares,
@@ -97,3 +104,25 @@ def _shares(config: Config) -> None:
     for place, mix in mixes.items():
         if mix and sum(mix.values()) <= 0:
             raise ConfigError(f"{place} is {dict(mix)}; allowed: numbers of 0 or more, not all 0")
+
+
+def _teachers(config: Config) -> None:
+    names, distill = [teacher.name for teacher in config.teachers], config.distill
+    for index, name in enumerate(names):
+        if Counter(names)[name] > 1 or set("#~|") & set(name):
+            raise ConfigError(f"teachers[{index}].name is {name!r}; allowed: one name each, without # ~ |")
+    named = {"distill.rewriter": [distill.rewriter] if distill.rewriter else []}
+    named |= {"distill.writers": distill.writers, "distill.judges": distill.judges}
+    for place, chosen in named.items():
+        for name in chosen:
+            if name not in names or chosen.count(name) > 1:
+                raise ConfigError(f"{place} names {name!r}; allowed: each of the teachers once ({', '.join(names)})")
+    if len(distill.judges) > 2:
+        raise ConfigError(f"distill.judges names {len(distill.judges)}; allowed: one, or two that are compared")
+    if distill.budget_money and not any(one.prompt_price or one.completion_price for one in config.teachers):
+        raise ConfigError(
+            "distill.budget_money is set and no teacher has a price; allowed: with teachers[i].prompt_price"
+        )
+    bins = distill.choose.bins
+    if len(bins) < 2 or bins != sorted(set(bins)):
+        raise ConfigError(f"distill.choose.bins is {bins}; allowed: two or more rising numbers")

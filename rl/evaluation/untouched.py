@@ -18,7 +18,7 @@ from rewards.registry import Reward
 from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.evaluation.answer import greedy
-from rl.evaluation.others import rollout_of_texts, settings_result, split_thought
+from rl.evaluation.others import settings_result, split_thought, text_rollout
 from rl.models.loading import add_tokens, load_model, load_tokenizer
 from rl.models.protocols import generation_ends
 from rollout.chat import Chat, end_tokens, user
@@ -72,7 +72,7 @@ def _answered(config: Config, problems: Sequence[Problem]) -> Iterator[Rollout]:
 def _read(problem: Problem, text: str, prompt_tokens: int, row: Sequence[int], end: int | None) -> Rollout:
     """`end`: where the first end token is; None where the cap cut the answer."""
     thought, answer = split_thought(text)
-    return rollout_of_texts(
+    return text_rollout(
         problem,
         "think" if thought.strip() else "no_think",
         thought,

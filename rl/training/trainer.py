@@ -6,6 +6,7 @@ Replaced whole, so that nothing of TRL's is left in them:
   `_compute_loss`     log-probabilities (rl/training/scoring.py) into the objective (rl/training/loss.py)
 Added to:
   `_get_train_sampler`, `create_scheduler`, `_save_checkpoint`   prompt order, a decay by tokens, state in checkpoints
+  `_get_grad_norm`                                               no update where the gradient is not finite
 
 TRL and below keep accelerate, DeepSpeed and FSDP, the fused head, optimizer, schedules and checkpoints. `round` is
 replaced once a round; rl/training/callbacks.py reads it after the update.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +72,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.config, self.loss_options = config, configured_loss(config, algorithm)
         self.rounds = RoundMaker(config, problems, protocol, rewards, algorithm, self.loss_options, recorded)
         self.round: Round | None = None
+        self.skipped = self.terminated = False
         with_reference = self.loss_options.kl > 0
         self.reference = Reference(model, adapters=peft_config is not None) if with_reference else None
         super().__init__(
@@ -173,6 +176,15 @@ class StepSRPOTrainer(GRPOTrainer):
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.args.gradient_accumulation_steps
         return loss
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Where the gradient over all ranks is not finite there is no update: an optimizer leaves what has no gradient
+        as it is, its moments too. DeepSpeed has seen to that itself by now, and gives inf."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.skipped = norm is not None and not math.isfinite(float(norm))
+        if self.skipped:
+            model.zero_grad()
+        return norm
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
