@@ -1,8 +1,7 @@
 """Every alarm is a W&B alert of its own. W&B runs for real, offline; its file has the titles as they are."""
 
-import time
-
 import pytest
+import wandb
 from small_runs import save_policy, small_config
 
 from rewards.plugin import RewardError
@@ -16,12 +15,10 @@ DYING = "step 9: think is dying: chosen at 0.0% for 10 steps"
 LATE = "def late(rollout, step):\n    assert step < 2, 'the judge is away'\n    return 1.0\n"
 
 
-def recorded(folder, last):
-    """The file of the run as soon as it holds this text: W&B's own process writes it out."""
+def recorded(folder):
+    """The file of the run, whole: W&B's own process writes it out when it ends."""
+    wandb.teardown()
     (file,) = (folder / "wandb").glob("offline-run-*/run-*.wandb")
-    deadline = time.monotonic() + 60
-    while last.encode() not in file.read_bytes() and time.monotonic() < deadline:
-        time.sleep(0.05)
     return file.read_bytes().decode("utf-8", "replace")
 
 
@@ -34,7 +31,7 @@ def test_nan_silent_groups_unpaid_and_failing_rewards_and_a_dying_mode_are_alert
         journal.step(step, SILENT)
     journal.alarm(DYING)
     journal.close()
-    text = recorded(tmp_path / "run", f"run: {DYING}")
+    text = recorded(tmp_path / "run")
     for title in (
         "run: the loss or its gradient is not finite",
         "run: no group has had an advantage for 10 steps",
@@ -57,6 +54,5 @@ def test_a_run_that_failing_rewards_end_says_so_in_an_alert_and_how_to_sync(tmp_
     )
     with pytest.raises(RewardError, match="the judge is away"):
         train(set_up(config, show=lambda line: None))
-    title = "run: the run has ended: "
-    assert title in recorded(tmp_path / "run", title)
+    assert "run: the run has ended: " in recorded(tmp_path / "run")
     assert f"wandb sync {tmp_path}/run/wandb/offline-run-*-" in capsys.readouterr().out
