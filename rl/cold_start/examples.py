@@ -49,9 +49,12 @@ def worked_pairs(config: Config) -> list[Pair]:
     (`metadata["solution"]`). Raises `ConfigError` when there are none."""
     count = config.cold_start.problems
     if config.cold_start.labels:
-        pairs = [pair for row in labelled_rows(config.cold_start.labels) if (pair := labelled_pair(row))]
+        rows = labelled_rows(config.cold_start.labels)
+        pairs = [pair for row in rows if (pair := labelled_pair(row))]
         if not pairs:
             raise ConfigError(f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes")
+        if len(pairs) < len(rows) and is_main():
+            print(f"cold start: {len(rows) - len(pairs)} of {len(rows)} labelled problems left out, in one mode alone")
         return pairs[:count]
     if is_tiny(config.data.train):
         return _embedded_pairs(config, count)

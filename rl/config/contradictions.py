@@ -12,7 +12,19 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _teachers, _sharding)
+    checks = (
+        _warmups,
+        _modes,
+        _gears,
+        _forced,
+        _ahead,
+        _checkpoints,
+        _micro_tokens,
+        _phases,
+        _shares,
+        _teachers,
+        _sharding,
+    )
     for check in checks:
         check(config)
     if not config.run_dir.strip():
@@ -67,11 +79,30 @@ def _forced(config: Config) -> None:
         )
 
 
+def _ahead(config: Config) -> None:
+    rollout = config.rollout
+    if rollout.ahead and rollout.replay:
+        raise ConfigError("rollout.ahead is 1 with rollout.replay, which draws nothing; allowed: ahead 0")
+    if rollout.ahead and rollout.vllm.sleep:
+        raise ConfigError(
+            "rollout.ahead is 1 with rollout.vllm.sleep, which gives up the engine's memory while it shall decode; "
+            "allowed: sleep false, or ahead 0"
+        )
+
+
 def _checkpoints(config: Config) -> None:
     if config.trainer.save_every % config.trainer.iterations:
         raise ConfigError(
             f"trainer.save_every is {config.trainer.save_every}; allowed: a multiple of trainer.iterations "
             f"({config.trainer.iterations}), so that a resumed run continues exactly"
+        )
+
+
+def _micro_tokens(config: Config) -> None:
+    if config.trainer.micro_tokens and not config.trainer.balance:
+        raise ConfigError(
+            f"trainer.micro_tokens is {config.trainer.micro_tokens} with trainer.balance false, which cuts by rows; "
+            "allowed: trainer.balance true, or trainer.micro_batch"
         )
 
 

@@ -45,6 +45,9 @@ class TrainerConfig:
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0
     """Rows that go through the model at once on each rank; 0: all."""
+    micro_tokens: Count = 0
+    """The most padded tokens of prompts and responses that a rank keeps activations of at once, whatever their rows; a
+    longer row goes alone; 0: any number."""
     balance: bool = True
     """Rows of like length go through the model together, in as many micro-batches of at most the same padded tokens."""
     iterations: Positive = 1
@@ -70,7 +73,8 @@ class TrainerConfig:
     clip_high: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] = 0.28
     """ε_high: the ratio counts up to 1 + ε_high."""
     engine_ratio_cap: Annotated[float, BeforeValidator(number), Field(ge=1, le=1e6)] = 2.0
-    """Truncates the importance ratio between the trainer's policy and a vLLM engine's."""
+    """Truncates the importance ratio between the trainer's policy and the one that an engine apart, or a round ahead,
+    drew from."""
     kl: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] | None = None
     """Weight of the KL to the starting model; null: the algorithm's own, 0 for most."""
     save_every: Positive = 20

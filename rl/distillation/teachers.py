@@ -17,7 +17,16 @@ from tqdm import tqdm
 
 from rl.config.schema import Config, ProtocolConfig, TeacherConfig
 from rl.distillation.budget import Budget, Cost, cost_of, spent_by, usage_of
-from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all, check_endpoint, first_model
+from rl.models.chat_api import (
+    Endpoint,
+    EndpointError,
+    Question,
+    Reply,
+    ask_all,
+    check_endpoint,
+    check_listening,
+    first_model,
+)
 from rl.models.location import check_model_path
 from rollout.errors import UserError
 
@@ -70,7 +79,9 @@ def endpoint_of(teacher: TeacherConfig) -> Endpoint:
 def check_teacher(teacher: TeacherConfig) -> None:
     """What can be known before the first call. Raises `UserError`."""
     if teacher.base_url:
-        check_endpoint(Endpoint(teacher.base_url, teacher.model, teacher.key_variable))
+        endpoint = Endpoint(teacher.base_url, teacher.model, teacher.key_variable)
+        check_endpoint(endpoint)
+        check_listening(endpoint)
         for name in ("messages", "stream", "stream_options", "n", "model"):
             if name in teacher.options:
                 raise UserError(

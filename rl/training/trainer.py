@@ -33,13 +33,15 @@ from rl.config.schema import Config
 from rl.curriculum.sampler import RoundSampler
 from rl.curriculum.token_budget import learning_rate_share
 from rl.files.atomic import write_atomically
+from rl.models.weights import reshard
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
-from rl.training.checkpoints import COMPLETE, HISTORY, REFERENCE, RUN_STATE
+from rl.training.checkpoints import AHEAD, COMPLETE, HISTORY, REFERENCE, RUN_STATE
 from rl.training.loss import policy_loss
 from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
 from rl.training.scoring import check_router, forward_price, token_scores
+from rl.training.unshared import unshared
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
 
@@ -84,7 +86,7 @@ class StepSRPOTrainer(GRPOTrainer):
             peft_config=peft_config,
         )
         if self.aux_loss_enabled:
-            check_router(model)
+            check_router(model, self.config.trainer.micro_tokens)
         if self.reference:
             self.reference.attach(self)
 
@@ -123,7 +125,8 @@ class StepSRPOTrainer(GRPOTrainer):
         device = self.accelerator.device
         price = forward_price(device, router=self.aux_loss_enabled) if self.config.trainer.balance else None
         count = self.args.gradient_accumulation_steps
-        batches = [part.to(device) for part in micro_batches(batch, count, self._envelope, price)]
+        most = self.config.trainer.micro_tokens or None
+        batches = [part.to(device) for part in micro_batches(batch, count, self._envelope, price, most)]
         if self.reference is None:
             return batches
         with self.reference.open(self) as model:
@@ -148,14 +151,30 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: StepBatch) -> torch.Tensor:
         """This micro-batch's part of the objective, and of a mixture of experts' router loss, a mean over micro-batches
-        and ranks."""
+        and ranks. With `trainer.micro_tokens` the gradients of all passes but the last are there when it returns."""
+        *first, last = inputs.passes() if self.config.trainer.micro_tokens else [inputs]
+        total, old = torch.zeros((), device=inputs.ids_BL.device), list[torch.Tensor]()
+        for rows in first:
+            with unshared(self.accelerator, model) as options:
+                loss, logps_BT = self._rows_loss(model, rows)
+                self.accelerator.backward(loss, **options)
+            total = total + loss.detach()
+            old.append(logps_BT)
+        loss, logps_BT = self._rows_loss(model, last)
+        if inputs.policy_old_BT is None:
+            # The first pass over a micro-batch is that of the policy that generated.
+            inputs = dataclasses.replace(inputs, policy_old_BT=torch.cat([*old, logps_BT]))
+            self._buffered_inputs[self._step % self.args.gradient_accumulation_steps] = inputs
+        return total + loss
+
+    def _rows_loss(self, model: Any, inputs: StepBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """These rows' part of the loss, and their log-probabilities without a gradient, of shape (B, T)."""
         logps_BT, entropy_BT, router_loss = self._scores(model, inputs)
         assert self.round is not None
         assert entropy_BT is not None
+        old_BT = logps_BT.detach()
         if inputs.policy_old_BT is None:
-            # The first pass over a micro-batch is that of the policy that generated.
-            inputs = dataclasses.replace(inputs, policy_old_BT=logps_BT.detach())
-            self._buffered_inputs[self._step % self.args.gradient_accumulation_steps] = inputs
+            inputs = dataclasses.replace(inputs, policy_old_BT=old_BT)
         loss, sums = policy_loss(
             logps_BT,
             inputs.ratio_old(),
@@ -175,7 +194,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.round.add(sums)
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.args.gradient_accumulation_steps
-        return loss
+        return loss, old_BT
 
     def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
         """Where the gradient over all ranks is not finite there is no update: an optimizer leaves what has no gradient
@@ -188,12 +207,16 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        ahead = self.rounds.ahead.state_dict() if self.rounds.ahead else {}
         if self.accelerator.is_main_process:
             state = self.rounds.state
             write_atomically(folder / HISTORY, json.dumps(state.history.state_dict()))
             write_atomically(folder / RUN_STATE, json.dumps(state.state_dict()))
+            if ahead:
+                write_atomically(folder / AHEAD, json.dumps(ahead))
             if self.reference:
                 write_atomically(folder / REFERENCE, json.dumps({"sha256": self.reference.hash}))
+        reshard(model)
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
@@ -207,6 +230,9 @@ class StepSRPOTrainer(GRPOTrainer):
         state.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
         file = checkpoint / RUN_STATE
         state.load_state_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+        file = checkpoint / AHEAD
+        if self.rounds.ahead and file.is_file():
+            self.rounds.ahead.load_state_dict(json.loads(file.read_text(encoding="utf-8")))
         file = checkpoint / REFERENCE
         if self.reference and file.is_file():
             self.reference.check(json.loads(file.read_text(encoding="utf-8"))["sha256"])

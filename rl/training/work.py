@@ -19,7 +19,7 @@ KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard"
 MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "trainer.max_skipped", "rollout.save_every")
 PLACE = (
     *MACHINE,
-    *("trainer.micro_batch", "trainer.balance", "trainer.rank_timeout", "trainer.fsdp"),
+    *("trainer.micro_batch", "trainer.micro_tokens", "trainer.balance", "trainer.rank_timeout", "trainer.fsdp"),
     *("rollout.engine", "rollout.vllm"),
 )
 

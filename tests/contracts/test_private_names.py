@@ -27,6 +27,7 @@ PRIVATE = {
         "_get_output_dir",
         "_save_checkpoint",  # added to
         "_tokenizer",
+        "_get_grad_norm",  # added to
         "_iter_named_params",  # the weights of a policy under their checkpoint names
         "_dist",
     },

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from chat_server import chat_server
+from small_runs import ROOT, environment, write_config
 
 from rl.config.read import parse_config
 from rl.distillation.formats import read_chains
@@ -230,3 +234,26 @@ def test_an_empty_answer_is_paid_kept_and_wrong(tmp_path):
         score_stage(one, None, quiet)
     found = json.loads((tmp_path / "run" / "distill" / "scores.json").read_text())
     assert found["correctness"] == {"-1": 2, "0": 4}
+
+
+@pytest.mark.medium
+def test_a_killed_stage_goes_on_and_pays_only_for_what_was_open(tmp_path):
+    def slow(body, seen):
+        return {**teach(body, seen), "sleep": 0.3}
+
+    with chat_server(slow) as (url, seen):
+        raw = json.loads(json.dumps(dataclasses.asdict(config(tmp_path, url, chains=8))))
+        command = [sys.executable, str(ROOT / "scripts/distill.py"), str(write_config(tmp_path / "c.json", raw))]
+        command += ["--stage", "generate"]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        chains = tmp_path / "run/distill/chains.jsonl"
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and not (chains.is_file() and chains.read_bytes().count(b"\n") > 5):
+            time.sleep(0.01)
+        process.kill()
+        process.wait()
+        assert subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, check=False).returncode == 0
+    assert len(rows(tmp_path, "chains.jsonl")) == 24
+    assert 24 <= len(seen.bodies) <= 24 + 4
