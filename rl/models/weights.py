@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from peft import PeftModel
+from torch.distributed.fsdp import FSDPModule
 from trl.distributed import DistributedBackend
 from trl.generation.vllm_generation import VLLMGeneration
 
@@ -25,7 +26,16 @@ def policy_weights(model: Any, accelerator: Any) -> Iterable[tuple[str, torch.Te
     unwrapped = accelerator.unwrap_model(model)
     if isinstance(unwrapped, PeftModel) and not (reader._dist.is_zero3 or reader._dist.is_fsdp):
         return _with_adapters(unwrapped)
+    reshard(model)
     return ((name, tensor.detach()) for name, tensor in reader._iter_named_params())
+
+
+def reshard(model: Any) -> None:
+    """Give back what FSDP2 has gathered: after a forward pass without a backward one, such as a rollout's, its root
+    holds whole tensors, which no reader of shards expects."""
+    for module in model.modules():
+        if isinstance(module, FSDPModule):
+            module.reshard()
 
 
 def kept_weights(model: Any, accelerator: Any) -> Iterable[tuple[str, torch.Tensor]]:

@@ -33,6 +33,7 @@ from rl.config.schema import Config
 from rl.curriculum.sampler import RoundSampler
 from rl.curriculum.token_budget import learning_rate_share
 from rl.files.atomic import write_atomically
+from rl.models.weights import reshard
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
 from rl.training.checkpoints import AHEAD, COMPLETE, HISTORY, REFERENCE, RUN_STATE
@@ -215,6 +216,7 @@ class StepSRPOTrainer(GRPOTrainer):
                 write_atomically(folder / AHEAD, json.dumps(ahead))
             if self.reference:
                 write_atomically(folder / REFERENCE, json.dumps({"sha256": self.reference.hash}))
+        reshard(model)
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
