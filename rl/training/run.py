@@ -196,6 +196,9 @@ def train(setup: Setup) -> Path:
             _open_run(config, work, journal, resume, trainer.accelerator.device.type)
         trainer.accelerator.wait_for_everyone()
         _go_on(trainer, config, work, journal, resume)
+    except UserError as error:
+        journal.alarm(f"the run has ended: {error}")
+        raise
     finally:
         journal.close()
     return work.product
