@@ -12,7 +12,19 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _micro_tokens, _phases, _shares, _teachers, _sharding)
+    checks = (
+        _warmups,
+        _modes,
+        _gears,
+        _forced,
+        _ahead,
+        _checkpoints,
+        _micro_tokens,
+        _phases,
+        _shares,
+        _teachers,
+        _sharding,
+    )
     for check in checks:
         check(config)
     if not config.run_dir.strip():
@@ -64,6 +76,17 @@ def _forced(config: Config) -> None:
     if 2 * forced.minimum > size:
         raise ConfigError(
             f"rollout.forced.minimum is {forced.minimum}; allowed: at most half of rollout.group_size, {size // 2}"
+        )
+
+
+def _ahead(config: Config) -> None:
+    rollout = config.rollout
+    if rollout.ahead and rollout.replay:
+        raise ConfigError("rollout.ahead is 1 with rollout.replay, which draws nothing; allowed: ahead 0")
+    if rollout.ahead and rollout.vllm.sleep:
+        raise ConfigError(
+            "rollout.ahead is 1 with rollout.vllm.sleep, which gives up the engine's memory while it shall decode; "
+            "allowed: sleep false, or ahead 0"
         )
 
 

@@ -58,8 +58,10 @@ class ForcedConfig(ForcedShare):
 class RolloutConfig:
     """Sampling in training."""
 
-    engine: Literal["auto", "hf", "vllm", "vllm_server"] = "auto"
+    engine: Literal["auto", "hf", "hf_process", "vllm", "vllm_server"] = "auto"
     """What decodes; auto: vllm where a GPU and the package are present, else hf."""
+    ahead: Annotated[int, Field(ge=0, le=1)] = 0
+    """1 draws each round from the weights before the last update: while one trains, the next is decoded."""
     group_size: Positive = 8
     """Rollouts of a problem."""
     temperature: Annotated[float, BeforeValidator(number), Field(ge=0.01, le=100)] = 1.0

@@ -45,6 +45,8 @@ def choose(chains: Sequence[Chain], settings: ChooseConfig, labels: Labels) -> C
 
 
 def _by_student(chains: Sequence[Chain], settings: ChooseConfig, labels: Labels) -> Chosen:
+    if not labels and settings.labels:
+        raise UserError(f"{settings.labels} labels none of these problems; allowed: labels of the problems asked about")
     if not labels:
         raise UserError(
             "distill.choose.method is student, which needs the student's pass rates; allowed: distill.choose.labels, a "
@@ -68,8 +70,9 @@ def labels_by_problem(rows: Sequence[Mapping[str, Any]], chains: Sequence[Chain]
     found: dict[str, Mapping[str, Any]] = {}
     for row in rows:
         name, text = str(row["id"]), str(row.get("prompt"))
-        if isinstance(row.get("label"), Mapping):
-            found[name if questions.get(name) == text else by_text.get(text, name)] = row["label"]
+        known = name if questions.get(name) == text else by_text.get(text)
+        if known is not None and isinstance(row.get("label"), Mapping):
+            found[known] = row["label"]
     return found
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rl.distillation.questions import Question, load_questions, question_setting
 from rl.distillation.teachers import Ask, Said, ask_teacher, check_teacher, find_teacher
 from rl.files.finished import Work, read_record
 from rl.files.row_store import RowStore
+from rl.models.chat_replies import EndpointError
 from rollout.errors import UserError
 
 SHORT = {"long_to_short": "short", "short_to_long": "long"}
@@ -41,7 +43,9 @@ def writers_of(config: Config) -> list[TeacherConfig]:
 def open_store(config: Config, path: Path) -> RowStore:
     """The rows of this stage, with what the questions and each teacher were. Raises `UserError`."""
     teachers = [*writers_of(config), *([_rewriter(config)] if config.distill.rewrite else [])]
-    settings = question_settings(config) | {OWN + one.name: made_by(one) for one in teachers}
+    settings = question_settings(config)
+    for teacher in teachers:
+        settings |= made_by(teacher)
     fresh = config.resume != "auto"
     old = {} if fresh else read_record(Work("rows", path, {}))
     # Who wrote rows before stays on record.
@@ -50,30 +54,39 @@ def open_store(config: Config, path: Path) -> RowStore:
 
 
 def made_by(teacher: TeacherConfig) -> dict[str, Any]:
-    """What an answer of this teacher depends on."""
+    """What an answer of this teacher depends on, for a record."""
     keys = ("model", "prompt", "temperature", "max_tokens", "options", "protocol")
-    return json.loads(json.dumps({key: getattr(teacher, key) for key in keys}))
+    return {f"{OWN}{teacher.name}.{key}": json.loads(json.dumps(getattr(teacher, key))) for key in keys}
 
 
 def generate(config: Config, store: RowStore, ledger: Ledger, show: Callable[[str], None] = print) -> None:
     """Ask for every chain that is missing. What a budget or an endpoint leaves missing is told and asked again at the
     next start."""
     questions = load_questions(config)
-    for teacher in writers_of(config):
-        check_teacher(teacher)
     store.hold()
-    for teacher in writers_of(config):
-        _write(config, teacher, questions, store, ledger)
+    works = [_writing(config, teacher, questions) for teacher in writers_of(config)]
+    for work in works:
+        if missing_of(work, store):
+            check_teacher(work.teacher)
+    for work in works:
+        ask_missing(config, work, store, ledger)
     if config.distill.rewrite:
-        _rewrite(config, _rewriter(config), store, ledger)
-    wanted = len(questions) * config.distill.chains * len(writers_of(config))
-    there = sum(not is_rewritten(row) for row in store.rows.values())
-    show(f"chains: {there} of {wanted} written, {len(store.rows) - there} rewritten")
+        ask_missing(config, _rewriting(config, _rewriter(config), store), store, ledger)
+    wanted = [ask.id for work in works for ask in work.asks]
+    there, rewritten = sum(name in store for name in wanted), sum(map(is_rewritten, store.rows.values()))
+    show(f"chains: {there} of {len(wanted)} written; in the file {len(store.rows)}, {rewritten} of them rewritten")
 
 
-def _write(
-    config: Config, teacher: TeacherConfig, questions: Sequence[Question], store: RowStore, ledger: Ledger
-) -> None:
+@dataclass(frozen=True)
+class Asking:
+    """What one teacher is asked, and the row that is made of an answer."""
+
+    teacher: TeacherConfig
+    asks: Sequence[Ask]
+    row: Callable[[Ask, Said], dict[str, Any]]
+
+
+def _writing(config: Config, teacher: TeacherConfig, questions: Sequence[Question]) -> Asking:
     asked = {f"{one.problem.id}#{teacher.name}#{k}": one for one in questions for k in range(config.distill.chains)}
     asks = [Ask(name, generation(one.messages, teacher.prompt)) for name, one in asked.items()]
 
@@ -91,11 +104,10 @@ def _write(
         )
         return {"id": ask.id, **dataclasses.asdict(chain)}
 
-    ask_missing(config, teacher, asks, store, ledger, row)
+    return Asking(teacher, asks, row)
 
 
-def _rewrite(config: Config, teacher: TeacherConfig, store: RowStore, ledger: Ledger) -> None:
-    check_teacher(teacher)
+def _rewriting(config: Config, teacher: TeacherConfig, store: RowStore) -> Asking:
     chains = [read_row(row) for row in store.rows.values() if not is_rewritten(row)]
     asked = {
         f"{chain.name}~{SHORT[kind]}": (chain, kind)
@@ -110,14 +122,15 @@ def _rewrite(config: Config, teacher: TeacherConfig, store: RowStore, ledger: Le
 
     def row(ask: Ask, said: Said) -> dict[str, Any]:
         chain = asked[ask.id][0]
-        thought = rewritten_thought(said.text)
+        # One that was cut may be all of the rewriter's own thinking.
+        thought = "" if said.usage.get("finish_reason") == "length" else rewritten_thought(said.text)
         rest = {"call": dict(said.usage), "rewritten": chain.name}
         new = dataclasses.replace(
             chain, name=ask.id, response=tagged(thought, chain.solution), teacher=teacher.name, rest=rest
         )
         return {"id": ask.id, **dataclasses.asdict(new)}
 
-    ask_missing(config, teacher, asks, store, ledger, row)
+    return Asking(teacher, asks, row)
 
 
 def rewritten_thought(text: str) -> str:
@@ -127,32 +140,34 @@ def rewritten_thought(text: str) -> str:
     '3+4 is 7'
     """
     own, answer = split_response(text)
-    if text.lstrip().startswith("<think>"):
-        own, answer = split_response(answer) if answer else ("", "")
+    if text.lstrip().startswith("<think>") and answer:
+        own, answer = split_response(answer)
     return own or answer
 
 
-def ask_missing(
-    config: Config,
-    teacher: TeacherConfig,
-    asks: Sequence[Ask],
-    store: RowStore,
-    ledger: Ledger,
-    row: Callable[[Ask, Said], dict[str, Any]],
-) -> None:
-    """Ask what the store has no row for. What a model of this machine decodes together shares its seed, so there a
-    batch is asked as a whole."""
-    if teacher.base_url:
-        missing = [ask for ask in asks if ask.id not in store]
-    else:
-        size = teacher.concurrency
-        batches = [asks[start : start + size] for start in range(0, len(asks), size)]
-        missing = [ask for batch in batches if any(one.id not in store for one in batch) for ask in batch]
+def missing_of(work: Asking, store: RowStore) -> list[Ask]:
+    """What the store has no row for. What a model of this machine decodes together shares its seed, so there a batch
+    is asked as a whole."""
+    if work.teacher.base_url:
+        return [ask for ask in work.asks if ask.id not in store]
+    size = work.teacher.concurrency
+    batches = [work.asks[start : start + size] for start in range(0, len(work.asks), size)]
+    return [ask for batch in batches if any(one.id not in store for one in batch) for ask in batch]
+
+
+def ask_missing(config: Config, work: Asking, store: RowStore, ledger: Ledger) -> None:
+    """Ask what is missing. Raises `UserError` for a teacher that cannot be asked."""
+    missing = missing_of(work, store)
 
     def finished(answers: Sequence[tuple[Ask, Said]]) -> None:
-        store.append([row(ask, said) for ask, said in answers if ask.id not in store])
+        store.append([work.row(ask, said) for ask, said in answers if ask.id not in store])
 
-    ask_teacher(config, teacher, missing, finished, lambda ask, error: ledger.fail(teacher, ask, error), ledger.budget)
+    def failed(ask: Ask, error: EndpointError) -> None:
+        ledger.fail(work.teacher, ask, error)
+
+    if missing:
+        check_teacher(work.teacher)
+        ask_teacher(config, work.teacher, missing, finished, failed, ledger.budget)
 
 
 def is_rewritten(row: Mapping[str, Any]) -> bool:

@@ -27,7 +27,7 @@ from rl.distillation.prompts import generation, judging, rewriting
 from rl.distillation.row_jobs import ask_rows, write_output
 from rl.distillation.score import judged_score
 from rl.distillation.selection import BINS, mixed
-from rl.distillation.teachers import Ask, check_teacher
+from rl.distillation.teachers import Ask
 from rl.files.outputs import claim
 
 Rows = list[dict[str, Any]]
@@ -90,9 +90,7 @@ def backend(job: Job, settings: Mapping[str, Any]) -> Config:
         "timeout": section.get("timeout", 120.0),
         "retries": section.get("max_retries", 6),
     }
-    config = parse_config({"run_dir": str(job.path.parent), "teachers": [teacher]})
-    check_teacher(config.teachers[0])
-    return config
+    return parse_config({"run_dir": str(job.path.parent), "teachers": [teacher]})
 
 
 def _write(job: Job, name: str, settings: Mapping[str, Any], rows: Rows, out: Path, source: Path) -> Rows:

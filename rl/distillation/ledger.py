@@ -26,6 +26,7 @@ class Ledger:
         self.path = folder / FAILURES
         self.reasons: Counter[str] = Counter()
         prices = {teacher.name: teacher for teacher in config.teachers if teacher.base_url}
+        self.paid = bool(prices)
         spent = Cost()
         for store in STORES:
             for row in read_rows(folder / store):
@@ -46,7 +47,8 @@ class Ledger:
 
     def tell(self, show: Callable[[str], None]) -> bool:
         """Say what was spent and what is missing; whether nothing is."""
-        show(self.budget.line())
+        if self.paid:
+            show(self.budget.line())
         for reason, count in self.reasons.most_common(3):
             show(f"failed: {count} calls, asked again at the next start: {reason}")
         if self.budget.exhausted:

@@ -9,7 +9,7 @@ from typing import Any
 
 from rl.config.schema import Config, TeacherConfig
 from rl.distillation.budget import Budget
-from rl.distillation.generate import ask_missing, made_by
+from rl.distillation.generate import Asking, ask_missing, made_by
 from rl.distillation.ledger import Ledger
 from rl.distillation.teachers import Ask
 from rl.files.outputs import claim, rows_text, write_claimed
@@ -25,7 +25,7 @@ def ask_rows(config: Config, teacher: TeacherConfig, asks: Sequence[Ask], out: P
     """The answers by the question's id, rows of {id, text, usage} in OUT.rows.jsonl: what is there is not asked again.
     Raises `UserError` where nothing came back."""
     claim(out, NAME, [source])
-    store = RowStore(Path(f"{out}.rows.jsonl"), {"teacher": made_by(teacher)} | file_digest("input", source))
+    store = RowStore(Path(f"{out}.rows.jsonl"), made_by(teacher) | file_digest("input", source))
     store.hold()
     ledger = Ledger(config, out.parent / f"{out.name}.calls")
     ledger.budget = Budget(None, None)
@@ -33,7 +33,7 @@ def ask_rows(config: Config, teacher: TeacherConfig, asks: Sequence[Ask], out: P
     def row(ask: Ask, said: Any) -> dict[str, Any]:
         return {"id": ask.id, "text": said.text, "usage": dict(said.usage)}
 
-    ask_missing(config, teacher, asks, store, ledger, row)
+    ask_missing(config, Asking(teacher, asks, row), store, ledger)
     if ledger.reasons and not store.rows:
         raise UserError(f"no answer at all: {ledger.reasons.most_common(1)[0][0]}")
     return store.rows

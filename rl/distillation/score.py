@@ -21,11 +21,11 @@ from rewards.score import score_groups
 from rl.config.schema import Config, TeacherConfig
 from rl.distillation.agreement import agreement
 from rl.distillation.chains import UNKNOWN, Chain, score_in
-from rl.distillation.generate import OWN, ask_missing, made_by
+from rl.distillation.generate import OWN, Asking, ask_missing, made_by
 from rl.distillation.ledger import Ledger
 from rl.distillation.prompts import judging
 from rl.distillation.questions import load_questions
-from rl.distillation.teachers import Ask, Said, check_teacher, find_teacher
+from rl.distillation.teachers import Ask, Said, find_teacher
 from rl.evaluation.others import text_rollout
 from rl.files.finished import Work, read_record
 from rl.files.row_store import RowStore
@@ -88,7 +88,9 @@ def judgement_store(config: Config, path: Path) -> RowStore:
     """The judges' replies, with what each judge was. Raises `UserError` for a judge that was changed under its name."""
     fresh = config.resume != "auto"
     old = {} if fresh else read_record(Work("rows", path, {}))
-    judges = {OWN + name: made_by(find_teacher(config, name)) for name in config.distill.judges}
+    judges: dict[str, Any] = {}
+    for name in config.distill.judges:
+        judges |= made_by(find_teacher(config, name))
     kept = {key: value for key, value in old.items() if key.startswith(OWN)}
     return RowStore(path, {"levels": "0 to 9"} | kept | judges, fresh=fresh)
 
@@ -117,7 +119,6 @@ def _wanted(chains: Sequence[Chain], place: int, unknown: Callable[[Chain], bool
 def _judge(
     config: Config, judge: TeacherConfig, asked: Mapping[str, tuple[Chain, str]], store: RowStore, ledger: Ledger
 ) -> None:
-    check_teacher(judge)
     asks = [
         Ask(name, judging(aspect, chain.question, chain.thought, chain.solution), thinks=False, greedy=True)
         for name, (chain, aspect) in asked.items()
@@ -132,7 +133,7 @@ def _judge(
             "usage": dict(said.usage)
         }
 
-    ask_missing(config, judge, asks, store, ledger, row)
+    ask_missing(config, Asking(judge, asks, row), store, ledger)
 
 
 def judged_score(text: str, aspect: str) -> int:

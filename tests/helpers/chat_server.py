@@ -36,7 +36,7 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         payload = json.dumps({"data": [{"id": "served"}]}).encode()
-        self.send_response(200 if self.path.endswith("/models") else 404)
+        self.send_response(200 if self.path == "/v1/models" else 404)
         self.send_header("Content-Length", str(len(payload)))
         self.end_headers()
         self.wfile.write(payload)
