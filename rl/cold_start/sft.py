@@ -183,11 +183,6 @@ def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTCo
         max_steps=steps,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=settings.batch // (micro * ranks),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        adam_beta2=settings.adam_beta2,
         max_grad_norm=1.0,
         max_length=None,
         packing=False,
@@ -198,5 +193,5 @@ def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTCo
         save_strategy="steps" if settings.save_every or kept else "no",
         save_steps=steps // kept if kept else settings.save_every or 500,
         save_total_limit=None if kept else 2,
-        **trainer_arguments(config),
+        **trainer_arguments(config, settings),
     )

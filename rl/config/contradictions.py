@@ -34,10 +34,6 @@ def check_together(config: Config) -> None:
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.sandbox.tier == 3 and not config.sandbox.allow_weak:
         raise ConfigError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
-    try:
-        config.rollout.sampling()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _warmups(config: Config) -> None:
@@ -52,6 +48,9 @@ def _warmups(config: Config) -> None:
 def _modes(config: Config) -> None:
     if config.protocol.tags and set(config.protocol.tags) != set(MODES):
         raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    caps = config.rollout.max_new_tokens_by_mode
+    if not set(caps) <= set(MODES):
+        raise ConfigError(f"rollout.max_new_tokens_by_mode is {caps}; allowed: whole numbers for {', '.join(MODES)}")
     gate = config.cold_start.gate
     if not set(gate.min_accuracy) <= set(MODES):
         raise ConfigError(

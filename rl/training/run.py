@@ -133,11 +133,6 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         top_p=rollout.top_p,
         top_k=rollout.top_k,
         max_steps=trainer.steps,
-        learning_rate=trainer.learning_rate,
-        lr_scheduler_type=trainer.schedule,
-        warmup_steps=trainer.warmup_steps,
-        weight_decay=trainer.weight_decay,
-        adam_beta2=trainer.adam_beta2,
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
@@ -145,7 +140,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        **trainer_arguments(config),
+        **trainer_arguments(config, trainer),
     )
 
 
@@ -202,6 +197,9 @@ def train(setup: Setup) -> Path:
             _open_run(config, work, journal, resume, trainer.accelerator.device.type)
         trainer.accelerator.wait_for_everyone()
         _go_on(trainer, config, work, journal, resume)
+    except UserError as error:
+        journal.alarm(f"the run has ended: {error}")
+        raise
     finally:
         journal.close()
     return work.product
