@@ -17,13 +17,15 @@ from rollout.types import MODES, Mode
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off, as in transformers. A row in a
-    mode of `max_new_tokens_by_mode` is cut after that many tokens of its answer step, the tokens after the switch."""
+    mode of `max_new_tokens_by_mode` is cut after that many tokens of its answer step, the tokens after the switch. A
+    thought of `thinking_budget` tokens is closed (rollout/reader.py); None: never."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
     max_new_tokens_by_mode: Mapping[str, int] = field(default_factory=dict)
+    thinking_budget: int | None = None
 
     def __post_init__(self) -> None:
         if self.temperature < 0:
@@ -32,6 +34,11 @@ class Sampling:
             raise ValueError(f"rollout.top_p is {self.top_p}; allowed: above 0, up to 1")
         if self.max_new_tokens < 1:
             raise ValueError(f"rollout.max_new_tokens is {self.max_new_tokens}; allowed: 1 or more")
+        if self.thinking_budget is not None and not 0 <= self.thinking_budget < self.max_new_tokens:
+            raise ValueError(
+                f"the thinking budget is {self.thinking_budget}; allowed: 0 or more, and less than the "
+                f"{self.max_new_tokens} tokens of a response"
+            )
         for mode, limit in self.max_new_tokens_by_mode.items():
             name = f"rollout.max_new_tokens_by_mode.{mode}"
             if mode not in MODES:

@@ -278,3 +278,9 @@ def test_no_requests_give_no_completions(engine):
 def test_sampling_out_of_range_is_refused_by_name(options, message):
     with pytest.raises(ValueError, match=message):
         Sampling(**options)
+
+
+def test_each_token_is_handed_out_as_it_is_chosen(engine):
+    requests, seen = requests_of(engine, (None, "think")), {}
+    done = engine.generate(requests, greedy(12), 0, None, lambda row, token: seen.setdefault(row, []).append(token))
+    assert [tuple(seen[k]) for k in range(len(requests))] == [c.ids for c in done]
