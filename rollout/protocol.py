@@ -57,8 +57,8 @@ class DecisionProtocol:
         """Raises `ProtocolError` when a decision token is missing from the tokenizer, or two that must differ are one.
         `tags` states each mode in a prompt: text to append, or text with the field `{prompt}`. `end_ids` are the end
         tokens of the generation configuration. `control_tokens` allows control tokens in the texts of a prompt;
-        `today` is the date that a template is told; `notes` say how the layout was found; `closing_words` stand before the
-        tag that closes a thought whose budget is used up."""
+        `today` is the date that a template is told; `notes` say how the layout was found; `closing_words` stand before
+        the tag that closes a thought whose budget is used up."""
         self.tokenizer, self.spec = tokenizer, checked(spec)
         self.judge_patience, self.notes, self.closing_words = judge_patience, tuple(notes), closing_words
         self.chat = Chat(tokenizer, template_kwargs, today)

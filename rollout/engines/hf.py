@@ -22,7 +22,6 @@ from rollout.protocol import DecisionProtocol, Forcing
 from rollout.reader import ThoughtBudget
 from rollout.types import MODES
 
-
 Chosen = Callable[[int, int], None]
 
 
