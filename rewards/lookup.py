@@ -9,11 +9,11 @@ import importlib.util
 import sys
 import zlib
 from collections.abc import Callable
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from rewards.plugin import RewardError
+from rollout.errors import nearest
 
 SHIPPED = {
     "judge": "rewards.builtin.judge:judge",
@@ -43,9 +43,9 @@ def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
     module_name, _, attribute = target.rpartition(":" if ":" in target else ".")
     if not module_name or not attribute:
         known = [*SHIPPED, *sorted(points.names)]
-        near = get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise RewardError(f"{place}: no reward named {name!r}{hint} (known: {', '.join(known)}, file.py:function)")
+        hint = nearest(name, known)
+        known_names = f"(known: {', '.join(known)}, file.py:function)"
+        raise RewardError(f"{place}: no reward named {name!r}{hint and f'; {hint}'} {known_names}")
     module = _load_file(module_name, place) if module_name.endswith(".py") else _load_module(module_name, place)
     function = getattr(module, attribute, None)
     if not callable(function):

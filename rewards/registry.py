@@ -7,20 +7,21 @@ called `function` names another function and is found in the same way: that is h
 from __future__ import annotations
 
 import inspect
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from typing import Any
 
 from rewards.lookup import find_function
+from rewards.parameters import AboveZero, type_hints, typed
 from rewards.plugin import SCOPES, RewardError
+from rollout.errors import nearest
 
 STEPS = ("judge", "answer")
+# What an entry may say besides name, step, label and the function's own parameters: (type, default).
+OWN = {"weight": (float, 1.0), "correct": (bool, False), "domains": (list[str], []), "sources": (list[str], [])}
 RESERVED = ("correct", "answer_reward", "judge_reward")
-# What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step, and
-# where a controlled margin stands.
-INJECTED = ("history", "step", "controlled_margin")
+# What a function is given by the trainer when its signature has it: the problem's pass counts, the optimizer step.
+INJECTED = ("history", "step")
 
 
 @dataclass(frozen=True)
@@ -84,46 +85,29 @@ def _build(entry: dict[str, Any], index: int) -> Reward:
     step = entry.pop("step", "judge" if name == "judge" else "answer")
     if step not in STEPS:
         raise RewardError(f"{place}.step is {step!r}; allowed: {', '.join(STEPS)}")
-    label = entry.pop("label", _last_part(entry.get("function", name)))
-    weight = entry.pop("weight", 1.0)
-    if not _is_number(weight):
-        raise RewardError(f"{place}.weight is {weight!r}; allowed: a number")
-    correct = entry.pop("correct", False)
-    if not isinstance(correct, bool):
-        raise RewardError(f"{place}.correct is {correct!r}; allowed: true or false")
-    domains, sources = (_names(entry, key, place) for key in ("domains", "sources"))
+    label = typed(entry.pop("label", _last_part(entry.get("function", name))), str, f"{place}.label")
+    known = {key: typed(entry.pop(key, default), hint, f"{place}.{key}") for key, (hint, default) in OWN.items()}
+    known |= {key: tuple(known[key]) for key in ("domains", "sources")}
     function = find_function(name, place)
     if isinstance(entry.get("function"), str):
         entry["function"] = find_function(entry["function"], f"{place}.function")
     timeout_s = _timeout(function, entry, place)
     _check_function(function, entry, place)
-    return Reward(label, step, float(weight), function, entry, correct, domains, sources, timeout_s)
+    hints = type_hints(function)
+    parameters = {key: typed(value, hints.get(key, Any), f"{place}.{key}") for key, value in entry.items()}
+    return Reward(label, step, function=function, parameters=parameters, timeout_s=timeout_s, **known)
 
 
 def _last_part(name: Any) -> str:
     return str(name).rsplit(":", 1)[-1].rsplit(".", 1)[-1]
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _names(entry: dict[str, Any], key: str, place: str) -> tuple[str, ...]:
-    value = entry.pop(key, [])
-    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
-        raise RewardError(f"{place}.{key} is {value!r}; allowed: a list of names")
-    return tuple(value)
-
-
 def _timeout(function: Callable[..., Any], entry: dict[str, Any], place: str) -> float | None:
     """The limit of one call; None where the function takes `timeout_s` itself, as math does."""
-    value = entry.get("timeout_s")
-    if value is not None and (not _is_number(value) or value <= 0):
-        raise RewardError(f"{place}.timeout_s is {value!r}; allowed: a number above 0")
     if "timeout_s" in inspect.signature(function).parameters:
         return None
-    entry.pop("timeout_s", None)
-    return None if value is None else float(value)
+    value = entry.pop("timeout_s", None)
+    return None if value is None else typed(value, AboveZero, f"{place}.timeout_s")
 
 
 def _check_function(function: Callable[..., Any], parameters: Mapping[str, Any], place: str) -> None:
@@ -142,6 +126,5 @@ def _check_function(function: Callable[..., Any], parameters: Mapping[str, Any],
     allowed = [p.name for p in named]
     for name in parameters:
         if name not in allowed:
-            near = get_close_matches(name, allowed, 1)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; allowed: {', '.join(allowed) or 'none'}"
-            raise RewardError(f"{place} has an unknown parameter {name!r}{hint}")
+            hint = nearest(name, allowed, f"allowed: {', '.join(allowed) or 'none'}")
+            raise RewardError(f"{place} has an unknown parameter {name!r}; {hint}")

@@ -117,12 +117,11 @@ def check_light(config: Config, split: str = "train") -> None:
     from rl.curriculum.phases import load_training_problems
     from rl.data import load_problems
     from rl.models.engines import check_engine
-    from rl.training.margin import MarginState
 
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak, config.sandbox.packages)
     check_requirements(config)
     check_engine(config)
-    MarginState(build_rewards(config.rewards))
+    build_rewards(config.rewards)
     check_judge(config, configured_algorithm(config))
     if not config.rollout.replay:
         load_training_problems(config) if split == "train" else load_problems(config, split)

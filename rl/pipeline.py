@@ -32,7 +32,7 @@ from typing import Any
 from rl.cold_start.work import cold_start_work, first_work, label_work, selection_work
 from rl.config.read import overridden
 from rl.config.schema import Config, ConfigError
-from rl.data.load import is_generated
+from rl.data.settings import is_generated
 from rl.evaluation.work import evaluation_work
 from rl.files.finished import (
     DIGEST,

@@ -1,5 +1,18 @@
 """The base of every error that a user can mend: configuration, data, protocol, reward. Scripts print it in one line."""
 
+from collections.abc import Iterable
+from difflib import get_close_matches
+
 
 class UserError(ValueError):
     """Says in one line what value was found, what is allowed, and where."""
+
+
+def nearest(name: object, known: Iterable[str], otherwise: str = "") -> str:
+    """`did you mean 'x'?` for the known name that is most like this one; `otherwise` where none is.
+
+    >>> nearest("fromat", ["format", "math"]), nearest("zzz", ["math"], "allowed: math")
+    ("did you mean 'format'?", 'allowed: math')
+    """
+    near = get_close_matches(str(name), list(known), 1)
+    return f"did you mean {near[0]!r}?" if near else otherwise

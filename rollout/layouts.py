@@ -78,48 +78,43 @@ def tags(text: str) -> list[str]:
     return TAG.findall(text)
 
 
-def layout(name: str, think: str = "", no_think: str = "") -> Layout:
-    """The layout of this name; `think` and `no_think` rename the switches of `kat` and `one_token`. Raises
-    `ProtocolError` for names that are none, or whose layout is not written here."""
-    if name == "kat":
-        return Layout(
-            name,
+WRITTEN = {
+    spec.name: spec
+    for spec in (
+        Layout(
+            "kat",
             prompt_suffix="<judge>\n",
             judge_close="</judge>",
             decision="\n\n",
-            think=think or "<think_on>",
-            no_think=no_think or "<think_off>",
+            think="<think_on>",
+            no_think="<think_off>",
             think_after="\n<think>\n",
             no_think_after="\n<answer>\n",
             thought_end="\n</think>\n\n<answer>\n",
             answer_end="\n</answer>",
             writes_after=False,
-        )
-    if name == "qwen3":
-        return Layout(
-            name,
+        ),
+        Layout(
+            "qwen3",
             decision="<think>",
             think="\n",
             no_think="\n\n",
             no_think_after="</think>\n\n",
             thought_end="\n</think>\n\n",
-        )
-    if name == "one_token":
-        return Layout(name, think=think or "<think>", no_think=no_think or "<no_think>")
-    if name == "adaptthink":
-        return Layout(
-            name,
+        ),
+        Layout("one_token", think="<think>", no_think="<no_think>"),
+        Layout(
+            "adaptthink",
             prompt_suffix="<think>\n",
-            no_think=no_think or "</think>",
+            no_think="</think>",
             no_think_after="\n\n",
-            thought_end=f"\n{no_think or '</think>'}\n\n",
+            thought_end="\n</think>\n\n",
             other="think",
             opened="<think>",
             at_start=True,
-        )
-    if name == "openpangu":
-        return Layout(
-            name,
+        ),
+        Layout(
+            "openpangu",
             user_suffix=" /auto_think",
             prompt_suffix="[unused16]",
             no_think="[unused17]",
@@ -127,19 +122,32 @@ def layout(name: str, think: str = "", no_think: str = "") -> Layout:
             other="think",
             opened="[unused16]",
             at_start=True,
-        )
-    if name == "prefixes":
-        return Layout(name, think=think, no_think=no_think, at_start=True)
-    if name == "gemma4":
-        return Layout(
-            name,
+        ),
+        Layout("prefixes", at_start=True),
+        Layout(
+            "gemma4",
             think="<|channel>",
             think_after="thought\n",
             thought_end="\n<channel|>",
             other="no_think",
             at_start=True,
-        )
-    raise ProtocolError(f"protocol.name is {name!r}; allowed: {', '.join(PROTOCOLS)}")
+        ),
+    )
+}
+
+
+def layout(name: str, think: str = "", no_think: str = "") -> Layout:
+    """The layout of this name; `think` and `no_think` rename the switches of `kat` and `one_token`, are those of
+    `prefixes`, and `no_think` the tag that closes a thought in `adaptthink`. Raises `ProtocolError` for names that are
+    none, or whose layout is not written here."""
+    if name not in WRITTEN:
+        raise ProtocolError(f"protocol.name is {name!r}; allowed: {', '.join(PROTOCOLS)}")
+    spec = WRITTEN[name]
+    if name in ("kat", "one_token", "prefixes"):
+        return replace(spec, think=think or spec.think, no_think=no_think or spec.no_think)
+    if name == "adaptthink" and no_think:
+        return replace(spec, no_think=no_think, thought_end=f"\n{no_think}\n\n")
+    return spec
 
 
 def checked(spec: Layout) -> Layout:

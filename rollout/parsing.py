@@ -115,22 +115,9 @@ def _answer_step(
     def blank(ids: Ids) -> bool:
         return not decode(ids).strip()
 
-    think: Ids = ()
-    exact = marks.after[mode]
-    if exact and rest[: len(exact)] == exact:
-        rest = rest[len(exact) :]
-    else:
-        for tag in marks.after_tags[mode]:
-            before, found, rest = _cut(rest, tag)
-            closes = tag == marks.think_close
-            if not found:
-                return (
-                    (Status.TRUNCATED if truncated else Status.UNCLOSED_THINK if closes else Status.MALFORMED),
-                    (),
-                    (),
-                )
-            if not blank(before):
-                return Status.MALFORMED, before if closes else (), ()
+    bad, think, rest = _after_switch(mode, rest, truncated, marks, blank)
+    if bad:
+        return bad, think, ()
     if mode == "think":
         think, found, rest = _cut(rest, marks.think_close)
         if not found:
@@ -150,6 +137,23 @@ def _answer_step(
     if blank(rest):
         return (Status.TRUNCATED if truncated else Status.EMPTY_ANSWER), think, ()
     return (Status.TRUNCATED if truncated else Status.OK), think, rest
+
+
+def _after_switch(
+    mode: Mode, rest: Ids, truncated: bool, marks: Marks, blank: Callable[[Ids], bool]
+) -> tuple[Status | None, Ids, Ids]:
+    """(what is wrong, thinking up to there, what follows) of the text that belongs to the switch."""
+    exact = marks.after[mode]
+    if exact and rest[: len(exact)] == exact:
+        return None, (), rest[len(exact) :]
+    for tag in marks.after_tags[mode]:
+        before, found, rest = _cut(rest, tag)
+        closes = tag == marks.think_close
+        if not found:
+            return (Status.TRUNCATED if truncated else Status.UNCLOSED_THINK if closes else Status.MALFORMED), (), ()
+        if not blank(before):
+            return Status.MALFORMED, before if closes else (), ()
+    return None, (), rest
 
 
 def _cut(ids: Ids, token: int) -> tuple[Ids, bool, Ids]:

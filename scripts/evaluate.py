@@ -82,6 +82,7 @@ def _rows_settings(config: Config, options: Namespace) -> dict[str, Any]:
 
 def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model that this process decodes, with its dial and its tags."""
+    from rl.checks.prompt_check import check_caps
     from rl.data.prompts import fit_prompts
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
@@ -89,6 +90,7 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     from rl.models.open import open_policy
 
     policy = open_policy(config, options.model)
+    check_caps(config, policy.protocol)
     problems = fit_prompts(config, problems, policy.protocol).problems
     store = RowStore(_rows_file(options), _rows_settings(config, options), fresh=config.resume != "auto")
     result = evaluate(config, problems, policy.engine, policy.protocol, rewards, store=store)
@@ -99,13 +101,14 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
 def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model behind a chat endpoint."""
     from rl.evaluation.others import evaluate_server
-    from rl.models.chat_api import Endpoint, check_endpoint
+    from rl.models.chat_api import Endpoint, check_endpoint, check_listening
 
     settings = config.rollout.vllm
     endpoint = Endpoint(
         options.server, options.server_model, timeout=settings.timeout, concurrency=settings.concurrency
     )
     check_endpoint(endpoint)
+    check_listening(endpoint)
     return evaluate_server(config, problems, endpoint, options.switch, rewards)
 
 

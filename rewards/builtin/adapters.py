@@ -23,13 +23,13 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from numbers import Real
-from typing import Any
+from typing import Any, Literal
 
 from rewards.plugin import NOT_APPLICABLE, RewardError, batch_reward
 from rewards.values import short, value_list
 from rollout.types import Problem, Rollout
 
-_SHOWN = ("answer", "response")
+Shown = Literal["answer", "response"]
 
 
 @batch_reward
@@ -37,7 +37,7 @@ def trl_reward(
     rollouts: Sequence[Rollout],
     *,
     function: Callable[..., Any],
-    text: str = "answer",
+    text: Shown = "answer",
     conversational: bool = True,
     **parameters: Any,
 ) -> Any:
@@ -61,7 +61,7 @@ def verl_reward(
     rollout: Rollout,
     *,
     function: Callable[..., Any],
-    text: str = "answer",
+    text: Shown = "answer",
     key: str = "score",
     **parameters: Any,
 ) -> Any:
@@ -81,9 +81,7 @@ def _conversation(problem: Problem) -> list[dict[str, Any]]:
     return [dict(turn) for turn in problem.messages] or [{"role": "user", "content": problem.prompt}]
 
 
-def _shown(rollout: Rollout, text: str) -> str:
-    if text not in _SHOWN:
-        raise RewardError(f"text is {text!r}; allowed: {', '.join(_SHOWN)}")
+def _shown(rollout: Rollout, text: Shown) -> str:
     if text == "answer" or rollout.mode != "think":
         return rollout.answer_text
     closed = bool(rollout.answer_ids) or bool(rollout.answer_text)

@@ -11,8 +11,10 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from typing import Annotated
 
 from rewards.plugin import RewardError, judges_with
+from rollout.errors import UserError
 from rollout.types import Problem, Rollout
 
 _WRAPPERS = re.compile(r"\\(?:text|textbf|textit|mathrm|mathbf|mathsf|rm|bf)\s*\{([^{}]*)\}")
@@ -28,6 +30,12 @@ _AFTER = re.compile(
 )
 
 
+def check_letters(letters: str) -> None:
+    """Raises `UserError` for what no answer is named by."""
+    if not (letters.isascii() and letters.isalpha() and letters.isupper()):
+        raise UserError(f"choice.letters is {letters!r}; allowed: capital letters, such as ABCD")
+
+
 def check_problem(problem: Problem, letters: str = "ABCD") -> None:
     """Raises `RewardError` when the problem's own answer names none of `letters`."""
     if read_choice(problem.answer or "", letters) is None:
@@ -35,7 +43,7 @@ def check_problem(problem: Problem, letters: str = "ABCD") -> None:
 
 
 @judges_with(check_problem)
-def choice(rollout: Rollout, *, letters: str = "ABCD") -> float:
+def choice(rollout: Rollout, *, letters: Annotated[str, check_letters] = "ABCD") -> float:
     """1.0 or 0.0. Raises `RewardError` when the problem's own answer names none of `letters`."""
     problem = rollout.problem
     check_problem(problem, letters)
@@ -64,8 +72,6 @@ def read_choice(text: str, letters: str = "ABCD") -> str | None:
 
 @functools.cache
 def _patterns(letters: str) -> tuple[re.Pattern[str], re.Pattern[str], re.Pattern[str]]:
-    if not (letters.isascii() and letters.isalpha() and letters.isupper()):
-        raise RewardError(f"choice.letters is {letters!r}; allowed: capital letters, such as ABCD")
     both = f"{letters}{letters.lower()}"
     boxes = re.compile(r"\\f?boxed\s*\{([^{}]*)\}")
     statement = re.compile(rf"{_STATEMENT}([(\[\"']?)\s*([{both}])(?![A-Za-z0-9])\s*([)\]\"']?)", re.IGNORECASE)

@@ -11,8 +11,12 @@ from __future__ import annotations
 import functools
 import json
 import re
+from typing import Annotated
+
+from annotated_types import Gt
 
 from rewards.builtin.code_prompt import complete, with_helpers
+from rewards.parameters import AboveZero
 from rewards.plugin import RewardError, judges_with, parallel
 from rewards.sandbox import Limits, run_tests
 from rewards.sandbox.forms import validate
@@ -67,10 +71,10 @@ def _blocks(text: str) -> list[tuple[str, str]]:
 def code_tests(
     rollout: Rollout,
     *,
-    cpu_s: float = Limits.cpu_s,
-    wall_s: float = Limits.wall_s,
-    memory_mb: int = Limits.memory_mb,
-    output_kb: int = Limits.output_kb,
+    cpu_s: AboveZero = Limits.cpu_s,
+    wall_s: AboveZero = Limits.wall_s,
+    memory_mb: Annotated[int, Gt(0)] = Limits.memory_mb,
+    output_kb: Annotated[int, Gt(0)] = Limits.output_kb,
     reuse: bool = False,
 ) -> float:
     """The fraction of `rollout.problem.tests` passed, within these limits for all tests together. With `reuse` a

@@ -14,6 +14,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.util import find_spec
 
+from rewards.parameters import AboveZero
 from rewards.plugin import RewardError, judges_with, parallel
 from rewards.values import short
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
@@ -38,7 +39,7 @@ def check_problem(problem: Problem) -> None:
 
 @judges_with(check_problem)
 @parallel
-def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: float = 5.0) -> float:
+def reasoning_gym(rollout: Rollout, *, partial: bool = False, timeout_s: AboveZero = 5.0) -> float:
     """1.0 or 0.0, with `partial` from 0 to 1. An answer that cannot be scored within the limit is wrong. Raises
     `RewardError` when the package or the problem's entry is missing."""
     problem, answer = rollout.problem, rollout.answer_text.strip()

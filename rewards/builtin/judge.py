@@ -8,25 +8,23 @@
 an untried problem undecided and adds no difference of its own. Pooling with the history matters: with four rollouts
 a mode, rates move in steps of ¼ and any smaller margin is inert. When both modes fail nothing is known and q = 0.
 
-Targets: `group` (pass rates of this group and its history), `label` (the problem's own `necessity`), `soft`
-(`tanh((p_T − p_N − margin)/tau)`, signed by the mode taken). 1 for right and 0 for wrong, without a baseline, is a
-push that fades as the policy agrees; see docs/algorithm.md. The margin may change over the run:
-rewards/builtin/margin.py.
+Targets: `group` (pass rates of this group and its history) and `label` (the problem's own `necessity`). 1 for right and
+0 for wrong, without a baseline, is a push that fades as the policy agrees; see docs/algorithm.md. The margin may change
+over the run: rewards/builtin/margin.py.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from rewards.builtin.margin import margin_at
+from annotated_types import Le
+
+from rewards.builtin.margin import check_margin, margin_at
+from rewards.parameters import AtLeastZero
 from rewards.plugin import RewardError, group_reward, judges_with
-from rollout.errors import UserError
 from rollout.types import MODES, Mode, Problem, RolloutGroup
-
-TARGETS = ("group", "label", "soft")
 
 
 @dataclass(frozen=True)
@@ -81,34 +79,18 @@ def judge(
     *,
     history: Mapping[str, PassCounts] | None = None,
     step: int = 0,
-    controlled_margin: float | None = None,
-    target: str = "group",
-    margin: float | Mapping[str, Any] = 0.05,
-    wrong: float = 0.0,
-    all_wrong: str = "neutral",
-    prior: float = 0.5,
-    tau: float = 0.3,
+    target: Literal["group", "label"] = "group",
+    margin: Annotated[float | Mapping[str, Any], check_margin] = 0.05,
+    wrong: Annotated[float, Le(1)] = 0.0,
+    all_wrong: Literal["neutral", "no_think"] = "neutral",
+    prior: AtLeastZero = 0.5,
 ) -> list[float]:
     """One score a rollout, from `scores["correct"]` of the whole group. `margin` is a number or a schedule
-    (rewards/builtin/margin.py), read at `step`. Raises `UserError` on an unknown target."""
-    if target not in TARGETS:
-        raise UserError(f"judge.target is {target!r}; allowed: {', '.join(TARGETS)}")
-    if all_wrong not in ("neutral", "no_think"):
-        raise UserError(f"judge.all_wrong is {all_wrong!r}; allowed: neutral, no_think")
-    margin = margin_at(margin, step, controlled_margin)
+    (rewards/builtin/margin.py), read at `step`."""
+    margin = margin_at(margin, step)
     modes = [r.mode for r in group.rollouts]
     rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
-    if target == "soft":
-        return [_soft(mode, rates, margin, tau) for mode in modes]
     right = group.problem.necessity if target == "label" else right_mode(rates, margin, all_wrong)
     if right is None:
         return [0.0] * len(modes)
     return [0.0 if mode is None else 1.0 if mode == right else wrong for mode in modes]
-
-
-def _soft(mode: Mode | None, rates: Mapping[Mode, float | None], margin: float, tau: float) -> float:
-    think, direct = rates["think"], rates["no_think"]
-    if mode is None or think is None or direct is None or (think == 0 and direct == 0):
-        return 0.0
-    signal = math.tanh((think - direct - margin) / tau)
-    return signal if mode == "think" else -signal

@@ -16,8 +16,10 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from typing import Annotated
 
-from rewards.builtin.parts import part_text
+from rewards.builtin.parts import Part, part_text
+from rewards.parameters import Share
 from rollout.errors import UserError
 from rollout.types import Rollout
 
@@ -34,14 +36,22 @@ _NO_LANGUAGE = re.compile(
 _WORD = re.compile(r"[^\W\d_]+")
 
 
+def check_scripts(names: Sequence[str]) -> None:
+    """Raises `UserError` for a name that no script has."""
+    for name in names:
+        if name != name.upper():
+            raise UserError(f"language.scripts has {name!r}; allowed: upper-case names such as LATIN or CJK")
+
+
 def language(
-    rollout: Rollout, *, scripts: Sequence[str] = (), of: str = "response", threshold: float | None = None
+    rollout: Rollout,
+    *,
+    scripts: Annotated[Sequence[str], check_scripts] = (),
+    of: Part = "response",
+    threshold: Share | None = None,
 ) -> float:
     """From 0 to 1. `scripts` are the first words of Unicode's letter names: LATIN, CYRILLIC, CJK, ARABIC, …"""
     wanted = {_SAME.get(name, name) for name in scripts} or prompt_scripts(rollout.problem.prompt)
-    unknown = sorted(name for name in wanted if name != name.upper())
-    if unknown:
-        raise UserError(f"language.scripts has {unknown[0]!r}; allowed: upper-case names such as LATIN or CJK")
     wanted |= {other for name in wanted for other in _WITH.get(name, ())}
     found = count_scripts(part_text(rollout, of))
     total = sum(found.values())

@@ -19,34 +19,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Annotated, Literal
 
-from rewards.builtin.parts import part_ids
+from annotated_types import Gt
+
+from rewards.builtin.parts import Part, part_ids
+from rewards.parameters import AboveZero, AtLeastZero
 from rewards.plugin import group_reward
 from rollout.errors import UserError
 from rollout.types import Mode, RolloutGroup
-
-SHAPES = ("min_max", "target", "budget", "overlong", "cosine")
 
 
 @group_reward
 def length(
     group: RolloutGroup,
     *,
-    shape: str,
-    of: str = "response",
+    shape: Literal["min_max", "target", "budget", "overlong", "cosine"],
+    of: Part = "response",
     per_mode: bool = False,
-    target: float | None = None,
-    alpha: float = 0.0003,
+    target: AboveZero | None = None,
+    alpha: AtLeastZero = 0.0003,
     delta: float = 0.5,
-    max_tokens: int | None = None,
-    cache: float | None = None,
+    max_tokens: Annotated[int, Gt(0)] | None = None,
+    cache: AboveZero | None = None,
     right_short: float = 1.0,
     right_long: float = 0.5,
     wrong_short: float = -1.0,
     wrong_long: float = -0.5,
     exceeded: float = -1.0,
 ) -> list[float]:
-    """One score a rollout. Raises `UserError` on an unknown shape or a value that the shape lacks."""
+    """One score a rollout. Raises `UserError` on a value that the shape lacks."""
     sizes = [len(part_ids(r, of)) for r in group.rollouts]
     right = [r.scores.get("correct", 0.0) >= 1.0 for r in group.rollouts]
     if shape == "min_max":
@@ -58,13 +60,9 @@ def length(
         return [
             min(max(alpha * (wanted - n) + delta, 0.0), 1.0) if ok else 0.0 for n, ok in zip(sizes, right, strict=True)
         ]
-    if shape not in SHAPES:
-        raise UserError(f"length.shape is {shape!r}; allowed: {', '.join(SHAPES)}")
     longest = _above_zero("max_tokens", max_tokens, shape)
     if shape == "overlong":
-        return [
-            overlong(n, longest, longest / 5 if cache is None else _above_zero("cache", cache, shape)) for n in sizes
-        ]
+        return [overlong(n, longest, cache or longest / 5) for n in sizes]
     ends = {True: (right_short, right_long), False: (wrong_short, wrong_long)}
     return [exceeded if n >= longest else cosine(n / longest, *ends[ok]) for n, ok in zip(sizes, right, strict=True)]
 

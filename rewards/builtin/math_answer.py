@@ -21,6 +21,7 @@ from rewards.math_checker.fast import fast_leaf
 from rewards.math_checker.lexer import MathTextError, TooLargeError
 from rewards.math_checker.poly import Budget, Undecided
 from rewards.math_checker.read import Node, clean, pairings, readings
+from rewards.parameters import AboveZero
 from rewards.plugin import RewardError, judges_with, parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
 from rollout.types import Problem, Rollout
@@ -134,7 +135,7 @@ def check_problem(problem: Problem) -> None:
 
 @judges_with(check_problem)
 @parallel
-def math(rollout: Rollout, *, timeout_s: float = 2.0) -> float:
+def math(rollout: Rollout, *, timeout_s: AboveZero = 2.0) -> float:
     """The reward plug-in: 1.0 if the answer step's answer equals the problem's, else 0.0."""
     problem = rollout.problem
     verdict = None if problem.answer is None else check(rollout.answer_text, problem.answer, timeout_s)

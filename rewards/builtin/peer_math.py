@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib.util import find_spec
 from typing import Literal
 
+from rewards.parameters import AboveZero
 from rewards.plugin import RewardError, parallel
 from rewards.workers.pool import WorkerDied, WorkerPool, WorkerTimeout
 from rollout.types import Rollout
@@ -20,7 +21,7 @@ _LONGEST_ANSWER = 20_000
 
 
 @parallel
-def math_verify(rollout: Rollout, *, timeout_s: float = 5.0) -> float:
+def math_verify(rollout: Rollout, *, timeout_s: AboveZero = 5.0) -> float:
     """1.0 if math-verify finds the answer equal to the problem's, else 0.0.
 
     Raises `RewardError` when the package is missing, and when the problem's answer is or cannot be read.

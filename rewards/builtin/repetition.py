@@ -10,23 +10,23 @@ Left out: its dense form, which puts the penalty on the repeated tokens.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from rewards.builtin.parts import part_ids, part_text
-from rollout.errors import UserError
+from annotated_types import Ge, Le
+
+from rewards.builtin.parts import Part, part_ids, part_text
 from rollout.types import Rollout
 
 
 def repetition(
-    rollout: Rollout, *, n: int = 3, max_penalty: float = -1.0, unit: str = "tokens", of: str = "response"
+    rollout: Rollout,
+    *,
+    n: Annotated[int, Ge(1)] = 3,
+    max_penalty: Annotated[float, Le(0)] = -1.0,
+    unit: Literal["tokens", "words"] = "tokens",
+    of: Part = "response",
 ) -> float:
-    """From `max_penalty` to 0. Raises `UserError` on an option that is not allowed."""
-    if n < 1:
-        raise UserError(f"repetition.n is {n}; allowed: 1 or more")
-    if max_penalty > 0:
-        raise UserError(f"repetition.max_penalty is {max_penalty}; allowed: 0 or less")
-    if unit not in ("tokens", "words"):
-        raise UserError(f"repetition.unit is {unit!r}; allowed: tokens, words")
+    """From `max_penalty` to 0."""
     units: Sequence[Any] = part_ids(rollout, of) if unit == "tokens" else part_text(rollout, of).lower().split()
     share = repeated_share(units, n)
     return max_penalty * share if share else 0.0

@@ -92,6 +92,12 @@ def _same(answer: Node, gold: Node, leaf: Leaf, options: Options, budget: Budget
         return named
     if "rel" in kinds and (verdict := same_relation(answer, gold, match, leaf, options.assignment)) is not None:
         return verdict
+    return _same_collection(answer, gold, match, leaf, options, budget)
+
+
+def _same_collection(answer: Node, gold: Node, match: Match, leaf: Leaf, options: Options, budget: Budget) -> bool:
+    """Sets, regions, lists and matrices; what is none of them is a value."""
+    kinds = (answer[0], gold[0])
     if "setof" in kinds:
         return kinds == ("setof", "setof") and match(answer[1], gold[1]) and match(answer[2], gold[2])
     if (is_region(answer) and _maybe_region(gold)) or (is_region(gold) and _maybe_region(answer)):

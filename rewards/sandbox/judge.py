@@ -2,9 +2,9 @@
 
 Call tests: one child, one request and one frame per test, compared here. Assert tests: the same where they only compare
 calls on literals (`plain_asserts.py`), else two children, the program and a checker that runs the test text and reaches
-the program through proxies. Stdin tests: one child per test, its standard output compared here. Nothing the program
-controls, its exit code included, is a verdict. Not covered: a program whose tests need packages beyond the standard
-library.
+the program through proxies. Stdin tests: one child per test, its standard output compared here. Nothing that the
+program controls, its exit code included, makes a test pass. Not covered: a program whose tests need packages beyond the
+standard library.
 """
 
 from __future__ import annotations
@@ -251,10 +251,12 @@ def _explain_failure(verdict: _Verdict, program: Child, detail: str) -> None:
 def _judge_scripts(session: Session, code: str, chosen: Chosen, verdict: _Verdict) -> None:
     for index, test in chosen:
         child = session.start("script", [code], stdin=test["stdin"].encode("utf-8", "surrogatepass"))
-        session.wait(child)
+        session.told_all(child)
+        session.wait(child, _PATIENCE_S)
         printed = bytes(child.printed["stdout"]).decode("utf-8", "replace")
-        reason = (child.report or {}).get("reason")
-        orderly = not child.overflow and reason == "exit"
+        report = child.report or {}
+        reason = report.get("reason")
+        orderly = not child.overflow and reason == "exit" and report["status"] == 0
         verdict.passed[index] = orderly and same_text(test["stdout"], printed, test.get("tolerance"))
         if not orderly:
             verdict.note_end(child)

@@ -49,8 +49,9 @@ def input_of(text: bytes) -> int:
     if not text:
         return os.dup(_null())
     fd = os.memfd_create("stdin", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-    with open(os.dup(fd), "wb") as file:
-        file.write(text)
+    written = os.write(fd, text)
+    while written < len(text):  # one call writes at most 2 GiB
+        written += os.write(fd, text[written:])
     os.lseek(fd, 0, os.SEEK_SET)
     fcntl.fcntl(fd, fcntl.F_ADD_SEALS, _SEALS)
     return fd

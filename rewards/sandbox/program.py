@@ -25,6 +25,7 @@ from rewards.sandbox import prelude, streams, wire
 
 CHANNEL = 3
 FILE_NAME = "program.py"
+_BYTE_ORDER_MARK = "\ufeff"  # which a file may begin with, and a text may not
 _MESSAGE = 500
 _ITERABLES: tuple[type, ...] = (
     *(range, map, filter, zip, enumerate, reversed, types.GeneratorType, collections.deque, itertools.chain),
@@ -57,7 +58,8 @@ class Program:
     def load(self, code: str) -> None:
         """Run the program's top level."""
         sys.modules[self.module.__name__] = self.module
-        compiled = compile(code, FILE_NAME, "exec", dont_inherit=True)
+        self.module.__file__ = FILE_NAME
+        compiled = compile(code.removeprefix(_BYTE_ORDER_MARK), FILE_NAME, "exec", dont_inherit=True)
         prelude.provide(_NAMES, compiled)
         exec(compiled, self.module.__dict__)
 
@@ -216,7 +218,8 @@ def _describe(error: BaseException) -> tuple[str, str]:
 
 
 def run_script(_: int) -> None:
-    """Run the program as a main script: input and output are the process's own."""
+    """Run the program as a main script: input and output are the process's own. An exception that the program lets
+    through is raised again once everything is written, so that the process ends with a status."""
     code = wire.receive(CHANNEL, wire.MAX_REQUEST)
     os.close(CHANNEL)
     program = Program("__main__")
@@ -227,6 +230,7 @@ def run_script(_: int) -> None:
         pass
     except BaseException:
         sys.excepthook(*sys.exc_info())
+        raise
     finally:
         _finish()
 

@@ -143,6 +143,7 @@ class Server:
         plan = self._plan(role, limits, tests, len(fds))
         if number == 0:
             self._clock.begin(forking=plan.limits["processes"] > 1)
+            self._next_tick = time.monotonic() + _TICK_S  # nothing can be beyond a limit of files yet
         self._clock.measure(self._pids(), self._pids())
         self._clock.settle(waited_s)
         pid = sc.make(self._fork)

@@ -9,6 +9,7 @@ and waits until the worker has reaped them. Not covered: what the frames mean (`
 
 from __future__ import annotations
 
+import _socket
 import math
 import os
 import select
@@ -108,7 +109,7 @@ class Session:
         return theirs
 
     def _channel(self, child: Child, outgoing: bytes) -> int:
-        ours, theirs = socket.socketpair()
+        ours, theirs = _socket.socketpair()  # plain ones: `socket.socket` asks the kernel for their names
         port = Port(ours.detach(), child, "channel", outgoing)
         self._add(port, select.POLLIN)
         child.open.add(port.fd)
@@ -144,21 +145,37 @@ class Session:
             while port.fd in self._ports and self._read(port):
                 continue
 
-    def wait(self, child: Child) -> None:
-        """Until the child has ended and everything it printed has arrived."""
-        while child.report is None or child.open:
-            self._step()
+    def wait(self, child: Child, patience_s: float = 0.0) -> None:
+        """Until the child has ended and everything it printed has arrived, which is first looked at after
+        `patience_s`."""
+        before = time.monotonic()
+        self._wait_for_report(child, patience_s)
+        self._waited += time.monotonic() - before
+        self._wait_for_all(child)
+
+    def told_all(self, child: Child) -> None:
+        """Close the channel of a child that gives no answers, once it was told everything."""
+        for port in [p for p in self._ports.values() if p.child is child and p.kind == "channel"]:
+            if not port.outgoing:
+                self._close(port.fd)
 
     def end(self, child: Child, patience_s: float = 0.0) -> None:
-        """Wait for the child's report; kill it if it has not ended by itself after `patience_s`. What it printed waits
-        in its pipes till then, so that its end does not wake the judge once for each of them."""
+        """Wait for the child's report; kill it if it has not ended by itself after `patience_s`."""
+        self._wait_for_report(child, patience_s)
+        if child.report is None:
+            self._worker.kill(child.number)
+        self._wait_for_all(child)
+
+    def _wait_for_report(self, child: Child, patience_s: float) -> None:
+        """What the child prints meanwhile waits in its pipes, so that it does not wake the judge once for each."""
         until = time.monotonic() + patience_s
         while child.report is None and (patience := until - time.monotonic()) > 0:
             if self._reports.poll(math.ceil(patience * 1000)):
                 self._take_report()
-        if child.report is None:
-            self._worker.kill(child.number)
-        self.wait(child)
+
+    def _wait_for_all(self, child: Child) -> None:
+        while child.report is None or child.open:
+            self._step()
 
     def _step(self) -> None:
         before = time.monotonic()

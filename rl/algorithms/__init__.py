@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
-from rewards.registry import find_function
+from rewards.lookup import find_function
+from rewards.parameters import type_hints, typed
 from rl.algorithms.ada_grpo import ADA_GRPO
 from rl.algorithms.adaptthink import ADAPTTHINK
 from rl.algorithms.autothink import AUTOTHINK
@@ -15,16 +16,12 @@ from rl.algorithms.base import Algorithm, LossOptions
 from rl.algorithms.bpo import BPO
 from rl.algorithms.degrpo import DEGRPO
 from rl.algorithms.dr_grpo import DR_GRPO
-from rl.algorithms.group import Array
 from rl.algorithms.grpo import GRPO
 from rl.algorithms.hgpo import HGPO
 from rl.algorithms.hipo import HIPO
 from rl.algorithms.paired_routing import PAIRED_ROUTING
-from rl.algorithms.parameters import nearest, type_hints, typed
-from rl.algorithms.plain import group_from_lists, judge_scores
 from rl.algorithms.step_srpo import STEP_SRPO
-from rollout.errors import UserError
-from rollout.types import Mode
+from rollout.errors import UserError, nearest
 
 SHIPPED = {
     algorithm.name: algorithm
@@ -75,9 +72,9 @@ def _find(name: Any) -> Algorithm:
     if name in SHIPPED:
         return SHIPPED[name]
     if ":" not in name and "." not in name:
-        raise UserError(
-            f"algorithm.name is {name!r}{nearest(name, SHIPPED)} (allowed: {', '.join(SHIPPED)} or file.py:function)"
-        )
+        hint = nearest(name, SHIPPED)
+        known = f"(allowed: {', '.join(SHIPPED)} or file.py:function)"
+        raise UserError(f"algorithm.name is {name!r}{hint and f'; {hint}'} {known}")
     found = find_function(name, "algorithm.name")
     return found if isinstance(found, Algorithm) else Algorithm(name, found)
 
@@ -85,8 +82,9 @@ def _find(name: Any) -> Algorithm:
 def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str]) -> str:
     if base.name == "step_srpo" and key in JUDGE_PARAMETERS:
         return f"algorithm.{key} belongs to the judge reward; allowed: rewards: [{{name: judge, {key}: …}}]"
+    hint = nearest(key, [*parameters, *options])
     allowed = ", ".join(parameters) or "no parameters"
-    return f"algorithm.{key} is unknown to {base.name!r}{nearest(key, [*parameters, *options])} (allowed: {allowed})"
+    return f"algorithm.{key} is unknown to {base.name!r}{hint and f'; {hint}'} (allowed: {allowed})"
 
 
 def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:
@@ -99,35 +97,3 @@ def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:
             f"algorithm.baseline is {baseline!r} with forced_switch 'importance'; allowed: policy (or leave it out)"
         )
     return dataclasses.replace(algorithm, parameters={**algorithm.parameters, "baseline": "policy"})
-
-
-def compute(
-    name: str,
-    modes: Sequence[Mode | None],
-    rewards: Sequence[float],
-    correct: Sequence[float],
-    lengths: Sequence[float],
-    *,
-    progress: float = 0.0,
-    params: Mapping[str, Any] | None = None,
-    context: Mapping[str, Any] | None = None,
-) -> tuple[Array, Array]:
-    """(judge_G, answer_G) of one group, from plain lists: the advantages at the switch and on the answer.
-
-    `params` are what a config section may hold, for `step_srpo` also the judge reward's `margin` and `wrong`.
-    `context` may hold (see `rl.algorithms.plain`) `judge_scores` (else 1 for the mode that `correct` and `history` call
-    right by `margin`, `wrong` for the other), `switch_probs`, `forced`, `truncated`, `necessity`, `history`,
-    `batch_think_share`, `batch_target_share` and `reference_accuracy`. A rollout without a mode has reward 0, whatever
-    `rewards` says. With `forced_switch: importance` judge_G carries the weights. Raises `UserError` naming what is not
-    allowed.
-    """
-    own = dict(params or {})
-    judging = {key: own.pop(key) for key in JUDGE_PARAMETERS if name == "step_srpo" and key in own}
-    judging = {key: typed(value, float, f"algorithm.{key}") for key, value in judging.items()}
-    algorithm = build_algorithm({"name": name, **own})
-    group = group_from_lists(modes, rewards, correct, lengths, progress, context or {})
-    if (context or {}).get("judge_scores") is None:
-        scores_G = judge_scores(group, (context or {}).get("history"), **judging)
-        group = dataclasses.replace(group, judge_G=scores_G)
-    judge_G, answer_G = algorithm(group)
-    return judge_G * algorithm.switch_weights(group), answer_G

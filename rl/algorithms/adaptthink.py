@@ -17,11 +17,12 @@ from __future__ import annotations
 
 import dataclasses
 
+from rewards.parameters import AtLeastZero
 from rl.algorithms.base import ONE_MEAN, PAIRED, Algorithm
 from rl.algorithms.group import Array, GroupArrays
 
 
-def advantages(group: GroupArrays, *, delta: float = 0.05) -> tuple[Array, Array]:
+def advantages(group: GroupArrays, *, delta: AtLeastZero = 0.05) -> tuple[Array, Array]:
     """The same advantage for both steps, each of shape (G,)."""
     both_G = group.rewards_G - _reference(group) + delta * group.mask("no_think")
     return both_G, both_G.copy()

@@ -20,25 +20,27 @@ Plan: free. Loss: that of GRPO.
 
 from __future__ import annotations
 
-import numpy as np
+from typing import Annotated
 
-from rl.algorithms.base import FREE, ONE_MEAN, Algorithm, at_least_zero
+import numpy as np
+from annotated_types import Ge, Le
+
+from rewards.parameters import AtLeastZero, Share
+from rl.algorithms.base import FREE, ONE_MEAN, Algorithm
 from rl.algorithms.group import Array, GroupArrays, right_answers, standardise
-from rollout.errors import UserError
 
 BASE = {"think": (1.0, 0.0), "no_think": (2.0, -1.0), None: (0.0, 0.0)}
 
 
 def advantages(
-    group: GroupArrays, *, stage: int = 0, target_share: float = 0.5, alpha: float = 0.05, beta: float = 0.05
+    group: GroupArrays,
+    *,
+    stage: Annotated[int, Ge(0), Le(3)] = 0,
+    target_share: Share = 0.5,
+    alpha: AtLeastZero = 0.05,
+    beta: AtLeastZero = 0.05,
 ) -> tuple[Array, Array]:
-    """The same advantage for both steps, each of shape (G,). Raises `UserError` for an unknown stage."""
-    if stage not in (0, 1, 2, 3):
-        raise UserError(f"algorithm.stage is {stage}; allowed: 1, 2, 3, or 0 for one after the other")
-    if not 0 <= target_share <= 1:
-        raise UserError(f"algorithm.target_share is {target_share}; allowed: 0 to 1")
-    at_least_zero("alpha", alpha)
-    at_least_zero("beta", beta)
+    """The same advantage for both steps, each of shape (G,)."""
     stage = stage or min(int(3 * group.progress), 2) + 1
     right = right_answers(group)
     shaped_G = np.array([BASE[mode][0 if ok else 1] for mode, ok in zip(group.modes, right, strict=True)])

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
+from annotated_types import Gt
 
+from rewards.parameters import AtLeastZero, type_hints, typed
 from rl.algorithms.group import Array, GroupArrays, group_arrays
 from rollout.errors import UserError
 from rollout.modes import ForcedShare
@@ -16,18 +17,6 @@ from rollout.types import MODES, RolloutGroup
 
 FREE = ForcedShare(start=0.0, floor=0.0, decay_steps=0, minimum=0)
 PAIRED = ForcedShare(start=1.0, floor=1.0, decay_steps=0, minimum=0)
-
-
-def one_of(name: str, value: str, allowed: Sequence[str]) -> None:
-    """Raises `UserError` unless `value` is one of `allowed`."""
-    if value not in allowed:
-        raise UserError(f"algorithm.{name} is {value!r}; allowed: {', '.join(allowed)}")
-
-
-def at_least_zero(name: str, value: float) -> None:
-    """Raises `UserError` for a negative value."""
-    if not 0 <= value < math.inf:
-        raise UserError(f"algorithm.{name} is {value}; allowed: 0 or more")
 
 
 @dataclass(frozen=True)
@@ -51,33 +40,24 @@ class LossOptions:
     for entropy, a mean over trained tokens; `kl` the KL to the starting model, where trainer.kl is not set.
     """
 
-    judge_weight: float = 0.4
-    judge_mean: str = "rollouts"
-    judge_text: str = "judge"
-    answer_mean: str = "tokens"
-    ratio: str = "token"
-    forced_switch: str = "uncorrected"
-    forced_log_prob: str = "policy"
-    truncated: str = "train"
-    clip_low: float | None = None
-    clip_high: float | None = None
-    delta: float | None = None
-    entropy: float = 0.0
-    kl: float = 0.0
+    judge_weight: AtLeastZero = 0.4
+    judge_mean: Literal["rollouts", "tokens"] = "rollouts"
+    judge_text: Literal["judge", "answer"] = "judge"
+    answer_mean: Literal["tokens", "sequences", "constant"] = "tokens"
+    ratio: Literal["token", "sequence"] = "token"
+    forced_switch: Literal["uncorrected", "masked", "importance"] = "uncorrected"
+    forced_log_prob: Literal["policy", "half"] = "policy"
+    truncated: Literal["train", "masked"] = "train"
+    clip_low: AtLeastZero | None = None
+    clip_high: AtLeastZero | None = None
+    delta: Annotated[float, Gt(1)] | None = None
+    entropy: AtLeastZero = 0.0
+    kl: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
-        one_of("judge_mean", self.judge_mean, ("rollouts", "tokens"))
-        one_of("judge_text", self.judge_text, ("judge", "answer"))
-        one_of("answer_mean", self.answer_mean, ("tokens", "sequences", "constant"))
-        one_of("ratio", self.ratio, ("token", "sequence"))
-        one_of("forced_switch", self.forced_switch, ("uncorrected", "masked", "importance"))
-        one_of("forced_log_prob", self.forced_log_prob, ("policy", "half"))
-        one_of("truncated", self.truncated, ("train", "masked"))
-        for name in ("judge_weight", "clip_low", "clip_high", "entropy", "kl"):
-            value = getattr(self, name)
-            if value is not None:
-                at_least_zero(name, value)
-        if self.delta is not None and not 1 + (self.clip_high or 0.0) < self.delta < math.inf:
+        for name, hint in type_hints(type(self)).items():
+            typed(getattr(self, name), hint, f"algorithm.{name}")
+        if self.delta is not None and self.delta <= 1 + (self.clip_high or 0.0):
             raise UserError(f"algorithm.delta is {self.delta}; allowed: above 1 + clip_high, or null for none")
         if self.forced_switch == "importance" and self.forced_log_prob == "half":
             raise UserError("algorithm.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy")

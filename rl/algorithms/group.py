@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,7 @@ from rollout.errors import UserError
 from rollout.types import MODES, Mode, Problem, RolloutGroup
 
 Array = NDArray[np.float64]
+Scale = Literal["none", "std"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,9 @@ def standardise(values_G: Array) -> Array:
     return (values_G - values_G.mean()) / (std + 1e-6) if std > 1e-9 else np.zeros(len(values_G))
 
 
-def within_modes(group: GroupArrays, scale: str = "none", std_floor: float = 1e-3) -> Array:
+def within_modes(group: GroupArrays, scale: Scale = "none", std_floor: float = 1e-3) -> Array:
     """r minus the mean of its own mode, with `scale` "std" divided by that mode's sample std + 1e-6 (0 below
     `std_floor`); 0 for a mode with one rollout and for rollouts without a mode."""
-    if scale not in ("none", "std"):
-        raise UserError(f"algorithm.answer_scale is {scale!r}; allowed: none, std")
     answer_G = np.zeros(len(group.modes))
     for mode in MODES:
         mask = group.mask(mode)

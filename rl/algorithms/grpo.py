@@ -10,13 +10,12 @@ Plan: free. Loss: one mean over all tokens (DAPO's; `answer_mean: sequences` giv
 
 from __future__ import annotations
 
-from rl.algorithms.base import FREE, ONE_MEAN, Algorithm, one_of
-from rl.algorithms.group import Array, GroupArrays, standardise
+from rl.algorithms.base import FREE, ONE_MEAN, Algorithm
+from rl.algorithms.group import Array, GroupArrays, Scale, standardise
 
 
-def advantages(group: GroupArrays, *, answer_scale: str = "std") -> tuple[Array, Array]:
-    """The same advantage for both steps, each of shape (G,). Raises `UserError` on an unknown option."""
-    one_of("answer_scale", answer_scale, ("none", "std"))
+def advantages(group: GroupArrays, *, answer_scale: Scale = "std") -> tuple[Array, Array]:
+    """The same advantage for both steps, each of shape (G,)."""
     rewards_G = group.rewards_G
     both_G = standardise(rewards_G) if answer_scale == "std" else rewards_G - rewards_G.mean()
     return both_G, both_G.copy()

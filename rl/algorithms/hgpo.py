@@ -17,12 +17,13 @@ import dataclasses
 
 import numpy as np
 
+from rewards.parameters import AtLeastZero
 from rl.algorithms.base import ONE_MEAN, PAIRED, Algorithm
 from rl.algorithms.group import Array, GroupArrays, standardise
 from rollout.types import MODES, Mode
 
 
-def advantages(group: GroupArrays, *, alpha: float = 1.0, delta: float = 0.2) -> tuple[Array, Array]:
+def advantages(group: GroupArrays, *, alpha: AtLeastZero = 1.0, delta: AtLeastZero = 0.2) -> tuple[Array, Array]:
     """(A_judge, A_answer), each of shape (G,)."""
     best = _best_mode(group, delta)
     inter_G = np.zeros(len(group.modes)) if best is None else group.mask(best).astype(float)

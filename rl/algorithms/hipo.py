@@ -17,16 +17,17 @@ from __future__ import annotations
 
 import numpy as np
 
+from rewards.parameters import AtLeastZero
 from rl.algorithms.base import Algorithm
-from rl.algorithms.group import Array, GroupArrays, within_modes
+from rl.algorithms.group import Array, GroupArrays, Scale, within_modes
 
 STD_FLOOR = 1e-3
 
 
 def advantages(
-    group: GroupArrays, *, omega: float = 0.01, gamma: float = 0.3, answer_scale: str = "none"
+    group: GroupArrays, *, omega: AtLeastZero = 0.01, gamma: AtLeastZero = 0.3, answer_scale: Scale = "none"
 ) -> tuple[Array, Array]:
-    """(A_judge, A_answer), each of shape (G,). Raises `UserError` on an unknown option."""
+    """(A_judge, A_answer), each of shape (G,)."""
     judge_G = judge_bracket(group, omega=omega, gamma=gamma)
     return np.where(group.mask(None), -1.0, judge_G), within_modes(group, answer_scale)
 

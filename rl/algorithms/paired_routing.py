@@ -17,12 +17,13 @@ import math
 
 import numpy as np
 
+from rewards.parameters import AtLeastZero
 from rl.algorithms.base import Algorithm
 from rl.algorithms.group import Array, GroupArrays, within_modes
 from rollout.modes import ForcedShare
 
 
-def advantages(group: GroupArrays, *, margin: float = 0.05, scale: float = 4.0) -> tuple[Array, Array]:
+def advantages(group: GroupArrays, *, margin: float = 0.05, scale: AtLeastZero = 4.0) -> tuple[Array, Array]:
     """(A_judge, A_answer), each of shape (G,)."""
     think, direct = group.mean_reward("think"), group.mean_reward("no_think")
     push = 0.0 if think is None or direct is None else scale * math.tanh(think - direct - margin)

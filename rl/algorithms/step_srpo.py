@@ -23,39 +23,40 @@ Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 
 from __future__ import annotations
 
-import math
+from typing import Annotated, Literal
 
 import numpy as np
+from annotated_types import Ge, Gt, Lt
 
-from rl.algorithms.base import Algorithm, at_least_zero, one_of
-from rl.algorithms.group import Array, GroupArrays, right_answers, within_modes
+from rewards.parameters import AtLeastZero
+from rl.algorithms.base import Algorithm
+from rl.algorithms.group import Array, GroupArrays, Scale, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
-from rollout.errors import UserError
 from rollout.types import MODES, Mode
+
+Baseline = Literal["none", "group", "policy"]
 
 
 def advantages(
     group: GroupArrays,
     *,
-    kappa: float = 1.0,
-    baseline: str = "none",
-    balance: float = 1.0,
-    lean: float = 0.5,
-    anchor: float = 0.0,
-    answer_scale: str = "none",
-    truncated_answer: str = "train",
-    bracket: float = 0.0,
-    omega: float = 0.01,
-    gamma: float = 0.3,
+    kappa: AtLeastZero = 1.0,
+    baseline: Baseline = "none",
+    balance: Annotated[float, Ge(1)] = 1.0,
+    lean: Annotated[float, Gt(0), Lt(1)] = 0.5,
+    anchor: AtLeastZero = 0.0,
+    answer_scale: Scale = "none",
+    truncated_answer: Literal["train", "skip"] = "train",
+    bracket: AtLeastZero = 0.0,
+    omega: AtLeastZero = 0.01,
+    gamma: AtLeastZero = 0.3,
 ) -> tuple[Array, Array]:
-    """(A_judge, A_answer), each of shape (G,). Raises `UserError` on an unknown option."""
-    one_of("truncated_answer", truncated_answer, ("train", "skip"))
+    """(A_judge, A_answer), each of shape (G,)."""
     judge_G = kappa * _balance_weight(group, balance, lean) * (group.judge_G - _judge_baseline(group, baseline))
     if bracket:
         judge_G = judge_G + bracket * judge_bracket(group, omega=omega, gamma=gamma)
     judge_G = np.where(group.mask(None), -kappa, judge_G)
     answer_G = within_modes(group, answer_scale)
-    at_least_zero("anchor", anchor)
     if anchor:
         answer_G = answer_G + anchor * right_answers(group)
     if truncated_answer == "skip":
@@ -66,10 +67,6 @@ def advantages(
 def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     """What the group's problem counts, so that over the batch problems that need thinking have `lean` of the push; at
     most `most` (1: all alike). What the cap cuts off goes to the other problems: the mean over the batch is 1."""
-    if not 0 < lean < 1:
-        raise UserError(f"algorithm.lean is {lean}; allowed: more than 0 and less than 1")
-    if not 1 <= most < math.inf:
-        raise UserError(f"algorithm.balance is {most}; allowed: 1 (off) or more")
     think, direct = (_mean_judge(group, mode) for mode in ("think", "no_think"))
     if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
         return 1.0
@@ -79,8 +76,7 @@ def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     return push / share if share > 0 else most
 
 
-def _judge_baseline(group: GroupArrays, baseline: str) -> Array | float:
-    one_of("baseline", baseline, ("none", "group", "policy"))
+def _judge_baseline(group: GroupArrays, baseline: Baseline) -> Array | float:
     if baseline == "none":
         return 0.0
     if baseline == "group":

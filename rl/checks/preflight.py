@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from rewards.registry import Reward
-from rl.checks.prompt_check import check_prompts, check_responses
+from rl.checks.prompt_check import check_caps, check_prompts, check_responses
 from rl.checks.reward_check import KINDS, check_rewards, complaints, report_lines
 from rl.config.schema import Config, ConfigError
 from rollout.collect import collect
@@ -48,6 +48,7 @@ def preflight(
     """Run the checks and report each in a line; `places` says where problems come from. Raises `UserError` when a run
     cannot work."""
     check_responses(protocol, show)
+    check_caps(config, protocol)
     problems, longest = check_prompts(config, problems, protocol, show, places)
     check = check_rewards(problems, rewards, PROBLEMS_TRIED)
     for line in report_lines(check):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from rl.config.schema import Config, ConfigError
+from rl.curriculum.phases import longest_response
 from rl.data.prompts import fit_prompts
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem
@@ -47,3 +48,21 @@ def check_responses(protocol: DecisionProtocol, show: Callable[[str], None] = pr
         show(f"{mode} is written: {text}")
     ends = ", ".join(repr(protocol.decode([token])) for token in protocol.end_ids)
     show(f"a response ends at any of: {ends}")
+
+
+def check_caps(config: Config, protocol: DecisionProtocol) -> None:
+    """Raises `ConfigError` where a length cap cuts every response of a mode: even the shortest has its tags, a decision
+    and an end."""
+    shortest = {mode: len(protocol.response(mode, "7", "3" if mode == "think" else "")) for mode in MODES}
+    mode, tokens = max(shortest.items(), key=lambda pair: pair[1])
+    caps = {"rollout.max_new_tokens": longest_response(config), "evaluation.max_new_tokens": greedy_cap(config)}
+    for key, cap in caps.items():
+        if cap < tokens:
+            raise ConfigError(
+                f"{key} is {cap}; allowed: at least {tokens}, what the shortest {mode} response of this protocol has"
+            )
+
+
+def greedy_cap(config: Config) -> int:
+    """The cap of evaluations, in tokens."""
+    return config.evaluation.max_new_tokens or config.rollout.max_new_tokens

@@ -19,13 +19,14 @@ from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
 from rl.files.atomic import clear_part, complete_folder, part_of, write_atomically
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
+from rl.files.outputs import hold
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
-from rl.models.loading import device_arguments
+from rl.models.loading import trainer_arguments
 from rl.models.location import GATE
 from rl.models.open import Policy, open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
-from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
+from rl.training.checkpoints import COMPLETE, check_readable, last_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
 
 LINES = 10
@@ -72,6 +73,10 @@ def fine_tune(
         if is_main():
             print(f"{title}: already finished ({work.product})")
         return work.product
+    if config.resume == "auto" and (resume := last_complete(checkpoints)):
+        check_readable(resume)
+    if is_main():
+        hold(work.product)
     policy = _opened(config, source, title)
     dataset = Dataset.from_list(list(rows(policy.protocol)))
     trainer = SFTTrainer(
@@ -165,19 +170,9 @@ def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
         loss_type="nll",
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
-        bf16=config.trainer.bf16,
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        deepspeed=config.trainer.deepspeed or None,
         logging_steps=max(1, steps // LINES),
         save_strategy="steps" if settings.save_every else "no",
         save_steps=settings.save_every or 500,
         save_total_limit=2,
-        report_to="none",
-        disable_tqdm=True,
-        remove_unused_columns=False,
-        dataloader_pin_memory=False,
-        ddp_find_unused_parameters=False,
-        **device_arguments(),
-        seed=config.seed,
-        data_seed=config.seed,
+        **trainer_arguments(config),
     )

@@ -4,8 +4,8 @@
     FOLDER/WORLD/seedS/ALGORITHM/    one run: metrics.jsonl, config.json, eval.json, log.txt, cell.json (written last)
 
 All runs happen in this process, one after the other: importing the libraries takes longer than some of the runs. What
-they print goes to their log.txt. A run that ends with an error of its own (a guard that stops it, say) is recorded
-with that error and no numbers; starting again tries it again.
+they print goes to their log.txt. A run that ends with an error of its own is recorded with that error and no numbers;
+starting again tries it again.
 """
 
 from __future__ import annotations

@@ -13,6 +13,8 @@ def check_together(config: Config) -> None:
     """Everything that one value says about another."""
     for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
         check(config)
+    if not config.run_dir.strip():
+        raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
     if not isinstance(config.algorithm.get("name", "step_srpo"), str):
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.sandbox.tier == 3 and not config.sandbox.allow_weak:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import dataclasses
 import typing
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
-from rl.config.describe import choices, describe, is_union, unwrap
+from rewards.parameters import choices, describe, is_union, unwrap
 from rl.config.foreign import NAMES_ELSEWHERE
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 
 Path = tuple[str | int, ...]
 
@@ -29,10 +28,9 @@ def one_line(error: ValidationError, root: type, raw: Mapping[str, Any]) -> Conf
         return _unknown(path, _walk(root, first["loc"][:-1])[1])
     if first["type"] == "value_error":
         return ConfigError(str(first["ctx"]["error"]))
-    value, names = _value_at(raw, path, first["input"]), choices(hint)
-    near = get_close_matches(str(value), names, 1)
-    wish = f" (did you mean {near[0]!r}?)" if near else ""
-    return ConfigError(f"{dotted(path)} is {value!r}; allowed: {describe(hint)}{wish}")
+    value = _value_at(raw, path, first["input"])
+    wish = nearest(value, choices(hint))
+    return ConfigError(f"{dotted(path)} is {value!r}; allowed: {describe(hint)}{wish and f' ({wish})'}")
 
 
 def dotted(path: Iterable[str | int]) -> str:
@@ -92,6 +90,5 @@ def _unknown(path: Path, section: Any) -> ConfigError:
     key, known = str(path[-1]), [field.name for field in dataclasses.fields(unwrap(section)[0])]
     if key in NAMES_ELSEWHERE:
         return ConfigError(f"unknown key {dotted(path)!r}; its name here: {NAMES_ELSEWHERE[key]}")
-    near = get_close_matches(key, known, 1)
-    hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(known)}"
+    hint = nearest(key, known, f"allowed: {', '.join(known)}")
     return ConfigError(f"unknown key {dotted(path)!r}; {hint}")

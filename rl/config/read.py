@@ -5,6 +5,7 @@ An unknown key is an error that names the nearest known one, a wrong type or val
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from rl.config.contradictions import check_together
 from rl.config.errors import ConfigError, dotted, one_line
+from rl.config.former import without_former
 from rl.config.schema import Config
 
 _READ = TypeAdapter(Config)
@@ -62,6 +64,7 @@ def read_yaml(text: str) -> Any:
 
 def parse_config(raw: Mapping[str, Any]) -> Config:
     """A checked `Config` from plain mappings. Raises `ConfigError` in one line."""
+    raw = without_former(copy.deepcopy(raw))
     try:
         text = json.dumps(raw)
     except (TypeError, ValueError):

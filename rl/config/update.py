@@ -103,8 +103,8 @@ class StageConfig:
 class GuardConfig:
     """The collapse guard (rl/training/guard.py): sees a mode die, or reasoning leak into direct answers."""
 
-    action: Annotated[Literal["off", "log", "floor", "balance", "stop"], BeforeValidator(unquoted_off)] = "log"
-    """off, log, floor (raise the forced share to `floor`), balance (of the judge advantages), or stop."""
+    action: Annotated[Literal["off", "log", "floor"], BeforeValidator(unquoted_off)] = "log"
+    """What an alarm does besides telling: nothing (log), or raise the forced share to `floor`; off: no alarms."""
     patience: Positive = 10
     """Generations in a row before an alarm."""
     share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.5)] = 0.02

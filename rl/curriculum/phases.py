@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from difflib import get_close_matches
 
 from rl.config.schema import Config, ConfigError, RolloutConfig, StageConfig
 from rl.curriculum.prompt_order import Mix
 from rl.data.load import load_split
+from rollout.errors import nearest
 from rollout.types import Problem
 
 
@@ -89,8 +89,7 @@ def _mix(stage: StageConfig, problems: Sequence[Problem], start: int, place: str
         pools.setdefault(str(getattr(problem, kind)), []).append(problem.id)
     for name in chosen:
         if name not in pools:
-            near = get_close_matches(name, pools, 1)
-            hint = f"did you mean {near[0]!r}?" if near else f"the data has {', '.join(sorted(pools))}"
+            hint = nearest(name, pools, f"the data has {', '.join(sorted(pools))}")
             raise ConfigError(f"{place}.{field} names the {kind} {name!r}; {hint}")
     names = {name: " ".join(part for part in (stage.train, kind, name) if part) for name in chosen if chosen[name] > 0}
     return Mix(start, {names[n]: pools[n] for n in names}, {names[n]: chosen[n] for n in names})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 
 from rl.data.chat_rows import alpaca, sharegpt, swift
 from rl.data.chat_sets import omnithought, trl, verl
@@ -11,6 +10,7 @@ from rl.data.code_sets import apps, humaneval, livecodebench, mbpp, taco
 from rl.data.math_sets import aime, deepmath, deepscaler, gsm8k, math, orz
 from rl.data.records import DataError, Record
 from rl.data.schema import problem_of_row
+from rollout.errors import nearest
 from rollout.types import Problem
 
 FORMATS: dict[str, Callable[[Record], Problem]] = {
@@ -39,7 +39,6 @@ FORMATS: dict[str, Callable[[Record], Problem]] = {
 def adapter(name: str) -> Callable[[Record], Problem]:
     """The adapter of this name. Raises `DataError`."""
     if name not in FORMATS:
-        near = get_close_matches(name, FORMATS, 1)
-        hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise DataError(f"data.format is {name!r}; allowed: {', '.join(FORMATS)}{hint}")
+        hint = nearest(name, FORMATS)
+        raise DataError(f"data.format is {name!r}; allowed: {', '.join(FORMATS)}{hint and f' ({hint})'}")
     return FORMATS[name]

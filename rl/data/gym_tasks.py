@@ -16,7 +16,6 @@ import dataclasses
 import json
 from collections.abc import Collection
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -25,6 +24,7 @@ import yaml
 from rl.config.schema import Config
 from rl.data.gym_steps import worked_steps
 from rl.data.records import DataError
+from rollout.errors import nearest
 from rollout.types import Problem
 
 PREFIX = "reasoning_gym:"
@@ -136,9 +136,8 @@ def _create(task: Task, seed: int, size: int) -> Any:
             f"data source {PREFIX}{task.name} needs reasoning-gym ({error}): pip install '.[reasoning_gym]'"
         ) from error
     if task.name not in DATASETS:
-        near = get_close_matches(task.name, DATASETS, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise DataError(f"no reasoning-gym task {task.name!r}{hint}")
+        hint = nearest(task.name, DATASETS)
+        raise DataError(f"no reasoning-gym task {task.name!r}{hint and f'; {hint}'}")
     known = [field.name for field in dataclasses.fields(DATASETS[task.name][1])]
     for key in task.settings:
         if key not in known:

@@ -22,10 +22,10 @@ from rl.data.draw import drawn
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import local_files, rows_of
 from rl.data.formats import FORMATS, adapter
-from rl.data.gym_tasks import PREFIX, gym_problems
+from rl.data.gym_tasks import gym_problems
 from rl.data.records import DataError, Record
 from rl.data.schema import check_problem, with_sound_tests
-from rl.data.settings import check_settings, columns_of, format_of
+from rl.data.settings import check_settings, columns_of, format_of, is_generated
 from rollout.types import Problem
 
 logger = logging.getLogger(__name__)
@@ -51,11 +51,6 @@ class Loaded:
             shown = "; ".join(self.bad[:SHOWN]) + ("; …" if len(self.bad) > SHOWN else "")
             told.append(f"data.{split}: {len(self.bad)} of {total} rows left out: {shown}")
         return [*told, *(f"data.{split}: {note}" for note in self.notes)]
-
-
-def is_generated(where: str | list[str]) -> bool:
-    """Whether a source makes its problems from a seed."""
-    return isinstance(where, str) and (is_tiny(where) or where.startswith(PREFIX))
 
 
 def source_files(config: Config) -> list[Path]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from difflib import get_close_matches
 from typing import Any
 
 from rl.config.schema import DataConfig
+from rl.data.embedded import is_tiny
 from rl.data.formats import adapter
+from rl.data.gym_tasks import PREFIX
 from rl.data.schema import FIELDS
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 
 SPLITS = ("train", "test")
 
@@ -41,11 +42,30 @@ def check_settings(data: DataConfig) -> None:
         adapter(format_of(data, split))
     if _is_split(data.columns) and not set(data.columns) <= set(SPLITS):
         raise UserError(f"data.columns has {', '.join(data.columns)}; allowed: a section for each of train, test")
+    _check_used(data)
     for split in SPLITS:
         for ours, theirs in columns_of(data, split).items():
             if not isinstance(theirs, str):
                 raise UserError(f"data.columns.{ours} is {theirs!r}; allowed: the name of a column")
             if format_of(data, split) == "problems" and ours not in FIELDS:
-                near = get_close_matches(ours, FIELDS, 1)
-                hint = f"did you mean {near[0]!r}?" if near else f"allowed: {', '.join(FIELDS)}"
+                hint = nearest(ours, FIELDS, f"allowed: {', '.join(FIELDS)}")
                 raise UserError(f"data.columns has {ours!r}, no field of the format problems; {hint}")
+
+
+def is_generated(where: str | list[str]) -> bool:
+    """Whether a source makes its problems from a seed."""
+    return isinstance(where, str) and (is_tiny(where) or where.startswith(PREFIX))
+
+
+def _check_used(data: DataConfig) -> None:
+    """A format and columns are of files; a generated split would pass over them."""
+    made = [split for split in SPLITS if is_generated(getattr(data, split))]
+    for split in made:
+        apart = (isinstance(data.format, Mapping) and split in data.format, _is_split(data.columns))
+        given = {"format": format_of(data, split) != "problems", "columns": bool(columns_of(data, split))}
+        for (key, there), own in zip(given.items(), apart, strict=True):
+            if there and (own or len(made) == len(SPLITS)):
+                raise UserError(
+                    f"data.{key} is {getattr(data, key)!r} and data.{split} {getattr(data, split)!r} is generated, so "
+                    f"that it would not be read; allowed: data.{key} for files"
+                )

@@ -36,21 +36,23 @@ Answers = Mapping[tuple[str, str], Sequence[Rollout]]
 def evaluate_server(
     config: Config, problems: Sequence[Problem], endpoint: Endpoint, switch: str, rewards: Sequence[Reward]
 ) -> dict[str, Any]:
-    """The evaluation of a served model, greedy. Modes are asked for by `protocol.tags` where there are some, else by
-    the template argument `switch` (true, false, and left out for auto). Raises `EndpointError` where nothing comes
-    back."""
+    """The evaluation of a served model: greedy, or `evaluation.samples` answers of each mode as `rollout` draws them.
+    Modes are asked for by `protocol.tags` where there are some, else by the template argument `switch` (true, false,
+    and left out for auto). Raises `EndpointError` where nothing comes back."""
     started = time.perf_counter()
     answers: dict[tuple[str, str], list[Rollout]] = {}
     refused: Counter[str] = Counter()
     by_id = {problem.id: problem for problem in problems}
+    samples = config.evaluation.samples
 
     async def questions() -> AsyncIterator[tuple[Any, Question, Mapping[str, Any]]]:
         for problem in problems:
             for setting in MODE_PLAN:
                 messages, options = _asked(config, problem, setting, switch)
-                yield (problem.id, setting), messages, options
+                for draw in range(samples):
+                    yield (problem.id, setting), messages, options | _drawn(config, draw)
 
-    with tqdm(total=3 * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
+    with tqdm(total=3 * samples * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
 
         def finished(name: Any, outcome: Reply | EndpointError) -> None:
             progress.update()
@@ -59,7 +61,7 @@ def evaluate_server(
             elif outcome.completion_tokens is None:
                 refused["the server counts no tokens"] += 1
             else:
-                answers[name] = [_replied(by_id[name[0]], name[1], outcome)]
+                answers.setdefault(name, []).append(_replied(by_id[name[0]], name[1], outcome))
 
         asyncio.run(ask_all(endpoint, questions(), finished))
     if not answers:
@@ -127,10 +129,20 @@ def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple
     text = problem.prompt
     if mode and tags:
         text = tags[mode].replace("{prompt}", text) if "{prompt}" in tags[mode] else f"{text} {tags[mode]}"
-    options: dict[str, Any] = {"temperature": 0.0, "max_tokens": greedy(config).max_new_tokens}
+    options: dict[str, Any] = {"max_tokens": greedy(config).max_new_tokens}
     if mode and not tags:
         options["chat_template_kwargs"] = {**config.protocol.template_kwargs, switch: mode == "think"}
     return [*turns, {"role": "user", "content": text}], options
+
+
+def _drawn(config: Config, draw: int) -> dict[str, Any]:
+    """How the answer is drawn: greedily where there is one of each mode. `top_k` is no part of the interface that all
+    servers share."""
+    rollout = config.rollout
+    if config.evaluation.samples == 1:
+        return {"temperature": 0.0}
+    only = {"top_k": rollout.top_k} if rollout.top_k > 0 else {}
+    return {"temperature": rollout.temperature, "top_p": rollout.top_p, "seed": config.seed + draw, **only}
 
 
 def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:

@@ -1,12 +1,14 @@
 """Problems answered in every mode, as tables. Pure: rollouts in, the parts of `eval.json` out.
 
-An outcome holds a problem's answers in each mode, k of each. Accuracy and tokens of a problem are means over its k
-answers (avg@k); pass@k counts a problem as solved when one of them is right. Tokens have three parts: `judge` up to and
-with the switch, `thinking` between the thinking tags, `answer` all the rest (tags and end token included).
+An outcome holds a problem's answers in each mode, k of each (of records perhaps more). Accuracy and tokens of a
+problem are means over them (avg@k); pass@k counts a problem as solved when one of k is right. Tokens have three parts:
+`judge` up to and with the switch, `thinking` between the thinking tags, `answer` all the rest (tags and end token
+included).
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +25,7 @@ MODE_PLAN: dict[str, Mode | None] = {"think": "think", "no_think": "no_think", "
 
 @dataclass(frozen=True)
 class Outcome:
-    """One problem with its answers in all three modes, the same number in each."""
+    """One problem with its answers in all three modes."""
 
     problem: Problem
     rollouts: dict[str, tuple[Rollout, ...]]
@@ -51,7 +53,7 @@ def summarize(outcomes: Sequence[Outcome], easy: Sequence[str] = (), hard: Seque
     levels = sorted({o.problem.difficulty for o in outcomes if o.problem.difficulty is not None}, key=level_order)
     return {
         "n": len(outcomes),
-        "samples": len(outcomes[0].rollouts["auto"]) if outcomes else 0,
+        "samples": min((len(answers) for o in outcomes for answers in o.rollouts.values()), default=0),
         "modes": {name: row for name, row in mode_table(outcomes).items() if name in MODE_PLAN},
         "routers": routers(rows),
         "choice": choice_table(rows),
@@ -105,10 +107,21 @@ def _row(outcomes: Sequence[Outcome], mode: str) -> dict[str, Any]:
         "truncated": _mean([r.truncated for r in rollouts]),
         "format_failures": _mean([r.status not in ("ok", "truncated") for r in rollouts]),
     }
-    samples = len(outcomes[0].rollouts[mode])
-    if samples > 1:
-        row[f"pass@{samples}"] = _mean([max(r.scores["correct"] for r in o.rollouts[mode]) >= 1 for o in outcomes])
+    k = min(len(o.rollouts[mode]) for o in outcomes)
+    if k > 1:
+        row[f"pass@{k}"] = _mean([pass_at(k, [r.scores["correct"] for r in o.rollouts[mode]]) for o in outcomes])
     return row
+
+
+def pass_at(k: int, correct: Sequence[float]) -> float:
+    """The chance that one of k of these n answers is right, 1 − C(n−c, k) / C(n, k) with c right ones (Chen et al.
+    2021, arXiv 2107.03374); with n = k whether any is.
+
+    >>> pass_at(2, [1, 0, 0, 0])
+    0.5
+    """
+    wrong = sum(value < 1 for value in correct)
+    return 1 - math.comb(wrong, k) / math.comb(len(correct), k)
 
 
 def _by(outcomes: Sequence[Outcome], name_of: Callable[[Problem], str]) -> dict[str, Any]:

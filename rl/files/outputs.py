@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import json
 import os
+import socket
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -76,15 +77,52 @@ def check_writable(path: Path, *, folder: bool = False) -> None:
 
 
 def hold(path: Path) -> None:
-    """Hold a file until the process ends. Raises `UserError` while another process holds it."""
+    """Hold a file (or what a folder's work writes) until the process ends. `.NAME.lock` beside it says who does:
+    process and machine; what a dead process left there holds nothing. Raises `UserError` while another holds it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A lock of the process, not of the descriptor: the same process may open a file again.
-    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT, 0o644)
+    lock = path.with_name(f".{path.name}.lock")
+    # A lock of the process, not of the descriptor: the same process may open a file again, but never close it.
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o644)
     _held.append(descriptor)
+    owner = _owner(os.pread(descriptor, 1000, 0))
     try:
         fcntl.lockf(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise UserError(f"another process is writing {path}; allowed: one at a time, or another file") from None
+    except (BlockingIOError, PermissionError):
+        raise _is_held(path, lock, owner) from None
+    except OSError:
+        # A file system without locks: the names must do.
+        if owner.get("pid") != os.getpid() and _may_live(owner):
+            raise _is_held(path, lock, owner) from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "host": socket.gethostname()}).encode(), 0)
+
+
+def _owner(text: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(text or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) and isinstance(found.get("pid"), int) else {}
+
+
+def _may_live(owner: Mapping[str, Any]) -> bool:
+    """Whether the process may still run; of another machine nobody knows."""
+    if not owner or owner.get("host") != socket.gethostname():
+        return bool(owner)
+    try:
+        os.kill(owner["pid"], 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+def _is_held(path: Path, lock: Path, owner: Mapping[str, Any]) -> UserError:
+    who = f"process {owner['pid']} on {owner.get('host')}" if owner else "another process"
+    there = owner.get("host", socket.gethostname()) != socket.gethostname()
+    dead = f"; if that one has ended, remove {lock}" if there else ""
+    return UserError(f"{who} is writing {path}; allowed: one at a time, or another place{dead}")
 
 
 def _companion(path: Path) -> Path:

@@ -110,6 +110,15 @@ def check_endpoint(endpoint: Endpoint) -> None:
         )
 
 
+def check_listening(endpoint: Endpoint) -> None:
+    """That something is there to ask, before the first question: whatever it answers. Raises `EndpointError`."""
+    try:
+        httpx.get(f"{endpoint.base_url.rstrip('/')}/models", timeout=10.0)
+    except (httpx.TransportError, httpx.InvalidURL) as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EndpointError(f"nobody answers at {endpoint.base_url}: {reason}; allowed: a server that is up") from None
+
+
 async def _settle(running: set[asyncio.Task[None]], when: str) -> set[asyncio.Task[None]]:
     done, waiting = await asyncio.wait(running, return_when=when)
     for task in done:

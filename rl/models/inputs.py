@@ -13,8 +13,8 @@ from typing import Any
 from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 from rl.data.files import local_files
-from rl.data.load import is_generated
 from rl.data.records import DataError
+from rl.data.settings import is_generated
 from rl.files.finished import DIGEST, settings_of
 from rl.models.location import model_location
 

@@ -159,6 +159,23 @@ def device_arguments() -> dict[str, Any]:
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
 
+def trainer_arguments(config: Config) -> dict[str, Any]:
+    """What every trainer of a run is told alike: precision, places, seeds, and to log and show nothing by itself."""
+    return {
+        "bf16": config.trainer.bf16,
+        "gradient_checkpointing": config.model.gradient_checkpointing,
+        "deepspeed": config.trainer.deepspeed or None,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": False,
+        "ddp_find_unused_parameters": False,
+        "seed": config.seed,
+        "data_seed": config.seed,
+        **device_arguments(),
+    }
+
+
 def rank_arguments() -> dict[str, Any]:
     """The same for accelerate's `PartialState`."""
     arguments = device_arguments()

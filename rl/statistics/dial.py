@@ -5,7 +5,7 @@ and the two forced answers `think` and `no_think`, each [accuracy, tokens]; so a
 from the forced answers alone. τ lies midway between neighbouring p, so that rounding decides no problem;
 0 always thinks, 1.1 never does.
 
-For M modes with costs c_m the same is argmax_m log p_m − λ·c_m: with two modes λ = log(τ/(1−τ)) / (c_N − c_T).
+For M modes with costs c_m the same is argmax_m log p_m − λ·c_m; with two modes λ = log(τ/(1−τ)) / (c_T − c_N).
 """
 
 from __future__ import annotations
@@ -154,3 +154,28 @@ def logit_bias(tau: float) -> float:
     if tau <= 0 or tau >= 1:
         return math.copysign(100.0, tau - 0.5)
     return math.log(tau / (1 - tau))
+
+
+def priced_mode(probabilities: Mapping[str, float], costs: Mapping[str, float], price: float) -> str:
+    """The mode m with the largest log p_m − λ·c_m, of any number of modes; `price` is λ, in nats a unit of cost (0: the
+    likeliest mode, ∞: the cheapest). The dearer one of two that are equal; a mode of probability 0 never.
+
+    >>> priced_mode({"think": 0.6, "no_think": 0.4}, {"think": 300, "no_think": 20}, 0.01)
+    'no_think'
+    """
+    possible = [mode for mode, p in probabilities.items() if p > 0]
+    if not possible:
+        raise ValueError("no mode has a probability above 0")
+    if math.isinf(price):
+        return min(possible, key=lambda mode: costs[mode] * math.copysign(1, price))
+    return max(possible, key=lambda mode: (math.log(probabilities[mode]) - price * costs[mode], costs[mode]))
+
+
+def price_of(tau: float, think: float, no_think: float) -> float:
+    """The price λ at which `priced_mode` over the two modes is the dial at τ: log(τ/(1−τ)) / (c_T − c_N), from
+    log p_T − λ·c_T ≥ log p_N − λ·c_N. τ lies strictly between 0 and 1, and the costs c differ.
+
+    >>> round(price_of(0.5, 300, 20), 6)
+    0.0
+    """
+    return math.log(tau / (1 - tau)) / (think - no_think)

@@ -1,5 +1,5 @@
 """What follows an update: what the round showed is observed and logged, alarms are told, the probe is measured, and a
-run that has spent its tokens, or that the guard stops, ends with a checkpoint."""
+run that has spent its tokens ends with a checkpoint."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class AfterUpdate(TrainerCallback):
         run_state = self.trainer.rounds.state
         for alarm in run_state.guard.take_alarms():
             self.journal.alarm(alarm)
-        if run_state.over:
+        if run_state.budget.exhausted:
             control.should_training_stop = control.should_save = True
         last = control.should_training_stop or state.global_step >= state.max_steps
         if self.probe and (last or self.probe.due(state.global_step)):

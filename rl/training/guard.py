@@ -11,16 +11,10 @@ which a group had both modes to compare. A dead mode gives no new comparison, so
 Direct answers leak when, for `patience` steps in a row, they are `leak_tokens` times as long as in the first `patience`
 steps, or the share of them that reads like reasoning is `leak_words` above its level then.
 
-What follows a dying mode is the configuration's `action`. All of them tell; besides,
+An alarm is told. With the action `floor` no smaller share of the rollouts than `floor` is forced from then on: for a
+mode that died because it was hardly sampled any more.
 
-    floor     forces no smaller share of the rollouts than `floor` from then on: for a mode that died because it was
-              hardly sampled any more
-    balance   scales the judge advantages of the problems that prefer the dying mode, from then on, so that over the
-              last `patience` steps Σ|A_judge| is the same for both targets (at most tenfold): for a mode that died
-              because the other target is louder
-    stop      ends the run
-
-Not covered: a collapse that the judge target itself calls for; a remedy for leaking, which only stops or tells.
+Not covered: a collapse that the judge target itself calls for; a remedy for leaking.
 """
 
 from __future__ import annotations
@@ -33,8 +27,6 @@ from rl.config.schema import GuardConfig
 from rl.statistics.reflection import WORDS, reads_like_reasoning
 from rl.statistics.targets import judge_target, mean_switch_probability
 from rollout.types import MODES, RolloutGroup
-
-LOUDEST = 10.0
 
 
 @dataclass(frozen=True)
@@ -70,18 +62,6 @@ def signals(groups: Sequence[RolloutGroup], settings: GuardConfig) -> Signals:
     )
 
 
-def _loudness(groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
-    """Σ|A_judge| over the groups that prefer each mode."""
-    sums: dict[str, float] = dict.fromkeys(MODES, 0.0)
-    start = 0
-    for group in groups:
-        end, target = start + len(group.rollouts), judge_target(group)
-        if target is not None:
-            sums[target] += sum(map(abs, judge_B[start:end]))
-        start = end
-    return sums
-
-
 class CollapseGuard:
     """Follows a run step by step; see the module docstring."""
 
@@ -91,44 +71,21 @@ class CollapseGuard:
         self._levels: list[tuple[float, float]] = []
         self._steps: dict[str, int] = dict.fromkeys((*MODES, "leak"), 0)
         self._alarms: list[str] = []
-        self._loudness: list[dict[str, float]] = []
-        self._dead = ""
         self.count = 0
         self.floor = 0.0
-        self.stopped = ""
 
-    def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
-        """Take in one step's scored groups and their judge advantages before balancing; its metrics."""
+    def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
+        """Take in one step's scored groups; its metrics."""
         if self.settings.action == "off":
             return {}
         found = signals(groups, self.settings)
         if found.targets[1]:
             self._targets = [*self._targets, found.targets][-self.settings.patience :]
-        self._loudness = [*self._loudness, _loudness(groups, judge_B)][-self.settings.patience :]
         metrics = self._leak(step, found)
         for mode in MODES:
             self._dying(step, mode, found.rates[mode])
             metrics[f"guard/{mode}_low_steps"] = float(self._steps[mode])
         return {**metrics, "guard/alarms": float(self.count), "guard/floor": self.floor}
-
-    def balanced(self, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> list[float]:
-        """The judge advantages as the action `balance` scales them after an alarm; unchanged otherwise."""
-        weight, scaled, start = self._weight(), list(judge_B), 0
-        for group in groups:
-            end = start + len(group.rollouts)
-            if weight != 1.0 and judge_target(group) == self._dead:
-                scaled[start:end] = [weight * advantage for advantage in scaled[start:end]]
-            start = end
-        return scaled
-
-    def _weight(self) -> float:
-        if self.settings.action != "balance" or not self._dead:
-            return 1.0
-        mine, other = (
-            sum(values[mode] for values in self._loudness)
-            for mode in (self._dead, *(mode for mode in MODES if mode != self._dead))
-        )
-        return min(max(other / mine, 1.0), LOUDEST) if mine > 0 else 1.0
 
     def take_alarms(self) -> list[str]:
         """The alarms that nobody has been told yet."""
@@ -144,9 +101,8 @@ class CollapseGuard:
         target = self._target(mode)
         low = rate is not None and rate < self.settings.share and target > self.settings.disagreement
         message = f"{mode} is dying: chosen at {rate or 0:.1%} for {{}} steps, right for {target:.0%} of the problems"
-        if self._lasts(mode, low, step, message):
-            self._dead = mode
-            self.floor = self.settings.floor if self.settings.action == "floor" else 0.0
+        if self._lasts(mode, low, step, message) and self.settings.action == "floor":
+            self.floor = self.settings.floor
 
     def _leak(self, step: int, found: Signals) -> dict[str, float]:
         """The meters, against the level of the first steps."""
@@ -169,11 +125,8 @@ class CollapseGuard:
         self._steps[name] = self._steps[name] + 1 if bad else 0
         if self._steps[name] != self.settings.patience:
             return False
-        text = f"step {step}: {message.format(self._steps[name])}"
-        self._alarms.append(text)
+        self._alarms.append(f"step {step}: {message.format(self._steps[name])}")
         self.count += 1
-        if self.settings.action == "stop":
-            self.stopped = text
         return True
 
     def state_dict(self) -> dict[str, Any]:
@@ -182,18 +135,15 @@ class CollapseGuard:
             "targets": self._targets,
             "levels": self._levels,
             "steps": self._steps,
-            "loudness": self._loudness,
-            "dead": self._dead,
             "count": self.count,
             "floor": self.floor,
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another guard stopped; one that had stopped its run watches on."""
+        """Go on where another guard stopped."""
         if not state:
             return
         self._targets = [(think, decided) for think, decided in state["targets"]]
         self._levels = [(tokens, words) for tokens, words in state["levels"]]
         self._steps = dict(state["steps"])
-        self._loudness, self._dead = [dict(values) for values in state["loudness"]], state["dead"]
         self.count, self.floor = state["count"], state["floor"]

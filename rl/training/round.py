@@ -98,7 +98,7 @@ class RoundMaker:
         rollouts = [r for group in groups for r in group.rollouts]
         batch = step_batch(
             rollouts,
-            self.state.guard.balanced(groups, judge_B),
+            judge_B,
             answer_B,
             weights_B,
             self.loss,
@@ -118,7 +118,7 @@ class RoundMaker:
     def observe(self, round_: Round) -> dict[str, float]:
         """Take in what the round showed on all ranks; its metrics."""
         groups, judge, answer = round_.everyone
-        state = self.state.observe(round_.step + 1, groups, judge)
+        state = self.state.observe(round_.step + 1, groups)
         shown = step_metrics(
             groups, judge, answer, forced_share=round_.forced_share, history_size=len(self.state.history)
         )
@@ -143,9 +143,8 @@ class RoundMaker:
             return collect(problems, plan, engine, self.protocol, settings.sampling(), seed, finished=early.begin)
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
-        known = {"step": step, "controlled_margin": self.state.margin.controlled}
         policy = self.config.reward_errors.policy
-        scored = score_groups(groups, self.rewards, self.state.history.counts, policy, early, **known)
+        scored = score_groups(groups, self.rewards, self.state.history.counts, policy, early, step=step)
         return permuted(scored, f"permute-{self.config.seed}-{step}") if self.config.control.permute_judge else scored
 
     def _advantages(self, trainer: Any, groups: Sequence[RolloutGroup]) -> tuple[list[float], list[float], list[float]]:

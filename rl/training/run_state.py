@@ -1,5 +1,5 @@
-"""What a run carries from step to step besides weights and pass counts: prompt order, token budget, collapse
-guard, the judge's margin, and the pass history, which has a file of its own in a checkpoint.
+"""What a run carries from step to step besides weights: prompt order, token budget, collapse guard, and the pass
+history, which has a file of its own in a checkpoint.
 
 Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
 """
@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from rewards.builtin.judge import judge
+from rewards.builtin.margin import margin_at
 from rewards.registry import Reward
 from rl.config.schema import Config
 from rl.curriculum.history import PassHistory
@@ -17,12 +19,11 @@ from rl.curriculum.prompt_order import PromptOrder
 from rl.curriculum.resampling import Resampler
 from rl.curriculum.token_budget import TokenBudget
 from rl.training.guard import CollapseGuard
-from rl.training.margin import MarginState
 from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts by name: `order`, `budget`, `guard`, `margin`; and `history`."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`; and `history`."""
 
     def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
         self.config = config
@@ -34,27 +35,20 @@ class RunState:
         )
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
-        self.margin = MarginState(rewards)
+        margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
+        self.margin = margins[0] if margins else None
         self.history = PassHistory(config.history.decay)
-        self.parts: dict[str, Any] = {
-            "order": self.order,
-            "budget": self.budget,
-            "guard": self.guard,
-            "margin": self.margin,
-        }
+        self.parts: dict[str, Any] = {"order": self.order, "budget": self.budget, "guard": self.guard}
 
-    def observe(self, step: int, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> dict[str, float]:
-        """Take in the scored groups and judge advantages of all ranks in optimizer step `step`; its metrics."""
+    def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
+        """Take in the scored groups of all ranks in optimizer step `step`; its metrics."""
         usable = [group.usable() for group in groups]
         self.history.observe(groups)
         self.order.observe(usable)
         self.budget.observe(groups)
-        metrics = self.order.resampler.metrics()
-        used_B = [a for a, r in zip(judge_B, (r for g in groups for r in g.rollouts), strict=True) if not r.broken]
-        metrics |= self.guard.observe(step, usable, used_B)
-        margin = self.margin.at(step - 1)
-        metrics |= {} if margin is None else {"judge/margin": margin}
-        self.margin.observe(usable)
+        metrics = {**self.order.resampler.metrics(), **self.guard.observe(step, usable)}
+        if self.margin is not None:
+            metrics["judge/margin"] = margin_at(self.margin, step - 1)
         if self.config.stages:
             metrics["stage"] = float(stage_index(self.config, step - 1))
         return metrics
@@ -63,11 +57,6 @@ class RunState:
         """The forced share of a step: the stage's, else the scheduled one; never under the guard's floor."""
         share = stage_at(self.config, step).forced_share
         return max(scheduled if share is None else share, self.guard.floor)
-
-    @property
-    def over(self) -> bool:
-        """Whether the run ends here, however many steps are left."""
-        return self.budget.exhausted or bool(self.guard.stopped)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data that `load_state_dict` takes back."""

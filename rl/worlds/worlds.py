@@ -18,12 +18,11 @@ import json
 import random
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from rl.worlds import machine, programs
 from rl.worlds import world as sums
-from rollout.errors import UserError
+from rollout.errors import UserError, nearest
 from rollout.types import Problem
 
 Make = Callable[[random.Random, str], tuple[str, str, str]]
@@ -115,7 +114,7 @@ def find_world(source: str) -> World:
         return SUMS
     named = {PAIR.name: PAIR, **WORLDS}
     if name not in named:
-        near = get_close_matches(name, named, 1)
-        hint = f"did you mean 'tiny:{near[0]}'?" if near else f"allowed: tiny, tiny:{', tiny:'.join(named)}"
+        worlds = [f"tiny:{one}" for one in named]
+        hint = nearest(f"tiny:{name}", worlds, f"allowed: tiny, {', '.join(worlds)}")
         raise UserError(f"no embedded world {source!r}; {hint}")
     return named[name]

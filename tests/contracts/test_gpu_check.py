@@ -111,6 +111,7 @@ gpu_check.Check(gpu_check.Place(folder, "cpu", True), folder / "report.json", 60
 """
 
 
+@pytest.mark.medium
 def test_ending_the_check_from_outside_keeps_what_was_measured_and_leaves_no_process(tmp_path):
     process = subprocess.Popen([sys.executable, "-c", ENDED, str(SCRIPT.parent), str(tmp_path)])
     report = tmp_path / "report.json"

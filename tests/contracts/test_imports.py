@@ -140,6 +140,7 @@ def test_the_three_packages_come_from_this_tree_wherever_python_starts(tmp_path)
     assert [Path(file).resolve() for file in files] == [ROOT / n / "__init__.py" for n in ("rl", "rewards", "rollout")]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "modules",
     [
@@ -154,6 +155,7 @@ def test_configuration_data_and_rewards_are_checked_without_importing_torch(modu
     assert run_python(code, tmp_path) == []
 
 
+@pytest.mark.medium
 def test_loading_the_embedded_problems_and_all_shipped_rewards_does_not_import_torch(tmp_path):
     code = (
         "import sys; from rl.config.read import load_config; from rl.cli import check_light; "

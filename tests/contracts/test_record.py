@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TESTS = """
@@ -29,6 +31,7 @@ def pytest_run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run([*command, *arguments], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
 
+@pytest.mark.medium
 def test_a_record_has_every_outcome_and_a_run_without_tests_keeps_the_last_one(tmp_path):
     tests, out = tmp_path / "test_few.py", tmp_path / "results" / "few.json"
     tests.write_text(TESTS)

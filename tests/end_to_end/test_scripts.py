@@ -70,6 +70,7 @@ def test_a_template_that_writes_the_think_tag_is_refused(tmp_path):
     )
 
 
+@pytest.mark.medium
 def test_a_dry_run_checks_everything_and_trains_nothing(tmp_path):
     policy = save_policy(tmp_path / "policy")
     done = run_with(tmp_path, settings(tmp_path / "run", policy), "--dry-run")

@@ -51,16 +51,19 @@ def prepare(tmp_path, policy):
     return made
 
 
+@pytest.mark.medium
 def test_by_default_a_broken_reward_stops_the_run_and_names_reward_problem_and_rollout(prepare):
     with pytest.raises(RewardError, match=r"reward 'picky' failed on problem 'p\d', rollout 3: ConnectionError: gone"):
         train(prepare())
 
 
+@pytest.mark.medium
 def test_above_the_share_the_run_stops(prepare):
     with pytest.raises(RewardError, match=r"rewards broke on 4 of 16 rollouts; allowed: a share of 0.2 .* 'picky'"):
         train(prepare(policy="drop", max_share=0.2))
 
 
+@pytest.mark.medium
 def test_up_to_the_share_the_run_goes_on_and_counts(prepare, tmp_path):
     train(prepare(policy="drop", max_share=0.25))
     first = metrics(tmp_path / "run")[0]
@@ -68,6 +71,7 @@ def test_up_to_the_share_the_run_goes_on_and_counts(prepare, tmp_path):
     assert first["accuracy"] == pytest.approx(8 / 12)
 
 
+@pytest.mark.medium
 def test_a_dropped_rollout_has_no_part_in_the_gradient(prepare):
     trainer, batch = generation_batch(prepare(policy="drop", max_share=0.25))
     trainer.model.zero_grad()

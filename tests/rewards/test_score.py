@@ -1,48 +1,18 @@
 """Groups in, scored groups out; a broken reward is named with its problem, and stops the run or loses its rollout."""
 
 import asyncio
-import dataclasses
 import math
 
 import pytest
-from factories import make_group, make_problem, make_rollout
+from factories import make_problem, make_rollout
+from score_helpers import bare_group, constant, of_group, scores
 
 from rewards.builtin.format import format_ok
 from rewards.builtin.judge import PassCounts
 from rewards.plugin import NOT_APPLICABLE, RewardError, batch_reward, group_reward
 from rewards.registry import Reward, build_rewards
-from rewards.score import check_broken, score_groups
-from rollout.types import RolloutGroup, Status
-
-
-def bare_group(modes="TN", answers=("46", "45"), problem=None, **fields):
-    """An unscored group with these answer texts."""
-    group = make_group(modes, (0,) * len(modes), problem=problem)
-    rollouts = [
-        dataclasses.replace(r, answer_text=text, scores={}, **fields)
-        for r, text in zip(group.rollouts, answers, strict=True)
-    ]
-    return RolloutGroup(group.problem, tuple(rollouts))
-
-
-def constant(value, name="mine", **options):
-    """A reward that returns `value` for every rollout."""
-    return Reward(name, "answer", 1.0, lambda rollout: value, correct=True, **options)
-
-
-def of_group(value, name="mine", step="answer"):
-    """A reward of a whole group that returns `value`."""
-
-    def function(group):
-        return value
-
-    function.scope = "group"
-    return Reward(name, step, 1.0, function, correct=step == "answer")
-
-
-def scores(group, rewards, history=None):
-    (scored,) = score_groups([group], rewards, history)
-    return [dict(r.scores) for r in scored.rollouts]
+from rewards.score import score_groups
+from rollout.types import Status
 
 
 def test_answer_and_judge_rewards_are_weighted_sums_beside_the_scores_they_come_from():
@@ -58,7 +28,7 @@ def test_a_reward_is_given_the_step_when_it_asks_for_it():
         return step / 10
 
     rewards = [Reward("late", "answer", 1.0, late, correct=True), constant(0.5, name="plain")]
-    (scored,) = score_groups([bare_group()], rewards, None, step=4, controlled_margin=None)
+    (scored,) = score_groups([bare_group()], rewards, None, step=4)
     assert [(r.scores["late"], r.scores["plain"]) for r in scored.rollouts] == [(0.4, 0.5)] * 2
 
 
@@ -272,112 +242,3 @@ def test_a_reward_with_nothing_to_say_leaves_no_score_and_no_trace_in_the_sum():
     }
     with pytest.raises(RewardError, match="correctness of problem 'p1' was said by none of its rewards"):
         score_groups([bare_group()], [constant(NOT_APPLICABLE)])
-
-
-# --- errors by policy -------------------------------------------------------------------------------------------------
-
-
-def picky(rollout):
-    """Breaks on the answer "bad"."""
-    if rollout.answer_text == "bad":
-        raise ConnectionError("gone")
-    return float(rollout.answer_text == "46")
-
-
-PICKY = Reward("picky", "answer", 1.0, picky, correct=True)
-
-
-def test_a_dropped_rollout_says_why_and_the_others_are_scored_without_it():
-    seen = []
-
-    @group_reward
-    def judge_like(group):
-        seen.append([r.answer_text for r in group.rollouts])
-        return [float(k) for k in range(len(group.rollouts))]
-
-    rewards = [PICKY, Reward("format", "answer", 0.5, format_ok), Reward("order", "judge", 2.0, judge_like)]
-    (group,) = score_groups([bare_group("TTN", ("46", "bad", "45"))], rewards, on_error="drop")
-    right, broken, wrong = group.rollouts
-    assert broken.broken == "reward 'picky' failed on problem 'p1', rollout 1: ConnectionError: gone"
-    assert broken.scores == {}
-    assert seen == [["46", "45"]]
-    assert (right.broken, wrong.broken) == ("", "")
-    assert right.scores == {
-        "picky": 1.0,
-        "format": 1.0,
-        "correct": 1.0,
-        "answer_reward": 1.5,
-        "order": 0.0,
-        "judge_reward": 0.0,
-    }
-    assert (wrong.scores["answer_reward"], wrong.scores["judge_reward"]) == (0.5, 2.0)
-
-
-def test_the_judge_compares_the_modes_without_the_dropped_rollouts():
-    group = bare_group("TTNN", ("46", "46", "bad", "45"))
-    rewards = [PICKY, *build_rewards([{"name": "judge"}, {"name": "format"}])[:1]]
-    (scored,) = score_groups([group], rewards, on_error="drop")
-    assert [r.scores.get("judge") for r in scored.rollouts] == [1.0, 1.0, None, 0.0]
-
-
-@pytest.mark.parametrize("value", [math.nan, None, "1.0", [1.0], {"points": 1.0}])
-def test_a_value_that_is_no_score_drops_its_rollout_too(value):
-    (group,) = score_groups([bare_group()], [constant(value)], on_error="drop")
-    assert all("reward 'mine' on problem 'p1', rollout" in r.broken for r in group.rollouts)
-
-
-def test_a_correctness_out_of_range_drops_its_rollout_and_stops_by_default():
-    (group,) = score_groups([bare_group()], [constant(1.5)], on_error="drop")
-    assert "the correctness of problem 'p1' is 1.5; allowed: 0 to 1" in group.rollouts[0].broken
-    with pytest.raises(RewardError, match=r"is 1\.5; allowed: 0 to 1"):
-        score_groups([bare_group()], [constant(1.5)])
-
-
-def test_a_group_or_batch_reward_that_breaks_drops_all_its_rollouts():
-    def broken(subject):
-        raise ValueError("no")
-
-    groups = [bare_group("TN-", ("46", "45", "")), bare_group(problem=make_problem("p2"))]
-    for mark, names in ((group_reward, 5), (batch_reward, 4)):
-        function = mark(lambda subject: broken(subject))
-        scored = score_groups(groups, [constant(1.0), Reward("sad", "answer", 1.0, function)], on_error="drop")
-        assert sum(bool(r.broken) for g in scored for r in g.rollouts) == names
-    assert "a batch of 4 rollouts, the first of problem 'p1': ValueError: no" in scored[1].rollouts[0].broken
-
-
-@pytest.mark.parametrize("value", [[1.0], [1.0] * 3, "ab", 1.0, None])
-def test_a_batch_of_the_wrong_length_is_named(value):
-    reward = Reward("many", "answer", 1.0, batch_reward(lambda rollouts: value), correct=True)
-    with pytest.raises(RewardError, match=r"reward 'many' on a batch of 2 rollouts.* allowed: a list of 2 scores"):
-        score_groups([bare_group()], [reward])
-
-
-def test_a_passed_limit_is_broken_machinery_and_not_a_wrong_answer():
-    async def slow(rollout):
-        await asyncio.sleep(30)
-
-    reward = Reward("slow", "answer", 1.0, slow, correct=True, timeout_s=0.05)
-    with pytest.raises(RewardError, match=r"reward 'slow' failed on problem 'p1', rollout 0: no result within 0.05 s"):
-        score_groups([bare_group()], [reward])
-
-
-def test_a_stopping_reward_is_not_called_again_after_it_broke():
-    made = []
-
-    def broken(rollout):
-        made.append(rollout)
-        raise ValueError("no")
-
-    with pytest.raises(RewardError, match="rollout 0: ValueError: no"):
-        score_groups([bare_group()] * 3, [Reward("broken", "answer", 1.0, broken, correct=True)])
-    assert len(made) == 1
-
-
-def test_broken_rollouts_are_counted_up_to_a_share():
-    groups = score_groups([bare_group("TTNN", ("46", "bad", "45", "45"))], [PICKY], on_error="drop")
-    assert check_broken(groups, 0.25) == 1
-    with pytest.raises(
-        RewardError, match=r"broke on 1 of 4 rollouts; allowed: a share of 0.2 .*: reward 'picky' failed"
-    ):
-        check_broken(groups, 0.2)
-    assert check_broken([bare_group()], 0.0) == 0

@@ -49,6 +49,7 @@ def protocols():
     return {family: family_protocol(family) for family in WITH_PROTOCOL}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("family", FOUND)
 def test_the_decision_of_a_family_is_found_from_its_template(family, protocols):
     protocol, spec = protocols[family], protocols[family].spec

@@ -52,6 +52,7 @@ def run_dry(script: str, config, capsys) -> str:
     return capsys.readouterr().out
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_configuration_for_a_real_model_passes_the_dry_run_of_training(name, models, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(ROOT)

@@ -159,9 +159,7 @@ def test_a_list_of_the_wrong_length_is_named_with_the_functions_own_name(mine):
         score(mine, "short")
 
 
-def test_an_unknown_form_and_a_missing_function_are_refused(mine):
-    with pytest.raises(RewardError, match="text is 'all'; allowed: answer, response"):
-        score(mine, "plain", text="all")
+def test_a_missing_function_is_refused(mine):
     with pytest.raises(RewardError, match=r"rewards\[0\] lacks the parameter 'function'"):
         build_rewards([{"name": "trl"}])
     with pytest.raises(RewardError, match=r"rewards\[0\]\.function: .* has no function 'gone'"):

@@ -51,6 +51,7 @@ def test_the_score_is_the_fraction_of_tests_passed(answer, score):
     assert code_tests(rollout(answer)) == score
 
 
+@pytest.mark.medium
 def test_a_program_that_hangs_scores_zero_within_its_limits():
     assert code_tests(rollout("while True: pass"), cpu_s=0.2, wall_s=2.0) == 0.0
 

@@ -1,12 +1,9 @@
 """The judge reward against pass rates worked out by hand."""
 
-import math
-
 import pytest
 from factories import make_group, make_problem
 
 from rewards.builtin.judge import PassCounts, judge, pooled_pass_rates, right_mode
-from rollout.errors import UserError
 
 
 def rates(modes, correct, **options):
@@ -126,23 +123,6 @@ def test_label_stays_alive_with_one_mode_only():
     assert judge(make_group("TT", (0, 0), problem=make_problem(necessity="think")), target="label") == [1.0, 1.0]
 
 
-def test_soft_is_signed_by_the_mode_taken():
-    # the rates are 0.95 and 0.55, so tanh((0.95 - 0.55 - 0.05) / 0.3) = tanh(7/6)
-    scores = judge(make_group("TTNN-", (1, 1, 1, 0, 0)), target="soft")
-    assert scores == pytest.approx([math.tanh(7 / 6)] * 2 + [-math.tanh(7 / 6)] * 2 + [0.0])
-    assert scores[0] == pytest.approx(0.823201, abs=1e-6)
-
-
-def test_soft_pushes_gently_towards_direct_answering_within_the_margin():
-    scores = judge(make_group("TN", (1, 1)), target="soft", margin=0.05, tau=0.5)
-    assert scores == pytest.approx([-math.tanh(0.1), math.tanh(0.1)])
-
-
-@pytest.mark.parametrize(("modes", "correct"), [("TTNN", (0, 0, 0, 0)), ("TT", (1, 0)), ("--", (0, 0))])
-def test_soft_is_neutral_where_nothing_is_known(modes, correct):
-    assert judge(make_group(modes, correct), target="soft") == [0.0] * len(modes)
-
-
 def test_the_margin_may_grow_over_the_steps():
     group, margin = make_group("TTTN", (1, 1, 1, 0.75)), {"start": 0.0, "end": 0.4, "steps": 10}
     # shrunk towards 15/16, the rates are 0.991 and 0.8125: 0.179 apart
@@ -150,12 +130,6 @@ def test_the_margin_may_grow_over_the_steps():
     assert judge(group, margin=margin, step=5)[0] == 0.0
 
 
-def test_a_controlled_margin_stands_where_the_trainer_says():
-    group, margin = make_group("TTTN", (1, 1, 1, 0.75)), {"start": 0.05, "change": 0.01}
-    assert judge(group, margin=margin)[0] == 1.0
-    assert judge(group, margin=margin, controlled_margin=0.2)[0] == 0.0
-
-
-def test_an_unknown_target_names_the_three():
-    with pytest.raises(UserError, match=r"judge\.target is 'hard'; allowed: group, label, soft"):
-        judge(make_group(), target="hard")
+def test_rates_a_margin_apart_are_a_tie_although_rounding_says_more():
+    assert 0.55 - 0.5 > 0.05
+    assert right_mode({"think": 0.55, "no_think": 0.5}, 0.05) == "no_think"

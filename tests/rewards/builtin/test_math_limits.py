@@ -67,6 +67,7 @@ def random_text(rng: random.Random, depth: int) -> str:
     )
 
 
+@pytest.mark.medium
 def test_random_nesting_of_every_function_is_bounded_and_leaves_no_memory_behind():
     rng = random.Random(15)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -15,6 +15,7 @@ for _line in (Path(__file__).parent / "math_pairs.jsonl").read_text().splitlines
     PAIRS[_pair["kind"]].append((_pair["gold"], _pair["answer"], _pair["equal"]))
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("kind", PAIRS)
 def test_every_pair_of_a_kind_is_judged_as_its_label_says(kind):
     wrong = [

@@ -256,3 +256,18 @@ def test_code_tests_and_arguments_may_be_longer_than_what_a_program_may_print(po
 def test_a_script_may_end_itself_in_every_usual_way(end, pool):
     code = f"print(input())\ntry:\n    {end}\nexcept Exception:\n    print('caught')"
     assert passed(pool, code, {"stdin": "7\n", "stdout": "7\n"}) == [True]
+
+
+@pytest.mark.parametrize(
+    "end",
+    ["1 / 0", "raise KeyboardInterrupt", "import os; os.abort()", "import os; os._exit(3)", "raise ValueError('x')"],
+)
+def test_a_script_that_crashes_fails_whatever_it_printed(end, pool):
+    result = run_tests(f"print(input(), flush=True)\n{end}", [{"stdin": "7\n", "stdout": "7\n"}], pool=pool)
+    assert (result.passed, result.status) == ([False], "error")
+
+
+def test_a_program_may_begin_with_a_byte_order_mark_and_has_a_file_name(pool):
+    code = "\ufeffimport os\ndef f():\n    return os.path.basename(__file__)\nprint(f())"
+    tests = [{"call": "f", "args": [], "expected": "program.py"}, {"stdin": "", "stdout": "program.py"}]
+    assert passed(pool, code, *tests) == [True, True]

@@ -108,6 +108,7 @@ def test_an_idle_computing_process_killed_from_outside_is_replaced():
     single.close()
 
 
+@pytest.mark.medium
 def test_a_job_whose_supervisor_is_killed_begins_anew_and_the_old_computation_ends():
     single = WorkerPool("pool_handlers:handle", size=1)
     pids = single.call({"do": "pid"}, 5.0)
@@ -143,6 +144,7 @@ def test_the_start_of_a_worker_takes_nothing_from_the_limit():
     single.close()
 
 
+@pytest.mark.medium
 def test_waiting_for_a_worker_has_its_own_limit():
     single = WorkerPool("pool_handlers:handle", size=1)
     single.warm_up()
@@ -226,6 +228,7 @@ def test_no_worker_outlives_a_caller_that_was_killed_in_the_middle_of_a_job(dela
     os.kill(other, signal.SIGKILL)
 
 
+@pytest.mark.medium
 def test_an_idle_supervisor_ends_with_its_caller_even_if_another_process_holds_its_pipe():
     program = CALLER.rpartition("pool.call")[0] + "import time; time.sleep(60)"
     caller = subprocess.Popen([sys.executable, "-c", program, "held"], stdout=subprocess.PIPE, text=True)
@@ -256,11 +259,13 @@ def test_a_computation_whose_supervisor_died_before_it_began_does_not_begin():
     assert os.waitstatus_to_exitcode(status) == 1
 
 
+@pytest.mark.medium
 def test_a_computation_that_is_overdue_ends_by_itself():
     _, status = os.waitpid(computing_process(os.getpid(), overdue=0.1), 0)
     assert os.waitstatus_to_exitcode(status) == -signal.SIGALRM
 
 
+@pytest.mark.medium
 def test_a_supervisor_that_is_still_importing_ends_with_its_caller(tmp_path):
     (tmp_path / "slow_handler.py").write_text("import time\nwhile True:\n    time.sleep(0.01)\n")
     program = CALLER.partition("pool =")[0] + (

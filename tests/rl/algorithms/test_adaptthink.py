@@ -3,11 +3,13 @@
 import pytest
 from algorithm_helpers import one_advantage
 
+from rewards.builtin.judge import PassCounts
+
 GROUP = ("TTNN", (1, 0, 1, 0))
 
 
 def advantage(modes, rewards, reference, **options):
-    return one_advantage("adaptthink", modes, rewards, context={"reference_accuracy": reference}, **options)
+    return one_advantage("adaptthink", modes, rewards, reference=reference, **options)
 
 
 def test_each_reward_is_compared_with_the_reference_and_direct_answers_gain_delta():
@@ -30,15 +32,12 @@ def test_each_rollout_stands_alone(modes, rewards, expected):
 
 
 def test_without_a_reference_the_pass_rate_of_earlier_thinking_stands_in():
-    context = {"history": {"think": (3, 4), "no_think": (0, 4)}}
-    assert one_advantage("adaptthink", *GROUP, context=context) == pytest.approx([0.25, -0.75, 0.3, -0.7])
-    assert one_advantage("adaptthink", *GROUP, context={"history": {"think": 0.75}}) == pytest.approx(
-        [0.25, -0.75, 0.3, -0.7]
-    )
+    known = {"history": {"think": PassCounts(3, 4), "no_think": PassCounts(0, 4)}}
+    assert one_advantage("adaptthink", *GROUP, known=known) == pytest.approx([0.25, -0.75, 0.3, -0.7])
 
 
 def test_at_the_first_visit_the_groups_own_thoughts_stand_in_and_then_the_group():
     assert one_advantage("adaptthink", *GROUP) == pytest.approx([0.5, -0.5, 0.55, -0.45])
     assert one_advantage("adaptthink", "NN", (1, 0)) == pytest.approx([0.55, -0.45])
-    context = {"history": {"think": (0, 0)}}
-    assert one_advantage("adaptthink", *GROUP, context=context) == pytest.approx([0.5, -0.5, 0.55, -0.45])
+    known = {"history": {"think": PassCounts(0, 0)}}
+    assert one_advantage("adaptthink", *GROUP, known=known) == pytest.approx([0.5, -0.5, 0.55, -0.45])

@@ -42,7 +42,7 @@ def test_bpo_standardises_over_the_merged_group():
 
 
 def test_bpo_counts_a_rollout_without_a_switch_with_no_reward():
-    assert one_advantage("bpo", "TN-", (1, 1, 1), correct=(1, 1, 0)) == pytest.approx(
+    assert one_advantage("bpo", "TN-", (1, 1, 0)) == pytest.approx(
         [1 / math.sqrt(3), 1 / math.sqrt(3), -2 / math.sqrt(3)], abs=1e-5
     )
 

@@ -39,9 +39,7 @@ def test_the_algorithm_agrees_with_plain_loops(name, params, plain):
     rng = random.Random(name)
     for _ in range(GROUPS):
         group = random_group(rng)
-        context = {"judge_scores": group["q"], "reference_accuracy": group["ref"], "batch_think_share": group["share"]}
-        found = computed(
-            name, group["modes"], group["r"], group["c"], group["l"], progress=group["p"], context=context, **params
-        )
+        known = {"judge_scores": group["q"], "reference": group["ref"], "known": {"batch_think_share": group["share"]}}
+        found = computed(name, group["modes"], group["r"], group["c"], group["l"], group["p"], **known, **params)
         for ours, theirs in zip(found, plain(group), strict=True):
             assert ours == pytest.approx(theirs, abs=1e-9), group

@@ -13,6 +13,7 @@ from rl.checks.data_check import check_data, write_sound
 from rl.checks.known_answers import gold_answer
 from rl.checks.overlap import duplicates, normalised, overlaps
 from rl.checks.preflight import preflight
+from rl.checks.prompt_check import check_caps
 from rl.checks.reward_check import check_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
@@ -268,3 +269,17 @@ def test_an_empty_result_is_never_written(tmp_path):
     assert done.returncode == 1
     assert "1 of 1 rows of data.train would be left out" in done.stderr
     assert not list((tmp_path / "clean").glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(
+    ("rollout", "evaluation", "told"),
+    [
+        ({"max_new_tokens": 8}, {}, r"rollout\.max_new_tokens is 8; allowed: at least 9, .* think response"),
+        ({"max_new_tokens": 9}, {"max_new_tokens": 5}, r"evaluation\.max_new_tokens is 5; allowed: at least 9"),
+    ],
+)
+def test_a_cap_that_cuts_every_response_of_a_mode_is_refused(rollout, evaluation, told):
+    protocol = tiny_protocol()  # </judge><think_on><think>3</think><answer>7</answer><eos>: nine tokens
+    with pytest.raises(ConfigError, match=told):
+        check_caps(parse_config({"rollout": rollout, "evaluation": evaluation}), protocol)
+    check_caps(parse_config({"rollout": {"max_new_tokens": 9}}), protocol)

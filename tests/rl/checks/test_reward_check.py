@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from factories import make_problem
 from small_runs import ROOT, script
 
@@ -53,6 +54,7 @@ def test_a_gold_answer_that_cannot_be_read_is_told():
     assert len(complaints(check, 0.1)) == 2  # its own text is right, a wrong answer breaks, and it cannot be read
 
 
+@pytest.mark.medium
 def test_the_script_prints_speed_and_writes_json(tmp_path):
     out = tmp_path / "check.json"
     done = script("check_rewards.py", str(ROOT / "configs/demo.yaml"), "--limit", "20", "--json", str(out))

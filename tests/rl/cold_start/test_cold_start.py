@@ -16,7 +16,8 @@ from transformers import AutoModelForCausalLM
 from rl.cold_start.gears import cold_start
 from rl.config.read import parse_config
 from rl.files.row_store import read_rows
-from rl.training.checkpoints import last_complete
+from rl.training.checkpoints import COMPLETE, last_complete
+from rollout.errors import UserError
 
 GEARS = {"manual_steps": 30, "automatic_steps": 2, "manual_share": 0.5}
 START = {"problems": 60, "batch": 8, "learning_rate": 1e-2, "warmup_steps": 2, "max_length": 64, "save_every": 5}
@@ -40,6 +41,16 @@ def raw_config(tmp_path: Path, **start) -> dict:
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     return AutoModelForCausalLM.from_pretrained(folder / "cold_start" / "model").state_dict()
+
+
+def test_a_damaged_checkpoint_is_named_before_anything_is_loaded(tmp_path):
+    config = parse_config(raw_config(tmp_path))
+    checkpoint = tmp_path / "run" / "cold_start" / "checkpoints" / "checkpoint-5"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / COMPLETE).write_text("{}")
+    (checkpoint / "model.safetensors").write_bytes((tmp_path / "policy" / "model.safetensors").read_bytes()[:-100])
+    with pytest.raises(UserError, match=r"checkpoint-5/model\.safetensors cannot be read .* removed"):
+        cold_start(config)
 
 
 def kill_when(config: Path, run_dir: Path, reached) -> None:
@@ -108,6 +119,7 @@ def test_two_ranks_train_what_one_trains_and_share_the_sampling(tmp_path):
         torch.testing.assert_close(first[name], second[name], rtol=0, atol=2e-5)
 
 
+@pytest.mark.medium
 def test_a_cold_start_that_fails_its_gate_ends_with_code_1_and_keeps_its_model(tmp_path):
     raw = raw_config(tmp_path, steps=1, save_every=0, gate={"problems": 4, "min_accuracy": {"think": 0.9}})
     done = script("cold_start.py", str(write_config(tmp_path / "config.json", raw)))

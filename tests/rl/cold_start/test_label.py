@@ -101,6 +101,7 @@ def test_a_share_of_the_labels_is_random_and_follows_seed_and_id():
     assert [label_row(g, LabelConfig(random_share=0.2), seed=0) for g in reversed(groups)] == rows[::-1]
 
 
+@pytest.mark.medium
 def test_labelling_goes_on_with_the_rows_that_are_missing_and_comes_to_the_same(tmp_path):
     config = small_config(
         tmp_path / "run",

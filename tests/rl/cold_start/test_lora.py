@@ -44,6 +44,7 @@ def rows(protocol: DecisionProtocol):
             yield {"input_ids": [*prompt, *response], "labels": [-100] * len(prompt) + list(response)}
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_cold_start_trains_adapters_and_the_rows_of_new_tokens_alone(tied, tmp_path):
     start = save_model(tmp_path / "start", tied)
@@ -79,6 +80,7 @@ def test_a_cold_start_trains_adapters_and_the_rows_of_new_tokens_alone(tied, tmp
     assert probs[tokenizer.convert_tokens_to_ids(["<think>", "<no_think>"])].sum() > 0.5 > untrained.max()
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("tied", [True, False])
 def test_rl_with_adapters_trains_the_rows_of_new_tokens_too(tied, tmp_path):
     start = save_model(tmp_path / "start", tied)

@@ -163,6 +163,7 @@ def test_the_tables_show_means_intervals_and_what_failed():
     assert show(Interval(0.5, None, 1), 1) == "0.5"
 
 
+@pytest.mark.medium
 def test_a_picture_is_a_png():
     assert picture([cell(), cell(algorithm="b", curve=[])], "kind").startswith(b"\x89PNG")
 
@@ -253,6 +254,7 @@ def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
     assert (runs / "kind" / "seed3" / "step_srpo" / "cell.json").stat().st_mtime_ns == kept
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -103,6 +103,8 @@ def test_an_unknown_key_in_an_override_names_the_nearest(tmp_path):
         ("seed:", "seed is None; allowed: a whole number"),
         ("seed: 2147483648", "seed is 2147483648; allowed: a whole number, 0 to 2147483647"),
         ("run_dir: 3", "run_dir is 3; allowed: text"),
+        ("run_dir: ''", "run_dir is ''; allowed: a folder"),
+        ("run_dir: ' '", "run_dir is ' '; allowed: a folder"),
         ("trainer: {learning_rate: fast}", "trainer.learning_rate is 'fast'; allowed: above 0, up to 10"),
         ("trainer: {bf16: 1}", "trainer.bf16 is 1; allowed: true or false"),
         ("trainer: 5", "trainer is 5; allowed: a section of keys"),

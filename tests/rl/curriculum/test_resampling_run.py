@@ -46,6 +46,7 @@ def test_the_easy_think_rate_stays_put_for_fifty_steps_after_mode_aware_retireme
     assert max(rates[start : start + 50]) < 0.1
 
 
+@pytest.mark.medium
 def test_dropping_all_correct_prompts_brings_thinking_back_on_easy_ones(runs):
     rates, retired = runs["srpo"]
     start = first_retirement(retired)

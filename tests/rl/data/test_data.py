@@ -9,6 +9,7 @@ import pytest
 
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems, problem_to_row, read_problems
+from rollout.errors import UserError
 from rollout.types import Problem
 
 TINY = {"train_size": 30, "test_size": 20, "shares": {"1": 0.5, "3": 0.5}}
@@ -275,3 +276,22 @@ def test_the_embedded_world_may_have_a_seed_of_its_own():
 def test_the_embedded_world_without_shares_is_refused():
     with pytest.raises(DataError, match=r"data\.shares is \{\}; allowed: shares of 0 or more"):
         load_problems(config_of(), "train")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"columns": {"prompt": "question"}},
+        {"columns": {"test": {"prompt": "question"}}},
+        {"format": "gsm8k"},
+        {"format": {"test": "gsm8k"}},
+    ],
+)
+def test_names_for_columns_that_nobody_reads_are_refused(given, tmp_path):
+    with pytest.raises(UserError, match=r"data\.(columns|format) is .* is generated"):
+        load_problems(config_of(train="tiny", test="tiny", **given), "train")
+
+
+def test_columns_may_be_those_of_the_one_split_that_is_read(tmp_path):
+    data = {**write(tmp_path, {"question": "1+1", "answer": 2}), "test": "tiny", "columns": {"prompt": "question"}}
+    assert load_problems(config_of(**data), "train")[0].prompt == "1+1"

@@ -30,6 +30,7 @@ def model(body, seen):
     return {"content": answer, "reasoning": reasoning, "usage": {"prompt_tokens": 9, "completion_tokens": tokens}}
 
 
+@pytest.mark.medium
 def test_a_served_model_is_measured_in_three_modes_by_its_templates_argument():
     with chat_server(model) as (url, seen):
         result = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m", backoff=0.01), "enable_thinking", rewards())
@@ -48,6 +49,22 @@ def test_a_served_model_is_measured_in_three_modes_by_its_templates_argument():
     assert all(body["temperature"] == 0 and body["max_tokens"] == 64 for body in seen.bodies)
 
 
+def test_several_samples_of_a_served_model_are_drawn_and_give_means_and_pass_at_k():
+    config = parse_config(
+        {"evaluation": {"samples": 2}, "rollout": {"temperature": 0.7, "top_p": 0.9, "top_k": 20}, "seed": 5}
+    )
+
+    def once(body, seen):
+        return {"content": "7" if body["seed"] == 5 else "8", "usage": {"completion_tokens": 4}}
+
+    with chat_server(once) as (url, seen):
+        result = evaluate_server(config, PROBLEMS[:1], Endpoint(url, "m"), "enable_thinking", rewards())
+    assert (result["samples"], result["modes"]["auto"]["accuracy"], result["modes"]["auto"]["pass@2"]) == (2, 0.5, 1.0)
+    drawn = sorted((body["temperature"], body["top_p"], body["top_k"], body["seed"]) for body in seen.bodies)
+    assert drawn == [(0.7, 0.9, 20, 5)] * 3 + [(0.7, 0.9, 20, 6)] * 3
+
+
+@pytest.mark.medium
 def test_tags_state_the_mode_where_they_are_configured():
     config = parse_config({"protocol": {"tags": {"think": "/think", "no_think": "/no_think"}}})
     with chat_server(model) as (url, seen):
@@ -55,6 +72,7 @@ def test_tags_state_the_mode_where_they_are_configured():
     assert sorted(body["messages"][-1]["content"] for body in seen.bodies) == ["3+4?", "3+4? /no_think", "3+4? /think"]
 
 
+@pytest.mark.medium
 def test_a_thought_inside_the_content_is_a_thought():
     def inline(body, seen):
         return {"content": "<think>3+4</think>7", "usage": {"completion_tokens": 8}}
@@ -65,6 +83,7 @@ def test_a_thought_inside_the_content_is_a_thought():
     assert result["settings"]["auto"]["accuracy"] == 1.0
 
 
+@pytest.mark.medium
 def test_answers_that_do_not_come_are_counted_and_none_at_all_is_an_error():
     def half(body, seen):
         return model(body, seen) if "3+4" in body["messages"][-1]["content"] else {"status": 400}
@@ -114,6 +133,19 @@ def test_a_record_without_mode_tokens_or_problem_is_refused_and_counted():
     assert sorted(result["refused"].values()) == [1, 1, 1, 1]
     with pytest.raises(ConfigError, match="3 × no mode"):
         evaluate_records(CONFIG, PROBLEMS, RECORDS, rewards(), tokens_from="usage.n")
+
+
+def test_records_with_different_numbers_of_answers_count_as_many_as_all_have():
+    answers = {("easy", "think"): "7", ("easy", "no_think"): "7888", ("easy", "auto"): "7"}
+    answers |= {("hard", "think"): "7", ("hard", "no_think"): "88", ("hard", "auto"): "8"}
+    rows = [
+        {"id": problem, "response": text, "tokens": 3, "setting": setting, "mode": "no_think"}
+        for (problem, setting), texts in answers.items()
+        for text in texts
+    ]
+    direct = evaluate_records(CONFIG, PROBLEMS, rows, rewards())["modes"]["no_think"]
+    # easy: one of four is right, so that two of them hold it with chance 1 - C(3, 2) / C(4, 2) = 1/2; hard: none is
+    assert (direct["accuracy"], direct["pass@2"]) == (0.125, 0.25)
 
 
 def test_named_groups_leave_a_response_without_either_undecided():

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import multiprocessing
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -63,6 +66,7 @@ def _held_elsewhere(path, ready, done):
     done.wait(30)
 
 
+@pytest.mark.medium
 def test_two_processes_do_not_write_one_file(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
@@ -70,11 +74,29 @@ def test_two_processes_do_not_write_one_file(tmp_path):
     other.start()
     assert ready.wait(60)
     for begin in (RowStore.hold, lambda store: store.append([{"id": "a"}])):
-        with pytest.raises(UserError, match="another process is writing"):
+        with pytest.raises(UserError, match=f"process {other.pid} on .* is writing"):
             begin(RowStore(tmp_path / "rows.jsonl", {"model": "m"}))
     done.set()
     other.join()
     RowStore(tmp_path / "rows.jsonl", {"model": "m"}).hold()
+
+
+def test_where_files_cannot_be_locked_the_name_of_the_process_counts(tmp_path, monkeypatch):
+    def no_locks(*_):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    lock, ended = tmp_path / ".training.lock", subprocess.Popen(["true"])
+    ended.wait()
+    monkeypatch.setattr("fcntl.lockf", no_locks)
+    here = socket.gethostname()
+    for owner in ({"pid": os.getppid(), "host": here}, {"pid": ended.pid, "host": "elsewhere"}):
+        lock.write_text(json.dumps(owner))
+        with pytest.raises(UserError, match=f"process {owner['pid']} on {owner['host']}"):
+            hold(tmp_path / "training")
+    for stale in (json.dumps({"pid": ended.pid, "host": here}), "", "{", "[]"):
+        lock.write_text(stale)
+        hold(tmp_path / "training")
+        assert json.loads(lock.read_text()) == {"pid": os.getpid(), "host": here}
 
 
 @pytest.mark.parametrize("fresh", [False, True])
@@ -86,6 +108,7 @@ def test_finished_rows_begin_on_no_foreign_file(tmp_path, fresh):
     assert path.read_bytes() == b'{"id": "a"}\n{"id": "b"}'
 
 
+@pytest.mark.medium
 def test_the_commands_refuse_a_data_file_before_a_byte_changes(tmp_path):
     policy = save_policy(tmp_path / "policy")
     rows = [{"id": str(i), "prompt": f"1 + {i}", "answer": str(i + 1)} for i in range(4)]

@@ -68,6 +68,7 @@ def test_a_half_written_line_is_dropped_on_resume(tmp_path, half):
     assert path.read_text(encoding="utf-8") == '{"step": 1, "loss": 0.5}\n'
 
 
+@pytest.mark.medium
 def test_wandb_records_a_real_offline_run(make_log):
     log = make_log(mode="offline", name="test-run")
     log.log(1, {"loss": 0.5})
@@ -81,6 +82,7 @@ def test_wandb_records_a_real_offline_run(make_log):
     assert list((log.run_dir / "wandb").glob("offline-run-*/files/media/table/*"))
 
 
+@pytest.mark.medium
 def test_a_run_that_goes_on_keeps_its_wandb_id_and_says_how_to_sync_its_segments(make_log, capsys):
     """Each start makes a segment of its own, in whose name W&B puts the second and the id."""
     first = make_log(mode="offline")

@@ -1,12 +1,13 @@
 """The client of chat endpoints, against a real server that fails in every way it can."""
 
 import asyncio
+import socket
 import time
 
 import pytest
 from chat_server import chat_server
 
-from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint
+from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint, check_listening
 
 
 def ask(url, *texts, **settings):
@@ -22,6 +23,7 @@ def ask(url, *texts, **settings):
     return found
 
 
+@pytest.mark.medium
 def test_a_streamed_answer_has_its_text_its_thoughts_and_its_tokens():
     with chat_server(lambda body, seen: {"content": "the\nsum\nis 7", "reasoning": "3+4"}) as (url, seen):
         assert ask(url, "3+4?") == {"3+4?": Reply("the\nsum\nis 7", "3+4", "stop", "teacher", 3, 5, 1)}
@@ -29,12 +31,14 @@ def test_a_streamed_answer_has_its_text_its_thoughts_and_its_tokens():
     assert (seen.bodies[0]["model"], seen.bodies[0]["seed"]) == ("teacher", 7)
 
 
+@pytest.mark.medium
 def test_an_endpoint_that_does_not_stream_is_read_too():
     with chat_server(lambda body, seen: {"content": "7", "reasoning": "3+4", "plain": True}) as (url, _):
         reply = ask(url, "3+4?")["3+4?"]
     assert (reply.content, reply.reasoning, reply.prompt_tokens, reply.completion_tokens) == ("7", "3+4", None, 5)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(
     "failure",
     [
@@ -56,6 +60,7 @@ def test_what_may_pass_is_tried_again(failure):
     assert (reply.content, reply.attempts, len(seen.bodies)) == ("7", 3, 3)
 
 
+@pytest.mark.medium
 def test_a_slow_answer_is_given_up_and_asked_again():
     with chat_server(lambda body, seen: {"content": "7", "sleep": 2 if len(seen.bodies) == 1 else 0}) as (url, _):
         started = time.perf_counter()
@@ -64,6 +69,7 @@ def test_a_slow_answer_is_given_up_and_asked_again():
     assert time.perf_counter() - started < 2
 
 
+@pytest.mark.medium
 def test_the_pause_that_the_endpoint_asks_for_is_kept():
     def answer(body, seen):
         return {"status": 429, "headers": {"Retry-After": "0.4"}} if len(seen.bodies) == 1 else {"content": "7"}
@@ -74,6 +80,7 @@ def test_the_pause_that_the_endpoint_asks_for_is_kept():
     assert time.perf_counter() - started > 0.4
 
 
+@pytest.mark.medium
 def test_what_never_passes_is_an_error_and_the_others_go_on():
     def answer(body, seen):
         return {"status": 500} if body["messages"][-1]["content"] == "bad" else {"content": "good"}
@@ -99,6 +106,7 @@ def test_a_refusal_is_not_asked_again_and_the_key_is_in_no_message(monkeypatch):
     assert "sk-secret" not in str(failure)
 
 
+@pytest.mark.medium
 def test_no_more_calls_are_open_at_once_than_allowed():
     with chat_server(lambda body, seen: {"content": "7", "sleep": 0.05}) as (url, seen):
         found = ask(url, *map(str, range(20)), concurrency=4)
@@ -118,6 +126,18 @@ def test_what_the_caller_raises_on_an_answer_ends_the_asking():
         with pytest.raises(KeyError):
             asyncio.run(ask_all(Endpoint(url, "teacher", concurrency=2), questions(), finished))
         assert len(seen.bodies) < 10
+
+
+def test_a_server_that_is_not_there_is_told_at_once_and_one_that_answers_anything_is_there():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    started = time.monotonic()
+    with pytest.raises(EndpointError, match="nobody answers at"):
+        check_listening(Endpoint(f"http://127.0.0.1:{port}/v1", "m"))
+    assert time.monotonic() - started < 5
+    with chat_server(lambda body, seen: {"content": "7"}) as (url, _):
+        check_listening(Endpoint(url, "m"))  # it has no list of models: status 501
 
 
 def test_an_address_that_is_none_and_a_missing_key_are_told_before_the_first_call(monkeypatch):

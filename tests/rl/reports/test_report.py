@@ -167,6 +167,7 @@ def test_no_markup_from_a_model_or_from_data_survives(tmp_path, attack):
     assert "<" not in shown.scripts[0]
 
 
+@pytest.mark.medium
 def test_hostile_names_are_drawn_as_they_are():
     names = (r"$\frac{$", "_", SCRIPT, "\ud800\x00\x1b[31m\u202e", "9" * 5000)
     records = [{"step": 1, **{f"think_probability/{name}": 0.5 for name in names}}]

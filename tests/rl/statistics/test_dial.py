@@ -4,7 +4,19 @@ import math
 
 import pytest
 
-from rl.statistics.dial import Target, curve, halves, logit_bias, parse_target, pick, point, thresholds, with_intervals
+from rl.statistics.dial import (
+    Target,
+    curve,
+    halves,
+    logit_bias,
+    parse_target,
+    pick,
+    point,
+    price_of,
+    priced_mode,
+    thresholds,
+    with_intervals,
+)
 from rollout.errors import UserError
 
 
@@ -97,3 +109,35 @@ def test_the_bias_on_no_think_makes_greedy_decoding_obey_the_threshold(tau, p):
 
 def test_at_the_ends_of_the_dial_the_bias_decides_alone():
     assert (logit_bias(0.0), logit_bias(1.1)) == (-100.0, 100.0)
+
+
+THREE = {"no_think": 0.2, "short": 0.5, "think": 0.3}
+COSTS = {"no_think": 10, "short": 100, "think": 400}
+
+
+@pytest.mark.parametrize(
+    ("price", "mode"),
+    [
+        (0.0, "short"),  # the likeliest
+        (-0.01, "think"),  # -1.20 + 4.0 beats -0.69 + 1.0
+        (0.010, "short"),  # -0.69 - 1.00 = -1.693 beats -1.61 - 0.10 = -1.709
+        (0.011, "no_think"),  # -0.69 - 1.10 = -1.793 falls below -1.61 - 0.11 = -1.719
+        (math.inf, "no_think"),
+        (-math.inf, "think"),
+    ],
+)
+def test_of_several_modes_the_one_is_chosen_that_is_worth_its_price(price, mode):
+    assert priced_mode(THREE, COSTS, price) == mode
+
+
+def test_a_mode_without_probability_is_never_chosen_however_cheap():
+    assert priced_mode({**THREE, "no_think": 0.0}, COSTS, math.inf) == "short"
+    with pytest.raises(ValueError, match="no mode"):
+        priced_mode({"think": 0.0}, COSTS, 0.0)
+
+
+@pytest.mark.parametrize("tau", [0.1, 0.5, 0.8])
+@pytest.mark.parametrize("p", [0.05, 0.3, 0.5, 0.7, 0.95])
+def test_with_two_modes_the_price_is_the_dial(tau, p):
+    chosen = priced_mode({"think": p, "no_think": 1 - p}, COSTS, price_of(tau, 400, 10))
+    assert (chosen == "think") == (p >= tau)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import math
 from pathlib import Path
 
@@ -15,7 +14,6 @@ from trainer_setups import generation_batch
 from rl.algorithms import SHIPPED
 from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.algorithms.group import free_choices
-from rl.training.checkpoints import RUN_STATE
 from rl.training.run import build_trainer, set_up, train
 from rollout.errors import UserError
 from rollout.types import Problem
@@ -183,24 +181,6 @@ def test_the_batchs_think_share_is_over_free_choices_of_all_groups(tmp_path, pol
 def _one_thinker():
     problem = Problem("t", "11 + 33", "math", answer="44")
     return [[recorded_rollout(problem, "think", "44") for _ in range(4)]]
-
-
-@pytest.mark.medium
-def test_a_controlled_margin_is_logged_moves_and_survives_in_the_checkpoint(tmp_path, policy):
-    rewards = [{"name": "judge", "margin": {"start": 0.1, "change": 0.02}}, {"name": "math"}]
-    groups = [_thought_costs(i) for i in range(4)]
-    trainer = {"steps": 3, "prompts_per_step": 4, "save_every": 3}
-    train(replay_setup(tmp_path, policy, groups, "step_srpo", rewards=rewards, trainer=trainer))
-    # free choices are right half of the time, forced thoughts always: the margin falls
-    assert [round(record["judge/margin"], 4) for record in metrics(tmp_path / "run")] == [0.1, 0.08, 0.06]
-    saved = json.loads((tmp_path / "run" / "checkpoints" / "checkpoint-3" / RUN_STATE).read_text())
-    assert saved["margin"]["controlled"] == pytest.approx(0.04)
-
-
-def _thought_costs(index):
-    problem = Problem(f"c{index}", f"1{index} + 22", "math", answer=f"3{index}")
-    forced = [recorded_rollout(problem, mode, f"3{index}", forced=True) for mode in ("think", "no_think")]
-    return [*forced, recorded_rollout(problem, "no_think", f"3{index}"), recorded_rollout(problem, "no_think", "99")]
 
 
 @pytest.mark.parametrize(

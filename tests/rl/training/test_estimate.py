@@ -45,6 +45,7 @@ def test_hours_of_all_stages_by_hand():
     )
 
 
+@pytest.mark.medium
 def test_a_round_and_an_update_are_timed_and_nothing_is_left(tmp_path, policy):
     lines: list[str] = []
     estimate(quiet_setup(small_config(tmp_path / "run", policy)), lines.append)

@@ -1,4 +1,4 @@
-"""The collapse guard: its signals by hand, its patience, its remedies on a collapsing bandit."""
+"""The collapse guard: its signals by hand, its patience, its remedy on a collapsing bandit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from rl.algorithms import build_algorithm
 from rl.config.schema import GuardConfig
 from rl.training.guard import CollapseGuard, reads_like_reasoning, signals
 from rollout.modes import make_plan
-from rollout.types import RolloutGroup
 
 DYING = "no_think is dying: chosen at 1.0% for 3 steps, right for 50% of the problems"
 
@@ -34,7 +33,7 @@ def make(**settings):
 def watch(guard, steps):
     """Feed the steps; the alarms."""
     for number, groups in enumerate(steps, 1):
-        guard.observe(number, groups, [0.0] * sum(len(g.rollouts) for g in groups))
+        guard.observe(number, groups)
     return guard.take_alarms()
 
 
@@ -116,7 +115,7 @@ def test_direct_answers_that_grow_are_metered_and_told():
     short, long = step(targets=("think", "no_think"), tokens=4), step(targets=("think", "no_think"), tokens=7)
     guard = make()
     assert watch(guard, [short] * 3) == []
-    metrics = guard.observe(4, long, [0.0] * 4)
+    metrics = guard.observe(4, long)
     assert metrics["leak/tokens"] == 1.75
     (alarm,) = watch(guard, [long] * 2)
     assert "reasoning leaks into direct answers: for 3 steps 1.8 times as long as at the start" in alarm
@@ -126,7 +125,7 @@ def test_direct_answers_that_begin_to_reason_are_metered_and_told():
     plain, leaking = step(answer_text="7"), step(answer_text="wait, 7")
     guard = make()
     watch(guard, [plain] * 3)
-    assert guard.observe(4, leaking, [0.0] * 4)["leak/words"] == 1.0
+    assert guard.observe(4, leaking)["leak/words"] == 1.0
     assert "100% read like reasoning (0% at the start)" in watch(guard, [leaking] * 2)[0]
 
 
@@ -143,61 +142,16 @@ def test_its_state_survives_json():
     assert two.floor == 0.5
 
 
-def test_only_stop_stops():
-    for action in ("log", "floor", "balance", "stop"):
+def test_the_forced_share_rises_with_the_action_floor_alone():
+    floors = []
+    for action in ("log", "floor"):
         guard = make(action=action)
         watch(guard, [step(0.99)] * 3)
-        assert bool(guard.stopped) is (action == "stop")
+        floors.append((guard.count, guard.floor))
+    assert floors == [(1, 0.0), (1, 0.5)]
 
 
-# --- remedies --------------------------------------------------------------------------------------------------------
-
-
-def train(action, steps, share, target, judge_weight=1.0):
-    """A bandit under a bad setting; (easy think rate, step of the first alarm, guard)."""
-    problems, policy = make_problems(easy=10, hard=6), Bandit(rate=6.0, shared=3.0)
-    algorithm, guard, alarm = build_algorithm({"name": "step_srpo"}), make(patience=5, action=action), None
-    rates = []
-    for number in range(1, steps + 1):
-        plan = make_plan(8, max(share, guard.floor), 0)
-        groups = [policy.roll_out(problem, plan, **target) for problem in problems]
-        judge_B = policy.advantages(groups, algorithm)
-        policy.update(groups, [judge_weight * a for a in guard.balanced(groups, judge_B)])
-        guard.observe(number, groups, judge_B)
-        alarm = alarm or (number if guard.take_alarms() else None)
-        rates.append(policy.think("easy"))
-        if guard.stopped:
-            break
-    return rates, alarm, policy
-
-
-SOFT = {"target": "soft"}
-
-
-def test_the_soft_target_collapses_to_thinking_and_the_guard_sees_it():
-    rates, alarm, policy = train("log", 60, 0.25, SOFT)
-    assert alarm is not None
-    assert alarm < 30
-    assert rates[-1] > 0.98
-    assert policy.think("hard") > 0.98
-
-
-def test_balancing_the_judge_between_the_targets_brings_the_dead_mode_back():
-    rates, _, policy = train("balance", 80, 0.25, SOFT)
-    assert rates[-1] < 0.1
-    assert policy.think("hard") > 0.9
-
-
-def test_more_forced_rollouts_do_not_cure_a_target_that_is_too_loud():
-    rates, _, _ = train("floor", 80, 0.25, SOFT)
-    assert rates[-1] > 0.98
-
-
-def test_stopping_ends_the_run_at_the_alarm():
-    rates, alarm, _ = train("stop", 60, 0.25, SOFT)
-    assert len(rates) == alarm
-
-
+@pytest.mark.medium
 def test_a_mode_that_died_for_want_of_samples_comes_back_under_a_raised_floor():
     # Free choice alone, and a start at which direct answers are hardly ever sampled.
     def run(action):
@@ -205,30 +159,13 @@ def test_a_mode_that_died_for_want_of_samples_comes_back_under_a_raised_floor():
         policy.bias = 9.0
         algorithm = build_algorithm({"name": "step_srpo"})
         known = [policy.roll_out(problem, make_plan(8, 1.0, 0)) for problem in problems]
-        guard.observe(0, known, [0.0] * 8 * len(known))
+        guard.observe(0, known)
         for number in range(1, 60):
             plan = make_plan(8, guard.floor, 0)
             groups = [policy.roll_out(problem, plan) for problem in problems]
             policy.update(groups, policy.advantages(groups, algorithm))
-            guard.observe(number, groups, [0.0] * 8 * len(groups))
+            guard.observe(number, groups)
         return policy.think("easy")
 
     assert run("log") > 0.9
     assert run("floor") < 0.1
-
-
-def test_balanced_scales_the_groups_of_the_dying_target_to_the_others():
-    guard = make(action="balance")
-    groups = step(0.99)
-    for number in range(1, 4):
-        guard.observe(number, groups, [0.8, 0.0, 0.0, 0.2])
-    # p0 prefers think with |A| of 0.8, p1 direct with 0.2: four times as much for the dying direct mode.
-    assert guard.balanced(groups, [0.8, 0.0, 0.0, 0.2]) == pytest.approx([0.8, 0.0, 0.0, 0.8])
-
-
-def test_before_an_alarm_nothing_is_scaled():
-    guard = make(action="balance")
-    groups = step(0.5)
-    guard.observe(1, groups, [0.8, 0.0, 0.0, 0.2])
-    assert guard.balanced(groups, [0.8, 0.0, 0.0, 0.2]) == [0.8, 0.0, 0.0, 0.2]
-    assert isinstance(groups[0], RolloutGroup)

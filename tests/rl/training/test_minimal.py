@@ -167,6 +167,7 @@ def compare(tmp_path, policy):
     return made
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("iterations", [1, 2])
 def test_gradients_and_weights_of_both_agree(compare, iterations):
     gradient, weights = compare(iterations)

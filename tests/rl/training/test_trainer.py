@@ -85,6 +85,7 @@ def test_a_few_steps_move_the_switch_towards_the_right_mode(tmp_path, policy):
     assert after > before + 0.1
 
 
+@pytest.mark.medium
 def test_a_run_folder_holds_what_it_promises(tmp_path, policy):
     config = small_config(tmp_path / "run", policy)
     train(quiet_setup(config))

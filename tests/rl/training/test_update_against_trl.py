@@ -207,6 +207,7 @@ def widths(trainer):
     return seen
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("micro_batch", [8, 2])
 def test_each_part_is_as_wide_as_its_longest_row(tmp_path, policy, monkeypatch, micro_batch):
     monkeypatch.setattr(scoring, "FORWARD_PRICE", {"cpu": 8})
@@ -216,11 +217,13 @@ def test_each_part_is_as_wide_as_its_longest_row(tmp_path, policy, monkeypatch, 
     assert widths(trainer) == [(1, 43), (1, 33), (2, 23), (4, 8)]
 
 
+@pytest.mark.medium
 def test_a_wide_prompt_and_a_wide_completion_of_two_rows_do_not_add_up(tmp_path, policy, monkeypatch):
     monkeypatch.setattr(scoring, "FORWARD_PRICE", {"cpu": 10**6})
     assert widths(our_trainer(configured(tmp_path, policy, 8))) == [(8, 43)]  # TRL: 20 + 40 columns
 
 
+@pytest.mark.medium
 def test_prompts_do_not_pass_through_the_head(tmp_path, policy, monkeypatch):
     scored = []
     original = utils._ChunkedLogProbFunction.apply
@@ -236,11 +239,13 @@ def test_prompts_do_not_pass_through_the_head(tmp_path, policy, monkeypatch):
     assert scored == [40, 30, 2 * 11, 4 * 7]
 
 
+@pytest.mark.medium
 def test_without_balance_rows_stay_as_they_come_and_a_micro_batch_is_one_part(tmp_path, policy):
     trainer = our_trainer(configured(tmp_path, policy, 4, {"balance": False}))
     assert widths(trainer) == [(4, 43), (4, 33)]
 
 
+@pytest.mark.medium
 def test_a_step_is_one_forward_pass_a_part_and_old_log_probabilities_cost_none(tmp_path, policy):
     trainer = our_trainer(configured(tmp_path, policy, 4, {"iterations": 2, "steps": 2}))
     assert sum(rows for rows, _ in widths(trainer)) == 2 * 8

@@ -210,6 +210,7 @@ def scores(share, seed=0, count=100):
     return [r.scores["correct"] for g in score_groups(answered(count), rewards) for r in g.rollouts]
 
 
+@pytest.mark.medium
 def test_a_tenth_of_the_correctness_is_turned_round_the_same_way_each_time():
     true, flipped = scores(0.0), scores(0.1)
     assert true == [*[1.0] * 9, 0.0] * 100

@@ -158,6 +158,7 @@ def test_the_same_seed_gives_the_same_output_and_another_seed_does_not(engine):
     assert [c.ids for c in engine.generate(requests, sampling, seed=12)] != [c.ids for c in first]
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_rows_of_a_mixed_batch_equal_the_same_rows_alone(name):
     engine = make_engine(name)
@@ -188,6 +189,7 @@ def test_first_tokens_come_as_often_as_the_softmax_says(engine, temperature):
     assert chi_square < freedom + 5 * (2 * freedom) ** 0.5  # five standard deviations above its mean
 
 
+@pytest.mark.medium
 def test_top_k_and_top_p_keep_only_the_likeliest_tokens(engine):
     request = Request(engine.protocol.render(PROMPTS[1]))
     (probe,) = engine.generate([request], Sampling(max_new_tokens=1), seed=0)

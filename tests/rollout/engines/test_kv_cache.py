@@ -30,6 +30,7 @@ def decoded(model, cache, steps=40):
     return torch.stack(found)
 
 
+@pytest.mark.medium
 @torch.no_grad()
 def test_under_autocast_it_keeps_half_the_bytes_and_gives_the_same_logits(model):
     ours, theirs = GrowingCache(model.config), DynamicCache(config=model.config)
