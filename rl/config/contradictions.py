@@ -11,7 +11,7 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares):
+    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _budgets):
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -97,3 +97,13 @@ def _shares(config: Config) -> None:
     for place, mix in mixes.items():
         if mix and sum(mix.values()) <= 0:
             raise ConfigError(f"{place} is {dict(mix)}; allowed: numbers of 0 or more, not all 0")
+
+
+def _budgets(config: Config) -> None:
+    cap = config.evaluation.max_new_tokens or config.rollout.max_new_tokens
+    for budget in config.evaluation.budget:
+        if budget >= cap:
+            raise ConfigError(
+                f"evaluation.budget has {budget}; allowed: less than the {cap} tokens of a response "
+                "(evaluation.max_new_tokens), or no budget"
+            )

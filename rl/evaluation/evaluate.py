@@ -44,7 +44,7 @@ def evaluate(
     plan = tuple(mode for mode in MODE_PLAN.values() for _ in range(samples))
     outcomes: list[Outcome] = []
     broken = 0
-    for groups in _batches(config, problems, plan, engine, protocol, rewards, store):
+    for groups in batches(config, problems, plan, engine, protocol, rewards, store, sampling(config)):
         for group in groups:
             if any(r.broken for r in group.rollouts):
                 broken += 1
@@ -61,7 +61,7 @@ def evaluate(
     return {**result, "dial": operating_points(result["problems"]), "broken": broken, "seconds": seconds}
 
 
-def _batches(
+def batches(
     config: Config,
     problems: Sequence[Problem],
     plan: Plan,
@@ -69,17 +69,19 @@ def _batches(
     protocol: DecisionProtocol,
     rewards: Sequence[Reward],
     store: RowStore | None,
+    drawn: Sampling,
+    show: str = "evaluate",
 ) -> Iterator[list[RolloutGroup]]:
     """The groups of each batch: from the store where all of a batch are there, else answered, and kept there. A batch
     is answered as a whole, because what is decoded together shares its seed."""
     size = max(1, config.evaluation.batch // len(plan))
-    with tqdm(total=len(problems), desc="evaluate", unit="problem", dynamic_ncols=True) as progress:
+    with tqdm(total=len(problems), desc=show, unit="problem", dynamic_ncols=True) as progress:
         for start in range(0, len(problems), size):
             batch = problems[start : start + size]
             if store is not None and all(problem.id in store for problem in batch):
                 groups = [_group_of(store.rows[problem.id], problem) for problem in batch]
             else:
-                (groups,) = answer(config, batch, plan, engine, protocol, rewards, sampling(config))
+                (groups,) = answer(config, batch, plan, engine, protocol, rewards, drawn)
                 if store is not None:
                     store.append([_row_of(group) for group in groups])
             yield groups
