@@ -75,16 +75,21 @@ def seeds_of(text: str) -> list[int]:
 
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does
-    an error of the system or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a
-    missing package. What is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from."""
+    """Parse, load the configuration, call `main`, as `run_plain` does."""
+    run_plain(lambda options: main(options, load_config(options.config, options.overrides)), arguments)
+
+
+def run_plain(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does an error of the system
+    or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a missing package. What
+    is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
     warnings.filterwarnings("ignore", category=FutureWarning)
     options = arguments.parse_intermixed_args()
     try:
-        main(options, load_config(options.config, options.overrides))
+        main(options)
     except Exception as error:
         told = str(error) if isinstance(error, UserError) else outside_error(error)
         if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):

@@ -1,5 +1,5 @@
-"""Accuracy against thinking budget: the same problems, forced to think and by the model's own choice, with every thought
-closed after so many tokens (rollout/reader.py counts them, rollout/budget.py has the words)."""
+"""Accuracy against thinking budget: the same problems, forced to think and by the model's own choice, with every
+thought closed after so many tokens (rollout/reader.py counts them, rollout/budget.py has the words)."""
 
 from __future__ import annotations
 
