@@ -6,13 +6,14 @@ python scripts/chat.py MODEL --dial 0.3                 # it thinks iff P(think)
 python scripts/chat.py MODEL --budget 256               # a thought is closed after 256 tokens
 python scripts/chat.py MODEL protocol.name=adaptthink   # a layout that no chat template shows (docs/own_model.md)
 
-/think or /no_think in a message asks for that mode; /new begins anew; the end of the input ends. Lines between two lines
-of three double quotes are one message.
+/think or /no_think in a message asks for that mode; /new begins anew; the end of the input ends. Lines between two
+lines of three double quotes are one message.
 """
 
 import argparse
 import dataclasses
 import sys
+from typing import Any
 
 from rl.cli import run_plain
 from rl.config.read import overridden
@@ -67,7 +68,7 @@ def talk(options: argparse.Namespace, source: Source, dial: float | None) -> Non
             screen.line(f"error: {' '.join(str(error).split())}")
 
 
-def introduction(source: Source, conversation) -> list[str]:  # type: ignore[no-untyped-def]
+def introduction(source: Source, conversation: Any) -> list[str]:
     """What the conversation is held with."""
     lines = [f"{source.model}: {conversation.policy.protocol.spec.name}", *conversation.policy.protocol.notes]
     if conversation.dial is not None:

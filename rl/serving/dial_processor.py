@@ -3,9 +3,9 @@
     PYTHONPATH=MODEL vllm serve MODEL --logits-processors dial_processor:Dial
 
 `decision.json` beside this file says where the decision stands, `dial.json` (if there) the threshold for all requests.
-A request may bring its own: `vllm_xargs: {"dial": 0.3}`, from 0 (always think) to 1.1 (never), "off" for the model's own
-choice, or `{"mode": "think"}` / `{"mode": "no_think"}`. It thinks iff P(think) is at least the threshold, whatever the
-temperature. Every other place is left as it is: a prompt that does not end at the decision, and all tokens behind it.
+A request may bring its own: `vllm_xargs: {"dial": 0.3}`, from 0 (always think) to 1.1 (never), "off" for the model's
+own choice, or `{"mode": "think"}` / `{"mode": "no_think"}`. It thinks iff P(think) is at least the threshold, whatever
+the temperature. Every other place is left as it is: a prompt that does not end at the decision, and all tokens behind it.
 
 One class for both of vLLM's interfaces, that of its first and that of its second model runner. It needs vLLM alone.
 """

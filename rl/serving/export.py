@@ -16,7 +16,6 @@ from rl.files.atomic import clear_part, complete_folder
 from rl.models.inputs import files_of_model
 from rl.models.loading import load_tokenizer, read_model
 from rl.models.open import Policy, open_policy
-from rl.models.protocols import build_protocol
 from rl.serving.card import Facts, card, read_evaluations
 from rl.serving.decision import allowed_threshold, can_bias, decision_table
 from rl.serving.margin import margin_elsewhere
@@ -34,8 +33,8 @@ TEXTS = ("think", "no_think", "think_after", "no_think_after", "thought_end", "a
 def export(
     config: Config, run: Path, model: Path, out: Path, problems: Sequence[Problem], checkpoint: Path | None = None
 ) -> DecisionProtocol:
-    """Write the folder, there in full or not at all. `problems` are what the logit bias is measured on; none: it is not.
-    Raises `UserError`."""
+    """Write the folder, there in full or not at all. `problems` are what the logit bias is measured on; none: it is
+    not. Raises `UserError`."""
     part = clear_part(out)
     if checkpoint is not None:
         save_final(config, checkpoint, part / "weights")
@@ -147,13 +146,13 @@ def bias_sentence(policy: Policy, problems: Sequence[Problem]) -> str:
     found = margin_elsewhere(policy, problems)
     if found.least <= 0:
         return (
-            f"A `logit_bias` acts elsewhere too: on {found.problems} test problems the no_think token is the likeliest one "
-            "at a place that is no decision."
+            f"A `logit_bias` acts elsewhere too: on {found.problems} test problems the no_think token is the likeliest "
+            "one at a place that is no decision."
         )
     return (
-        f"At the {found.places} places of the greedy responses to {found.problems} test problems that are no decision, the "
-        f"no_think token stays at least {found.least:.2f} below the likeliest one. A `logit_bias` below that, which is any "
-        f"τ up to {allowed_threshold(found.least):.4f}, changes no token there."
+        f"At the {found.places} places of the greedy responses to {found.problems} test problems that are no decision, "
+        f"the no_think token stays at least {found.least:.2f} below the likeliest one. A `logit_bias` below that, which "
+        f"is any τ up to {allowed_threshold(found.least):.4f}, changes no token there."
     )
 
 

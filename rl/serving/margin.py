@@ -15,8 +15,8 @@ from rollout.types import MODES, Problem, Rollout
 
 @dataclass(frozen=True)
 class Margin:
-    """`least`: the smallest distance, in logits, of the no_think token from the likeliest other token, over all `places`
-    of these responses but the decision."""
+    """`least`: the smallest distance, in logits, of the no_think token from the likeliest other token, over all
+    `places` of these responses but the decision."""
 
     least: float
     places: int

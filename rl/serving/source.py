@@ -74,7 +74,7 @@ def finished_model(run: Path) -> Path:
 
 
 def checkpoint_of(run: Path, name: str) -> Path:
-    """A checkpoint of a run, by its folder's name, its step, or a path. Raises `UserError` with those that are there."""
+    """A checkpoint of a run, by its folder's name, step or path. Raises `UserError` with those that are there."""
     folder = run / "checkpoints"
     there = sorted((path for path in folder.glob("checkpoint-*") if (path / COMPLETE).is_file()), key=step_of)
     for path in there:

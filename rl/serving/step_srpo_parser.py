@@ -25,7 +25,7 @@ STATED = {True: "think", False: "no_think", "true": "think", "false": "no_think"
 def split(text: str, mode: str = "auto") -> tuple[str, str]:
     """(thought, answer) of a response so far. `mode`: what its prompt has stated already, "auto" for nothing."""
     judge, rest = "", text
-    close, opened, answer = TEXTS["think_close"], TEXTS["opened"], TEXTS["answer_open"]
+    close, opened = TEXTS["think_close"], TEXTS["opened"]
     if mode == "auto" and TEXTS["judge_close"]:
         judge, found, rest = text.partition(TEXTS["judge_close"])
         if not found:

@@ -4,8 +4,8 @@
                       true, false: the prompt goes on with what the model would have written for that mode
 
 Around the model's own template stand: the run's system text where a conversation has none, earlier turns without
-their thoughts, the text that a layout appends to the user's, the arguments of the run, the cut and the end of a decision
-prompt. KAT writes its judge text before it decides, so a stated mode skips the judge text; `switch_by_server: true`
+their thoughts, the text that a layout appends to the user's, the arguments of the run, the cut and the end of a
+decision prompt. KAT writes its judge text before it decides, so a stated mode skips the judge text; `switch_by_server: true`
 leaves the prompt at `<judge>` for a server that writes the switch itself. A mode that has no token of its own cannot be
 written: there the prompt of "auto" stays, and the switch's token is what must not come first.
 """
@@ -20,7 +20,7 @@ from typing import Any
 from rollout.chat import ASKED, user
 from rollout.layouts import TAG, Layout, ProtocolError, tags
 from rollout.protocol import DecisionProtocol
-from rollout.types import MODES, Mode
+from rollout.types import Mode
 
 THOUGHT_FIELDS = ("reasoning_content", "reasoning", "thinking")
 
@@ -117,7 +117,7 @@ def written(spec: Layout, mode: Mode) -> str:
 def _before_answer(spec: Layout) -> list[str]:
     """The tags behind which an earlier answer begins, outermost first."""
     direct = [tag for tag in tags(spec.no_think + spec.no_think_after) if tag != spec.opened]
-    opening = [tag for tag in tags(spec.thought_end)[1:]]
+    opening = tags(spec.thought_end)[1:]
     return list(dict.fromkeys([spec.think_close, *(tag for tag in direct if TAG.fullmatch(tag)), *opening]))
 
 

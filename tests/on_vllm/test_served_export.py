@@ -1,4 +1,4 @@
-"""An exported run behind a real `vllm serve`: the tokens of an evaluation in all three modes, thoughts apart, the dial."""
+"""An exported run behind a real `vllm serve`: an evaluation's tokens in all three modes, thoughts apart, the dial."""
 
 from __future__ import annotations
 
@@ -85,7 +85,8 @@ def serving(out, further=()):
         try:
             url, deadline = f"http://127.0.0.1:{port}", time.monotonic() + 900
             while True:
-                assert process.poll() is None and time.monotonic() < deadline, Path(log.name).read_text()[-4000:]
+                assert process.poll() is None, Path(log.name).read_text()[-4000:]
+                assert time.monotonic() < deadline, Path(log.name).read_text()[-4000:]
                 with contextlib.suppress(httpx.HTTPError):
                     if httpx.get(f"{url}/health", timeout=5).status_code == 200:
                         break
