@@ -151,8 +151,8 @@ def bias_sentence(policy: Policy, problems: Sequence[Problem]) -> str:
         )
     return (
         f"At the {found.places} places of the greedy responses to {found.problems} test problems that are no decision, "
-        f"the no_think token stays at least {found.least:.2f} below the likeliest one. A `logit_bias` below that, which "
-        f"is any τ up to {allowed_threshold(found.least):.4f}, changes no token there."
+        f"the no_think token stays at least {found.least:.2f} below the likeliest one. A `logit_bias` below that, "
+        f"which is any τ up to {allowed_threshold(found.least):.4f}, changes no token there."
     )
 
 

@@ -5,9 +5,9 @@
 
 Around the model's own template stand: the run's system text where a conversation has none, earlier turns without
 their thoughts, the text that a layout appends to the user's, the arguments of the run, the cut and the end of a
-decision prompt. KAT writes its judge text before it decides, so a stated mode skips the judge text; `switch_by_server: true`
-leaves the prompt at `<judge>` for a server that writes the switch itself. A mode that has no token of its own cannot be
-written: there the prompt of "auto" stays, and the switch's token is what must not come first.
+decision prompt. KAT writes its judge text before it decides, so a stated mode skips the judge text;
+`switch_by_server: true` leaves the prompt at `<judge>` for a server that writes the switch itself. A mode that has no
+token of its own cannot be written: there the prompt of "auto" stays, and the other switch is what must not come first.
 """
 
 from __future__ import annotations
