@@ -24,6 +24,7 @@ def decision_table(protocol: DecisionProtocol) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "prompt_ends": prompt_ends(protocol),
+        "stated": [list(protocol.encode(written(spec, mode))) for mode in MODES if written(spec, mode)],
         "judge_close": marks.judge_close,
         "patience": protocol.judge_patience,
         "decision": list(protocol.encode(spec.decision)),
@@ -52,8 +53,10 @@ def decision_table(protocol: DecisionProtocol) -> dict[str, Any]:
 def prompt_ends(protocol: DecisionProtocol) -> list[int]:
     """The ids that every prompt ends with where the model is to decide."""
     prompts = [protocol.render(question)[::-1] for question in QUESTIONS]
-    count = 0
-    while count < min(LONGEST_END, *map(len, prompts)) and len({prompt[count] for prompt in prompts}) == 1:
+    # Never more than what stands behind the question: two questions may end alike.
+    behind = protocol.encode(protocol.prompt_text(ASKED).rpartition(ASKED)[2])
+    most, count = min(LONGEST_END, len(behind), *map(len, prompts)), 0
+    while count < most and len({prompt[count] for prompt in prompts}) == 1:
         count += 1
     return list(prompts[0][:count][::-1])
 

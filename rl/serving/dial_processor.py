@@ -5,7 +5,7 @@
 `decision.json` beside this file says where the decision stands, `dial.json` (if there) the threshold for all requests.
 A request may bring its own: `vllm_xargs: {"dial": 0.3}`, from 0 (always think) to 1.1 (never), "off" for the model's
 own choice, or `{"mode": "think"}` / `{"mode": "no_think"}`. It thinks iff P(think) is at least the threshold, whatever
-the temperature. Every other place is left as it is: a prompt that does not end at the decision, and all tokens behind it.
+the temperature. Every other place is left as it is: a prompt that does not end at the decision, and all tokens behind.
 
 One class for both of vLLM's interfaces, that of its first and that of its second model runner. It needs vLLM alone.
 """
@@ -57,6 +57,7 @@ class Decision:
 
     def __init__(self, found: dict[str, Any]) -> None:
         self.ends: list[int] = found["prompt_ends"]
+        self.stated: list[list[int]] = found["stated"]
         self.judge_close, self.patience = found["judge_close"], found["patience"]
         self.written: list[int] = found["decision"]
         self.switch, self.after = found["switch"], found["after"]
@@ -64,7 +65,7 @@ class Decision:
 
     def is_asked(self, prompt: list[int]) -> bool:
         """Whether the prompt ends where the model decides."""
-        return prompt[-len(self.ends) :] == self.ends
+        return _ends(prompt, self.ends) and not any(_ends(prompt, text) for text in self.stated)
 
     def steer(self, logits: Any, ids: list[int], tau: float) -> bool:
         """Change the logits (vocabulary,) of the token after `ids`, the response so far; False once all is decided."""
@@ -102,6 +103,10 @@ class Decision:
             return float((logits[think] - logits[direct]).double().sigmoid())
         lone = float(logits.double().softmax(-1)[direct if think is None else think])
         return 1 - lone if think is None else lone
+
+
+def _ends(ids: list[int], text: list[int]) -> bool:
+    return ids[len(ids) - len(text) :] == text
 
 
 def _only(logits: Any, token: int) -> None:

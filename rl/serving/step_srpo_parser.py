@@ -92,7 +92,7 @@ class StepSRPOParser(ReasoningParser):
 
     def is_reasoning_end(self, input_ids: Sequence[int]) -> bool:
         """Whether the thought is over, or there is none. Earlier turns say nothing about this one."""
-        if list(input_ids[-len(ENDS) :]) == ENDS:
+        if ENDS and list(input_ids[-len(ENDS) :]) == ENDS:
             return False
         last = next((t for t in reversed(input_ids) if t == self.opened or t in self.over), None)
         return last in self.over
