@@ -16,6 +16,8 @@ from typing import Any
 from rl.config.describe import keys, sections
 from rl.config.read import load_config
 from rl.config.schema import Config
+from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
+from rl.models.ranks import is_main
 from rollout.errors import UserError
 
 ENVIRONMENT = {
@@ -26,6 +28,12 @@ ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # idle threads yield: a busy neighbour then costs its share, not ten times that
     "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
 }
+
+# What gloo, NCCL and torch's store say of a peer that they lost.
+RANK_IS_GONE = (
+    *("Connection closed by peer", "Connection reset by peer", "Broken pipe", "Timed out waiting", "gloo/transport"),
+    *("NCCL error", "ncclRemoteError", "Watchdog caught collective", "recvValue failed", "sendBytes failed"),
+)
 
 
 def parser(description: str) -> argparse.ArgumentParser:
@@ -75,8 +83,19 @@ def seeds_of(text: str) -> list[int]:
 
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse, load the configuration, call `main`, as `run_plain` does."""
-    run_plain(lambda options: main(options, load_config(options.config, options.overrides)), arguments)
+    """Parse, load the configuration, call `main`, with the errors of `run_plain`. SIGTERM ends with exit code 0 and the
+    command that goes on."""
+
+    def configured(options: argparse.Namespace) -> None:
+        try:
+            with ends_on_sigterm():
+                main(options, load_config(options.config, options.overrides))
+        except Terminated:
+            if is_main():
+                print(f"ended by SIGTERM; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
+            raise SystemExit(0) from None
+
+    run_plain(configured, arguments)
 
 
 def run_plain(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
@@ -107,6 +126,11 @@ def outside_error(error: Exception) -> str:
         return f"a package is missing: {text} (see pyproject.toml for what belongs to which option)"
     if isinstance(error, OSError) and error.errno is not None:
         return f"{error.strerror or text}: {error.filename or 'no file named'} ({name}); what is finished stays"
+    if "LOCAL_RANK" in os.environ and any(mark in text for mark in RANK_IS_GONE):
+        return (
+            f"another rank is gone, or did not answer within trainer.rank_timeout; it says why itself ({name}); what "
+            f"is finished stays. To go on: {command_that_goes_on()}"
+        )
     if name == "SafetensorError" or any(mark in text for mark in ("PytorchStreamWriter", "inline_container")):
         return f"a file of weights could not be read or written: {text} ({name}); is the disk full?"
     return text if isinstance(error, OSError) else ""

@@ -45,6 +45,7 @@ from rl.files.finished import (
     move_to_old,
     settings_of,
 )
+from rl.files.terminated import Terminated
 from rl.models.inputs import input_digests
 from rl.reports.work import report_work
 from rl.training.work import training_work
@@ -188,7 +189,7 @@ def is_stale(work: Work) -> bool:
 
 def run_stages(config: Config, made: Sequence[Stage], start: Callable[[Stage], int]) -> None:
     """Run what is not finished, in order; `start` runs a command and returns its exit code. Ends the process where one
-    fails. Raises `UserError` before the first when any was made with other settings."""
+    fails, and where one was told to end. Raises `UserError` before the first when any was made with other settings."""
     for stage in made:
         is_stage_finished(config, stage)
     for number, stage in enumerate(made, 1):
@@ -208,6 +209,9 @@ def run_stages(config: Config, made: Sequence[Stage], start: Callable[[Stage], i
             raise SystemExit(code if code > 0 else 128 - code)
         if stage.records:
             mark_finished(work_of(config, stage))
+        elif not is_stage_finished(config, stage):
+            # It was told to end, and the pipeline was not.
+            raise Terminated
         print(f"== {title}: {time.perf_counter() - started:.0f} s", flush=True)
 
 
@@ -215,7 +219,14 @@ def call(stage: Stage, scripts: Path, config: str, overrides: Sequence[str], hel
     """Run the command of a stage, whose errors it prints itself; `held` is the lock."""
     common = [] if stage.script == "report.py" else [config, *overrides, "resume=auto"]
     command = [sys.executable, str(scripts / stage.script), *common, *stage.arguments]
-    return subprocess.run(command, check=False, pass_fds=(held,)).returncode
+    with subprocess.Popen(command, pass_fds=(held,)) as process:
+        try:
+            return process.wait()
+        except Terminated:
+            # The stage saves what it has and ends too.
+            process.terminate()
+            process.wait()
+            raise
 
 
 def set_aside(config: Config, made: Sequence[Stage]) -> None:

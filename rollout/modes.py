@@ -33,14 +33,6 @@ class ForcedShare:
     points: list[list[float]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        for name in ("start", "floor"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"rollout.forced.{name} is {value}; allowed: 0 to 1")
-        if self.minimum < 0:
-            raise ValueError(f"rollout.forced.minimum is {self.minimum}; allowed: 0 or more")
-        if not 0 <= self.minimum_share <= 0.5:
-            raise ValueError(f"rollout.forced.minimum_share is {self.minimum_share}; allowed: 0 to 0.5")
         pairs = all(len(point) == 2 and min(point) >= 0 and max(point) <= 1 for point in self.points)
         begins = [point[0] for point in self.points if point]
         if not pairs or (begins and begins[0] != 0) or begins != sorted(set(begins)):

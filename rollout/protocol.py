@@ -117,10 +117,6 @@ class DecisionProtocol:
         """The ids of `prompt_text`."""
         return self.prompts.ids(self.prompts.text(prompt, messages, manual))
 
-    def response_text(self, mode: Mode, answer: str, thinking: str = "", judge: str = "") -> str:
-        """A whole well-formed response in this mode, without the end token."""
-        return "".join(self._response_parts(mode, answer, thinking, judge))
-
     def response(self, mode: Mode, answer: str, thinking: str = "", judge: str = "") -> tuple[int, ...]:
         """The ids of a response, end of turn included. The switch is a token of its own, whatever follows it."""
         head, switch, rest = (self.encode(part) for part in self._response_parts(mode, answer, thinking, judge))

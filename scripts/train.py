@@ -3,13 +3,14 @@
 python scripts/train.py configs/demo.yaml seed=3
 torchrun --nproc_per_node=2 scripts/train.py configs/demo.yaml trainer.deepspeed=configs/deepspeed/zero2.json
 python scripts/train.py configs/demo.yaml --dry-run
+python scripts/train.py configs/qwen3-8b.yaml --dry-run --stand-in --gpus 8     # where the model is not at hand
 """
 
 from argparse import Namespace
 from pathlib import Path
 
 from rl.cli import check_light, parser, run
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
 from rl.files.finished import is_finished
 from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
@@ -18,6 +19,9 @@ from rl.training.work import refuse_foreign, training_work
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything, then train; the model goes to run_dir/model."""
+    if options.stand_in:
+        _stand_in(options, config)
+        return
     check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     check_model_path(config.model.path)
@@ -42,7 +46,22 @@ def main(options: Namespace, config: Config) -> None:
         print(f"model: {folder}")
 
 
+def _stand_in(options: Namespace, config: Config) -> None:
+    """The dry run without the model's files."""
+    if not options.dry_run:
+        raise ConfigError("--stand-in trains nothing; allowed: with --dry-run")
+    from rl.planning.stand_in import dry_run
+
+    fits = dry_run(config, options.gpus, round(options.gpu_memory * 2**30))
+    print(
+        "dry run with a stand-in: what could be checked is in place" if fits else "dry run with a stand-in: see change"
+    )
+
+
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
+    arguments.add_argument("--stand-in", action="store_true", help="with --dry-run: the model's files are not here")
+    arguments.add_argument("--gpus", type=int, default=1, metavar="N", help="with --stand-in: training GPUs")
+    arguments.add_argument("--gpu-memory", type=float, default=80, metavar="GIB", help="with --stand-in: of one GPU")
     run(main, arguments)

@@ -11,14 +11,15 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Annotated
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
 
 from annotated_types import Gt
 
 from rewards.builtin.code_prompt import complete, with_helpers
 from rewards.parameters import AboveZero
 from rewards.plugin import RewardError, judges_with, parallel
-from rewards.sandbox import Limits, run_tests
+from rewards.sandbox import Limits, SandboxError, SandboxUnavailable, run_tests
 from rewards.sandbox.forms import validate
 from rollout.types import Problem, Rollout
 
@@ -89,7 +90,7 @@ def code_tests(
     tests = [with_helpers(test, problem.prompt) for test in problem.tests]
     limits = Limits(cpu_s=cpu_s, wall_s=wall_s, memory_mb=memory_mb, output_kb=output_kb)
     try:
-        passed = _known(program, json.dumps(tests), limits) if reuse else run_tests(program, tests, limits).passed
+        passed = _known(program, json.dumps(tests), limits) if reuse else _passed(program, tests, limits)
     except ValueError as error:
         raise ValueError(f"problem {problem.id!r}: {error}") from error
     return sum(passed) / len(passed)
@@ -97,4 +98,15 @@ def code_tests(
 
 @functools.lru_cache(maxsize=1 << 16)
 def _known(program: str, tests: str, limits: Limits) -> list[bool]:
-    return run_tests(program, json.loads(tests), limits).passed
+    return _passed(program, json.loads(tests), limits)
+
+
+def _passed(program: str, tests: Sequence[Mapping[str, Any]], limits: Limits) -> list[bool]:
+    """A worker that something outside has ended, such as a machine short of memory, is replaced, and the program begins
+    anew; a second time it is an error."""
+    try:
+        return run_tests(program, tests, limits).passed
+    except SandboxUnavailable:
+        raise
+    except SandboxError:
+        return run_tests(program, tests, limits).passed

@@ -6,7 +6,7 @@ method of its own nor cost more than the expected value is large. Rules of `same
 equal, as in Python; nan equals nan; an expected list accepts a tuple, which JSON cannot write, and any other iterable
 (a generator, a range, a view of a dict, a deque), while an expected tuple needs a tuple; expected string keys that JSON
 made of numbers accept the numbers; with a tolerance, numbers that are not both integers may differ by it, relatively or
-absolutely. `python_equal` and `truth` follow Python to the letter. Not covered: printed text (`text.py`); custom
+absolutely. `equal_to` and `truth` follow Python to the letter. Not covered: printed text (`text.py`); custom
 checkers for problems with several right answers (write them as an `assert` test).
 """
 
@@ -116,13 +116,9 @@ def _json_key(key: Any) -> Any:
     return repr(key) if type(key) in (int, float) else key
 
 
-def python_equal(expected: Any, raw: Any) -> bool:
-    """Whether `expected == answer` holds in Python, for an expected value made of literals. Objects equal nothing."""
-    return equal_to(expected)(raw)
-
-
 def equal_to(expected: Any) -> Callable[[Any], bool]:
-    """`python_equal` for one expected value, of which the canonical text is made once."""
+    """Whether `expected == answer` holds in Python, as a function of the answer, for an expected value made of
+    literals. Objects equal nothing. The canonical text of the expected value is made once."""
     form = wire.encode(expected)
     parts = count_parts(form)
     wanted = Canonical(parts).text(form)

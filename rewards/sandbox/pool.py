@@ -114,9 +114,7 @@ class Pool:
     def worker(self) -> Iterator[Worker]:
         """A worker for this thread; waits for a free one."""
         with self._slots:
-            with self._lock:
-                worker = self._idle.pop() if self._idle else None
-            worker = worker or self._start()
+            worker = self._idle_worker() or self._start()
             try:
                 yield worker
             except BaseException:
@@ -124,6 +122,15 @@ class Pool:
                 raise
             with self._lock:
                 self._idle.append(worker)
+
+    def _idle_worker(self) -> Worker | None:
+        """One that waits, and that nothing outside has ended meanwhile."""
+        while True:
+            with self._lock:
+                worker = self._idle.pop() if self._idle else None
+            if worker is None or worker.alive():
+                return worker
+            worker.close()
 
     def _start(self) -> Worker:
         reasons: list[str] = []

@@ -120,6 +120,10 @@ class Worker:
             raise SandboxError("the fork server died")
         return dict(zip(REPORT, wire.loads(body), strict=True))
 
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process.poll() is None
+
     def close(self) -> None:
         """End the server, which ends its children; by force only if it does not react."""
         self.socket.close()

@@ -6,7 +6,6 @@ worth a look, and an answer that only ours likes may be a way to earn without be
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +15,10 @@ from tqdm import tqdm
 from rewards.builtin.math_answer import check
 from rewards.builtin.peer_math import peer_verdict
 from rl.config.schema import ConfigError
+from rl.files.json_lines import json_lines
 from rollout.types import Rollout, rollout_from_json
 
+_SHOWN = 20
 _SHOWN_CHARS = 160
 
 
@@ -44,9 +45,9 @@ def recorded_rollouts(path: Path) -> Iterator[Rollout]:
     if not files:
         raise ConfigError(f"--cross-check {path}: no recorded rollouts there; allowed: a run folder or a jsonl file")
     for file in files:
-        for number, line in enumerate(file.read_text().splitlines(), 1):
+        for number, row in json_lines(file):
             try:
-                yield rollout_from_json(json.loads(line))
+                yield rollout_from_json(row)
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(f"--cross-check {file} line {number}: no rollout: {error}") from None
 
@@ -66,7 +67,7 @@ def cross_check(path: Path, limit: int | None = None, progress: bool = False) ->
     return found
 
 
-def cross_lines(opinions: list[Opinion], shown: int = 20) -> list[str]:
+def cross_lines(opinions: list[Opinion]) -> list[str]:
     """How often they agree, and the responses on which they do not, a line each."""
     apart = [opinion for opinion in opinions if opinion.differs]
     ours = sum(opinion.math == "equal" for opinion in apart)
@@ -74,7 +75,7 @@ def cross_lines(opinions: list[Opinion], shown: int = 20) -> list[str]:
         f"responses: {len(opinions)}; both right: {sum(o.math == o.library == 'equal' for o in opinions)}; "
         f"only math right: {ours}; only math_verify right: {len(apart) - ours}"
     ]
-    for opinion in apart[:shown]:
+    for opinion in apart[:_SHOWN]:
         end = " ".join(opinion.answer.split())[-_SHOWN_CHARS:]
         lines.append(
             f"  {opinion.problem}: gold {opinion.gold[:_SHOWN_CHARS]!r}, response ends {end!r}: "

@@ -17,9 +17,9 @@ def check_prompts(
     protocol: DecisionProtocol,
     show: Callable[[str], None] = print,
     places: Mapping[str, str] | None = None,
-) -> tuple[list[Problem], int]:
-    """The problems whose prompts can be used, and the longest prompt in tokens; `places` says where problems come from.
-    Raises `DataError` as `rl.data.prompts.fit_prompts` does."""
+) -> list[Problem]:
+    """The problems whose prompts can be used; `places` says where problems come from. Raises `DataError` as
+    `rl.data.prompts.fit_prompts` does."""
     fitting = fit_prompts(config, problems, protocol, places)
     cap, kept = config.rollout.max_prompt_tokens, fitting.problems
     show(f"prompts: {len(kept)}, the longest {fitting.longest} tokens (cap {cap})")
@@ -29,7 +29,7 @@ def check_prompts(
         show(f"control tokens in the texts of prompts: {protocol.prompts.control_tokens_seen}, allowed as configured")
     if protocol.chat.tokenizer.chat_template is not None and protocol.chat.prints_date:
         show(f"date in the prompts: {protocol.chat.today}, that of the run's start")
-    return kept, fitting.longest
+    return kept
 
 
 def check_responses(protocol: DecisionProtocol, show: Callable[[str], None] = print) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,6 @@ from rewards.score import score_groups
 from rl.checks.known_answers import gold_answer, wrong_answer
 from rollout.types import Problem, Rollout, RolloutGroup, Status
 
-MakeRollout = Callable[[Problem, str], Rollout]
 KINDS = ("gold", "wrong")
 
 
@@ -73,9 +72,9 @@ class RewardCheck:
         seconds = sum(p.seconds for p in self.probes)
         return len(self.probes) / seconds if seconds else 0.0
 
-    def slowest(self, count: int = 5) -> list[Probe]:
-        """The probes that took longest."""
-        return sorted(self.probes, key=lambda p: -p.seconds)[:count]
+    def slowest(self) -> list[Probe]:
+        """The five probes that took longest."""
+        return sorted(self.probes, key=lambda p: -p.seconds)[:5]
 
     def to_json(self) -> dict[str, Any]:
         """Plain data, with every probe that failed."""
@@ -96,7 +95,6 @@ def check_rewards(
     problems: Sequence[Problem],
     rewards: Sequence[Reward],
     limit: int | None = None,
-    make_rollout: MakeRollout | None = None,
     progress: bool = False,
     kinds: Sequence[str] = KINDS,
 ) -> RewardCheck:
@@ -104,7 +102,6 @@ def check_rewards(
 
     `kinds` is what each is tried with: its gold answer, a wrong one, or both.
     """
-    make = make_rollout or plain_rollout
     count = len(problems) if limit is None else min(limit, len(problems))
     tried = [index * len(problems) // count for index in range(count)]
     probes = []
@@ -112,7 +109,7 @@ def check_rewards(
         for kind in kinds:
             answer = gold_answer(problems[index]) if kind == "gold" else wrong_answer(problems, index)
             if answer is not None:
-                probes.append(_probe(problems[index], kind, answer, rewards, make))
+                probes.append(_probe(problems[index], kind, answer, rewards))
     unreadable = tuple(p.id for p in problems if _is_unreadable(p, rewards))
     return RewardCheck(len(problems), tuple(probes), unreadable)
 
@@ -123,9 +120,9 @@ def plain_rollout(problem: Problem, answer: str) -> Rollout:
     return Rollout(problem, "no_think", None, Status.OK, (), ids, answer_ids=ids, answer_text=answer)
 
 
-def _probe(problem: Problem, kind: str, answer: str, rewards: Sequence[Reward], make: MakeRollout) -> Probe:
+def _probe(problem: Problem, kind: str, answer: str, rewards: Sequence[Reward]) -> Probe:
     answers = [r for r in rewards if r.step == "answer"]
-    group = RolloutGroup(problem, (make(problem, answer),))
+    group = RolloutGroup(problem, (plain_rollout(problem, answer),))
     started = time.perf_counter()
     try:
         (scored,) = score_groups([group], answers)

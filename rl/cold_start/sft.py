@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
+import torch
+from accelerate.utils import reduce
 from datasets import Dataset
 from tqdm import tqdm
 from transformers import TrainerCallback
@@ -20,6 +22,7 @@ from rl.config.schema import Config, ConfigError
 from rl.files.atomic import clear_part, complete_folder, part_of, write_atomically
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
 from rl.files.outputs import hold
+from rl.files.terminated import Terminated, asked, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
 from rl.models.loading import trainer_arguments
 from rl.models.location import GATE
@@ -34,14 +37,18 @@ LINES = 10
 
 class ProgressLine(TrainerCallback):
     """On the main rank a progress bar over the steps and a line with the loss every so often; and the end mark of a
-    checkpoint, written when all of it is there."""
+    checkpoint, written when all of it is there. After a SIGTERM on any rank all of them save and stop."""
 
     def __init__(self, steps: int, title: str) -> None:
-        self.title = title
+        self.title, self.terminated = title, False
         self.bar = tqdm(total=steps, desc=title, unit="step", dynamic_ncols=True, disable=not is_main())
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.bar.update(state.global_step - self.bar.n)
+        told = reduce(torch.tensor(float(asked()), device=args.device), reduction="sum")
+        self.terminated = bool(told > 0) and state.global_step < state.max_steps
+        if self.terminated:
+            control.should_save = control.should_training_stop = True
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         if is_main() and logs and "loss" in logs:
@@ -65,9 +72,12 @@ def fine_tune(
     *,
     source: str = "",
     title: str = "cold start",
+    kept: int = 0,
 ) -> Path:
     """Fine-tune the model at `source` (default: the configured one) on `rows`, save it as the product of `work` and
-    return that path. A finished one is left alone, a killed one goes on from its last complete checkpoint."""
+    return that path. A finished one is left alone, a killed one goes on from its last complete checkpoint. So many
+    checkpoints, evenly spaced, are `kept` beside it; with 0 none is. Raises `Terminated` after a SIGTERM, when the step
+    under way is done and saved."""
     checkpoints = work.product.parent / "checkpoints"
     if is_finished(work, config.resume):
         if is_main():
@@ -79,19 +89,24 @@ def fine_tune(
         hold(work.product)
     policy = _opened(config, source, title)
     dataset = Dataset.from_list(list(rows(policy.protocol)))
+    progress = ProgressLine(steps, title)
     trainer = SFTTrainer(
         model=policy.model,
-        args=sft_config(config, checkpoints, steps),
+        args=sft_config(config, checkpoints, steps, kept),
         train_dataset=dataset,
         processing_class=policy.tokenizer,
         peft_config=lora_config(config, policy.model, policy.tokenizer, policy.added),
-        callbacks=[ProgressLine(steps, title)],
+        callbacks=[progress],
     )
     fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(callback)
-    trainer.train(resume_from_checkpoint=_checkpoint(config, trainer, work, checkpoints))
-    _save(trainer, work.product, checkpoints)
+    start = _checkpoint(config, trainer, work, checkpoints)
+    with at_the_next_step():
+        trainer.train(resume_from_checkpoint=start)
+    if progress.terminated:
+        raise Terminated
+    _save(trainer, work.product, None if kept else checkpoints)
     return work.product
 
 
@@ -117,16 +132,16 @@ def _checkpoint(config: Config, trainer: SFTTrainer, work: Work, folder: Path) -
     if trainer.accelerator.is_main_process:
         machine = {"ranks": world_size(), "device": trainer.accelerator.device.type}
         changed = begin(work, config.resume, **machine, **settings_of(config, ["cold_start.micro_batch"]))
-        print("".join(f"{work.name}: {line}\n" for line in changed), end="")
-        remove_incomplete(folder)
+        told = (*changed, *remove_incomplete(folder))
+        print("".join(f"{work.name}: {line}\n" for line in told), end="")
         if resume:
             print(f"resuming from {resume} (step {step_of(resume)}){EXACT if changed else ''}")
     trainer.accelerator.wait_for_everyone()
     return str(resume) if resume else None
 
 
-def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path) -> None:
-    """The model in full or not at all; its checkpoints have done their work."""
+def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path | None) -> None:
+    """The model in full or not at all; then these checkpoints have done their work."""
     if trainer.accelerator.is_main_process:
         clear_part(folder)
     trainer.accelerator.wait_for_everyone()
@@ -139,11 +154,12 @@ def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path) -> None:
     if trainer.accelerator.is_main_process:
         print("".join(f"{line}\n" for line in move_aside(Work("gate", folder.parent / GATE, {}))), end="")
         complete_folder(folder)
-        shutil.rmtree(checkpoints, ignore_errors=True)
+        if checkpoints:
+            shutil.rmtree(checkpoints, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 
 
-def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
+def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTConfig:
     """TRL's arguments; every option that shapes the loss is set. `cold_start.batch` counts over all ranks."""
     settings, ranks = config.cold_start, world_size()
     if settings.batch % 2:
@@ -171,8 +187,8 @@ def sft_config(config: Config, output: Path, steps: int) -> SFTConfig:
         train_sampling_strategy="sequential",
         dataset_kwargs={"skip_prepare_dataset": True},
         logging_steps=max(1, steps // LINES),
-        save_strategy="steps" if settings.save_every else "no",
-        save_steps=settings.save_every or 500,
-        save_total_limit=2,
+        save_strategy="steps" if settings.save_every or kept else "no",
+        save_steps=steps // kept if kept else settings.save_every or 500,
+        save_total_limit=None if kept else 2,
         **trainer_arguments(config),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 
 from rl.config.errors import ConfigError
@@ -11,7 +12,8 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    for check in (_warmups, _modes, _gears, _forced, _checkpoints, _phases, _shares, _budgets):
+    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _micro_tokens, _phases, _shares, _teachers, _sharding)
+    for check in (*checks, _budgets):
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -73,6 +75,14 @@ def _checkpoints(config: Config) -> None:
         )
 
 
+def _micro_tokens(config: Config) -> None:
+    if config.trainer.micro_tokens and not config.trainer.balance:
+        raise ConfigError(
+            f"trainer.micro_tokens is {config.trainer.micro_tokens} with trainer.balance false, which cuts by rows; "
+            "allowed: trainer.balance true, or trainer.micro_batch"
+        )
+
+
 def _phases(config: Config) -> None:
     iterations, total = config.trainer.iterations, sum(stage.steps for stage in config.stages)
     for index, stage in enumerate(config.stages):
@@ -85,6 +95,11 @@ def _phases(config: Config) -> None:
             raise ConfigError(f"{place} has both weights and shares; allowed: one of them")
     if config.stages and total != config.trainer.steps:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
+
+
+def _sharding(config: Config) -> None:
+    if config.trainer.fsdp and config.trainer.deepspeed:
+        raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
 
 
 def _shares(config: Config) -> None:
@@ -107,3 +122,25 @@ def _budgets(config: Config) -> None:
                 f"evaluation.budget has {budget}; allowed: less than the {cap} tokens of a response "
                 "(evaluation.max_new_tokens), or no budget"
             )
+
+
+def _teachers(config: Config) -> None:
+    names, distill = [teacher.name for teacher in config.teachers], config.distill
+    for index, name in enumerate(names):
+        if Counter(names)[name] > 1 or set("#~|") & set(name):
+            raise ConfigError(f"teachers[{index}].name is {name!r}; allowed: one name each, without # ~ |")
+    named = {"distill.rewriter": [distill.rewriter] if distill.rewriter else []}
+    named |= {"distill.writers": distill.writers, "distill.judges": distill.judges}
+    for place, chosen in named.items():
+        for name in chosen:
+            if name not in names or chosen.count(name) > 1:
+                raise ConfigError(f"{place} names {name!r}; allowed: each of the teachers once ({', '.join(names)})")
+    if len(distill.judges) > 2:
+        raise ConfigError(f"distill.judges names {len(distill.judges)}; allowed: one, or two that are compared")
+    if distill.budget_money and not any(one.prompt_price or one.completion_price for one in config.teachers):
+        raise ConfigError(
+            "distill.budget_money is set and no teacher has a price; allowed: with teachers[i].prompt_price"
+        )
+    bins = distill.choose.bins
+    if len(bins) < 2 or bins != sorted(set(bins)):
+        raise ConfigError(f"distill.choose.bins is {bins}; allowed: two or more rising numbers")

@@ -73,7 +73,7 @@ def document(config: type) -> str:
     lines += [_row(row) for row in keys(config) if row[0] in fields and row[0] not in parts]
     lines.append("")
     for name, section in parts.items():
-        lines += table(section, f"{name}[i]" if name == "stages" else name)
+        lines += table(section, f"{name}[i]" if name in ("stages", "teachers") else name)
     lines += [*_former(), ""]
     return "\n".join(lines).rstrip() + "\n"
 

@@ -29,6 +29,8 @@ class VLLMConfig:
     """Server: its address."""
     timeout: PositiveNumber = 1800.0
     """Server: the seconds that one call may take."""
+    patience: AtLeastZero = 300.0
+    """Server: the seconds that it may be away, or answer with errors, before the run ends."""
     concurrency: Positive = 128
     """Server: how many calls are open at once."""
 

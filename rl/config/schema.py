@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic.dataclasses import dataclass
 
 from rl.config.cold_start import ColdStartConfig, GateConfig, GearsConfig, LabelConfig, SelectConfig
+from rl.config.distillation import ChooseConfig, DistillConfig, IterateConfig, TeacherConfig
 from rl.config.errors import ConfigError
 from rl.config.inputs import DataConfig, LoraConfig, ModelConfig, ProtocolConfig
 from rl.config.records import EvaluationConfig, WandbConfig
@@ -20,17 +21,20 @@ from rl.config.types import SETTINGS, Seed
 from rl.config.update import ControlConfig, GuardConfig, HistoryConfig, StageConfig, TrainerConfig
 
 __all__ = [
+    "ChooseConfig",
     "ColdStartConfig",
     "Config",
     "ConfigError",
     "ControlConfig",
     "DataConfig",
+    "DistillConfig",
     "EvaluationConfig",
     "ForcedConfig",
     "GateConfig",
     "GearsConfig",
     "GuardConfig",
     "HistoryConfig",
+    "IterateConfig",
     "LabelConfig",
     "LoraConfig",
     "ModelConfig",
@@ -40,6 +44,7 @@ __all__ = [
     "SandboxConfig",
     "SelectConfig",
     "StageConfig",
+    "TeacherConfig",
     "TrainerConfig",
     "VLLMConfig",
     "WandbConfig",
@@ -74,6 +79,10 @@ class Config:
     label: LabelConfig = field(default_factory=LabelConfig)
     select: SelectConfig = field(default_factory=SelectConfig)
     cold_start: ColdStartConfig = field(default_factory=ColdStartConfig)
+    teachers: list[TeacherConfig] = field(default_factory=list)
+    """The models that write, rewrite or judge chains of thought, each with its name."""
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    iterate: IterateConfig = field(default_factory=IterateConfig)
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
     control: ControlConfig = field(default_factory=ControlConfig)

@@ -45,6 +45,9 @@ class TrainerConfig:
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0
     """Rows that go through the model at once on each rank; 0: all."""
+    micro_tokens: Count = 0
+    """The most padded tokens of prompts and responses that a rank keeps activations of at once, whatever their rows; a
+    longer row goes alone; 0: any number."""
     balance: bool = True
     """Rows of like length go through the model together, in as many micro-batches of at most the same padded tokens."""
     iterations: Positive = 1
@@ -63,6 +66,8 @@ class TrainerConfig:
     """AdamW's term against division by zero."""
     max_grad_norm: AtLeastZero = 1.0
     """The gradient is cut to this norm; 0: never."""
+    max_skipped: Positive = 10
+    """Steps in a row whose loss or gradient is not finite, after which the run ends; no update is made of them."""
     clip_low: Share = 0.2
     """ε_low: the ratio counts down to 1 − ε_low."""
     clip_high: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] = 0.28
@@ -79,6 +84,10 @@ class TrainerConfig:
     """Mixed precision: bfloat16 compute over the weights' own type."""
     deepspeed: str = ""
     """A DeepSpeed configuration file."""
+    fsdp: bool = False
+    """Shard weights, gradients and optimizer over the ranks with torch's FSDP2; GPUs only."""
+    rank_timeout: PositiveNumber = 1800.0
+    """Seconds that a rank waits for the others before it ends; above the longest generation or reward of one rank."""
 
 
 @dataclass(frozen=True, config=SETTINGS)

@@ -58,19 +58,32 @@ class Chain:
 
 
 def split_response(text: str) -> tuple[str, str]:
-    """(thought, solution) of a response, white space around them removed. A thought that is never closed has no
-    solution; one that is never opened begins at the start."""
+    """(thought, solution) of a response, white space around them removed. Where there are several thoughts, what
+    stands before the end of the last one belongs to the thought. A thought that is never closed has no solution; one
+    that is never opened begins at the start.
+
+    >>> split_response("<think>3+4</think>Hm.<think>is 7</think>It is 7")
+    ('3+4\\n\\nHm.\\n\\nis 7', 'It is 7')
+    """
     for opened, closed, solution_open, solution_close in _TAGS:
         if opened not in text and closed not in text:
             continue
-        before, found, after = text.partition(closed)
-        thought = before.partition(opened)[2] if opened in before else before
-        if not found:
-            return thought.strip(), ""
+        before, found, after = text.rpartition(closed)
+        if not found or opened in after:
+            return _joined(text, opened, closed), ""
         if solution_open and solution_open in after:
             after = after.partition(solution_open)[2].partition(solution_close)[0]
-        return thought.strip(), after.strip()
+        return _joined(before, opened, closed), after.strip()
     return "", text.strip()
+
+
+def _joined(text: str, opened: str, closed: str) -> str:
+    """The thoughts of a text that begins with one or has something before it, without tags."""
+    first, second = text.find(opened), text.find(closed)
+    begins_inside = first < 0 or 0 <= second < first
+    inside = text if begins_inside else text[first:]
+    parts = (part.strip() for piece in inside.split(opened) for part in piece.split(closed))
+    return "\n\n".join(part for part in parts if part)
 
 
 def tagged(thought: str, solution: str) -> str:
@@ -92,7 +105,16 @@ def score_in(text: str) -> int:
 
 
 def known_score(value: Any) -> int:
-    """A score as rows hold it: a number from 0 to 9, else −1."""
+    """A level as rows hold it: a number from 0 to 9, else −1."""
     if isinstance(value, bool) or not isinstance(value, int | float) or value != value:
         return UNKNOWN
     return int(value) if 0 <= value <= 9 and value == int(value) else UNKNOWN
+
+
+def known_correctness(value: Any) -> int:
+    """Correctness as rows hold it: 0, 1, false or true, else −1.
+
+    >>> [known_correctness(value) for value in (True, 0, 1.0, -1, None, "1")]
+    [1, 0, 1, -1, -1, -1]
+    """
+    return int(value) if isinstance(value, bool | int | float) and value in (0, 1) else UNKNOWN

@@ -15,12 +15,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-from rl.distillation.chains import UNKNOWN, Chain, known_score, tagged
+from rl.data.records import not_json
+from rl.distillation.chains import UNKNOWN, Chain, known_correctness, known_score, tagged
+from rl.files.json_lines import json_lines
 from rollout.errors import UserError
 
 SCORES = {
@@ -37,31 +40,48 @@ class ChainError(UserError):
 
 
 def read_chains(path: Path, name: str = "") -> list[Chain]:
-    """The chains of a file; the format is found by its keys unless named. Raises `ChainError` with file and row."""
+    """The chains of a file; the format is found by its keys unless named. Names that come twice get a number. Raises
+    `ChainError` with file and row."""
+    return chains_of(read_objects(path), str(path), name)
+
+
+def chains_of(rows: Sequence[Row], where: str, name: str = "") -> list[Chain]:
+    """The chains of rows; see `read_chains`."""
+    if name and name not in READERS:
+        raise ChainError(f"the format is {name!r}; allowed: {', '.join(READERS)}")
     chains: list[Chain] = []
-    for number, row in enumerate(read_objects(path), 1):
-        place = f"{path}: row {number}"
+    seen: Counter[str] = Counter()
+    for number, row in enumerate(rows, 1):
+        place = f"{where}: row {number}"
+        if trouble := not_json(row):
+            raise ChainError(f"{place}: {trouble}; allowed: what a JSON file in UTF-8 can hold")
         kind = name or format_of(row, place)
         try:
-            chains += READERS[kind](row, str(number - 1))
-        except (KeyError, TypeError, AttributeError) as error:
-            raise ChainError(f"{place} is no row of the format {kind!r}: {type(error).__name__} {error}") from error
+            found = READERS[kind](row, str(number - 1))
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
+            raise ChainError(f"{place} is no row of the format {kind!r}: {reason}") from error
+        for chain in found:
+            seen[chain.name] += 1
+            again = seen[chain.name] > 1
+            chains.append(dataclasses.replace(chain, name=f"{chain.name}+{seen[chain.name]}") if again else chain)
     return chains
 
 
 def read_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array or of JSON lines. Raises `ChainError`."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ChainError(f"{path} cannot be read: {error}") from error
+        data = path.read_bytes()
+        data.decode("utf-8")
+    except OSError as error:
+        raise ChainError(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ChainError(f"{path} is not UTF-8 (byte {error.start}); allowed: JSON in UTF-8") from error
     try:
-        rows = (
-            json.loads(text)
-            if text.lstrip().startswith("[")
-            else [json.loads(x) for x in text.splitlines() if x.strip()]
-        )
-    except ValueError as error:
+        if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return [row for _, row in json_lines(path)]
+        rows = json.loads(data.decode("utf-8-sig"))
+    except (ValueError, RecursionError) as error:
         raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)
     if bad is not None:
@@ -94,18 +114,19 @@ def write_rows(chains: Sequence[Chain], name: str) -> list[dict[str, Any]]:
 def _omnithought(row: Row, number: str) -> list[Chain]:
     problem, others = _id(row, number), {key: value for key, value in row.items() if key != "reasoning"}
     chains = []
+    if not isinstance(row["reasoning"], list) or not row["reasoning"]:
+        raise ValueError("its 'reasoning' is no list of chains")
     for index, one in enumerate(row["reasoning"]):
         levels = {ours: one.get(theirs) or {} for ours, theirs in LEVELS.items()}
         response = one.get("full_response") or tagged(str(one.get("thought", "")), str(one.get("solution", "")))
-        verified = one.get("thought_correctness_verify")
         chains.append(
             Chain(
                 problem,
                 f"{problem}#{index}",
-                row["question"],
-                str(response),
+                _text(row["question"]),
+                _text(response),
                 teacher=str(one.get("teacher") or ""),
-                correctness=UNKNOWN if verified is None else int(bool(verified)),
+                correctness=known_correctness(one.get("thought_correctness_verify")),
                 verbosity=known_score(levels["verbosity"].get("level")),
                 difficulty=known_score(levels["difficulty"].get("level")),
                 judges={ours: str(level["judge"]) for ours, level in levels.items() if level.get("judge")},
@@ -116,10 +137,15 @@ def _omnithought(row: Row, number: str) -> list[Chain]:
 
 
 def _from_omnithought(chains: Sequence[Chain]) -> Iterable[dict[str, Any]]:
-    for _, members in groupby(chains, key=lambda chain: chain.problem):
+    for _, members in groupby(chains, key=_one_row):
         group = list(members)
         row = _kept(group[0], "omnithought").get("row") or {"question": group[0].question}
         yield {**row, "reasoning": [_reasoning(chain) for chain in group]}
+
+
+def _one_row(chain: Chain) -> tuple[str, str, Any]:
+    """What the chains of one row have in common."""
+    return chain.problem, chain.question, _kept(chain, "omnithought").get("row")
 
 
 def _reasoning(chain: Chain) -> dict[str, Any]:
@@ -131,22 +157,21 @@ def _reasoning(chain: Chain) -> dict[str, Any]:
         level = getattr(chain, ours)
         if level != known_score((made.get(theirs) or {}).get("level")):
             made[theirs] = {"judge": chain.judges.get(ours, ""), "level": level}
-    if chain.correctness != UNKNOWN and bool(made.get("thought_correctness_verify")) != bool(chain.correctness):
+    if chain.correctness != known_correctness(made.get("thought_correctness_verify")) and chain.correctness != UNKNOWN:
         made["thought_correctness_verify"] = bool(chain.correctness)
     return made
 
 
 def _flat(row: Row, number: str, question: str, response: str, kind: str) -> list[Chain]:
     problem = _id(row, number)
-    correctness = row.get(SCORES["correctness"])
     return [
         Chain(
             problem,
             f"{problem}#0",
-            str(row[question]),
-            str(row[response]),
+            _text(row[question]),
+            _text(row[response]),
             system=str(row.get("system") or ""),
-            correctness=correctness if correctness in (0, 1) and not isinstance(correctness, bool) else UNKNOWN,
+            correctness=known_correctness(row.get(SCORES["correctness"])),
             verbosity=known_score(row.get(SCORES["verbosity"])),
             difficulty=known_score(row.get(SCORES["difficulty"])),
             rest={kind: dict(row)},
@@ -171,20 +196,29 @@ def _to_flat(chain: Chain, kind: str, question: str, response: str) -> dict[str,
     for ours, theirs in SCORES.items():
         value = getattr(chain, ours)
         read = row.get(theirs)
-        same = (read if read in (0, 1) else UNKNOWN) if ours == "correctness" else known_score(read)
+        same = known_correctness(read) if ours == "correctness" else known_score(read)
         if value != same:
             row[theirs] = value
     return row
 
 
 def _messages(row: Row, number: str) -> list[Chain]:
-    turns = {turn["role"]: str(turn["content"]) for turn in row["messages"]}
-    problem = _id(row.get("metadata") or {}, number)
-    teacher = str((row.get("metadata") or {}).get("model") or "")
-    rest = {"messages": dict(row)}
-    question, response = turns["user"], turns["assistant"]
+    roles = [turn["role"] for turn in row["messages"]]
+    if roles not in (["user", "assistant"], ["system", "user", "assistant"]):
+        raise ValueError(f"its turns are {', '.join(map(str, roles)) or 'none'}; allowed: system, user, assistant")
+    turns = {turn["role"]: _text(turn["content"]) for turn in row["messages"]}
+    metadata = row.get("metadata") or {}
+    problem, teacher = _id(metadata, number), str(metadata.get("model") or "")
     return [
-        Chain(problem, f"{problem}#0", question, response, system=turns.get("system", ""), teacher=teacher, rest=rest)
+        Chain(
+            problem,
+            f"{problem}#0",
+            turns["user"],
+            turns["assistant"],
+            system=turns.get("system", ""),
+            teacher=teacher,
+            rest={"messages": dict(row)},
+        )
     ]
 
 
@@ -198,7 +232,21 @@ def _to_messages(chain: Chain) -> dict[str, Any]:
 
 
 def _own(row: Row, number: str) -> list[Chain]:
-    return [Chain(**row)]
+    chain = Chain(**{key: value for key, value in row.items() if key != "id"})
+    for name in ("problem", "name", "question", "response", "system", "teacher"):
+        _text(getattr(chain, name))
+    levels = [known_score(value) for value in (chain.verbosity, chain.difficulty)]
+    if levels != [chain.verbosity, chain.difficulty] or known_correctness(chain.correctness) != chain.correctness:
+        raise ValueError("a score is none; allowed: 0 to 9, correctness 0 or 1, and -1")
+    if not isinstance(chain.judges, dict) or not isinstance(chain.rest, dict):
+        raise ValueError("judges or rest is no object")
+    return [chain]
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r:.60} is no text")
+    return value
 
 
 def _kept(chain: Chain, kind: str) -> Mapping[str, Any]:
@@ -206,7 +254,8 @@ def _kept(chain: Chain, kind: str) -> Mapping[str, Any]:
 
 
 def _id(row: Row, number: str) -> str:
-    return str(row.get("id") or row.get("request_id") or number)
+    found = (row.get(name) for name in ("id", "request_id"))
+    return next((str(value) for value in found if value not in (None, "")), number)
 
 
 READERS = {

@@ -1,7 +1,8 @@
 """Which chains a student learns from. Pure.
 
 thoughtx   EasyDistill's filter of the ThoughtX recipe: correctness 1, verbosity 3 to 5, difficulty 4; unknown is 0
-mixer      EasyDistill 2.0: correct chains in bins of difficulty, of each bin those nearest to its verbosity target
+mixer      EasyDistill 2.0: correct chains in bins of difficulty, of each bin those nearest to its verbosity target;
+           the last edge itself is a bin of its own, as there
 student    by the student's own pass rates p_T, p_N (label rows of scripts/label_necessity.py):
            p_N > 0 and p_T − p_N ≤ margin   no thinking at all
            p_T ≥ 0.75                       the shortest correct chain
@@ -33,34 +34,55 @@ def thoughtx(chains: Sequence[Chain]) -> list[Chain]:
 
 
 def mixer(
-    chains: Sequence[Chain], samples_per_bin: int, *, bins: Sequence[float] = BINS, target: str = "matched"
+    chains: Sequence[Chain],
+    samples_per_bin: int = 0,
+    *,
+    bins: Sequence[float] = BINS,
+    target: str | float = "matched",
+    min_correctness: int = 1,
 ) -> list[Chain]:
-    """Of each bin of difficulty the correct chains nearest to its verbosity target; ties stay in their order, an
-    unknown verbosity is infinitely far. Raises `UserError` for bins or a target that are none."""
+    """Of each bin of difficulty the correct chains nearest to its verbosity target (`samples_per_bin` 0: all, in that
+    order); ties stay in their order, an unknown verbosity is infinitely far. Raises `UserError` for bins or a target
+    that are none."""
+    return [chain for chain, _, _ in mixed(chains, samples_per_bin, bins, target, min_correctness)]
+
+
+def mixed(
+    chains: Sequence[Chain],
+    samples_per_bin: int,
+    bins: Sequence[float],
+    target: str | float,
+    min_correctness: int = 1,
+) -> list[tuple[Chain, int, float]]:
+    """The same, each chain with its bin and the bin's target."""
     if len(bins) < 2 or list(bins) != sorted(set(bins)):
         raise UserError(f"cd_bins is {list(bins)}; allowed: two or more rising numbers")
-    if target != "matched" and target not in TARGETS:
-        raise UserError(f"rv_target is {target!r}; allowed: matched, {', '.join(TARGETS)}")
+    if isinstance(target, str) and target != "matched" and target not in TARGETS:
+        raise UserError(f"rv_target is {target!r}; allowed: matched, {', '.join(TARGETS)}, or a number")
     binned: dict[int, list[Chain]] = {}
     for chain in chains:
-        place = bisect_right(bins, chain.difficulty) - 1
-        if chain.correctness >= 1 and 0 <= place < len(bins) - 1:
-            binned.setdefault(place, []).append(chain)
+        inside = chain.difficulty != UNKNOWN and bins[0] <= chain.difficulty <= bins[-1]
+        if inside and chain.correctness != UNKNOWN and chain.correctness >= min_correctness:
+            binned.setdefault(bisect_right(bins, chain.difficulty) - 1, []).append(chain)
     chosen = []
     for place in sorted(binned):
-        wanted = verbosity_target(place, len(bins) - 1) if target == "matched" else TARGETS[target]
+        wanted = verbosity_target(place, len(bins) - 1, target)
         ranked = sorted((_distance(chain.verbosity, wanted), i) for i, chain in enumerate(binned[place]))
-        chosen += [binned[place][i] for _, i in ranked[:samples_per_bin]]
+        chosen += [(binned[place][i], place, wanted) for _, i in ranked[: samples_per_bin or None]]
     return chosen
 
 
-def verbosity_target(place: int, bins: int) -> float:
-    """The target of a bin: from 2 in the first to 10 in the last.
+def verbosity_target(place: int, bins: int, target: str | float = "matched") -> float:
+    """The target of a bin; matched: from 2 in the first to 10 in the last, 5 where there is one bin alone.
 
-    >>> [verbosity_target(i, 3) for i in range(3)]
-    [2.0, 6.0, 10.0]
+    >>> [verbosity_target(i, 3) for i in range(3)], verbosity_target(0, 1)
+    ([2.0, 6.0, 10.0], 5.0)
     """
-    return round(2 + place * 8 / (bins - 1), 2) if bins > 1 else 2.0
+    if not isinstance(target, str):
+        return float(target)
+    if target in TARGETS:
+        return TARGETS[target]
+    return round(2 + place * 8 / (bins - 1), 2) if bins > 1 else 5.0
 
 
 def student(

@@ -8,7 +8,6 @@ token count is refused and counted, never guessed.
 from __future__ import annotations
 
 import asyncio
-import json
 import math
 import re
 import time
@@ -24,6 +23,7 @@ from rewards.score import score_groups
 from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
+from rl.files.json_lines import json_lines
 from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all
 from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 
@@ -104,21 +104,8 @@ def evaluate_records(
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
-    """The records of a file, a JSON object a line. Raises `ConfigError` with the line that is none."""
-    rows = []
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"--records {str(path)!r} cannot be read: {error}") from error
-    for number, line in enumerate(lines, 1):
-        try:
-            row = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
-            row = line
-        if row is not None and not isinstance(row, dict):
-            raise ConfigError(f"{path}:{number} is no JSON object; allowed: one object a line")
-        rows += [row] if row else []
-    return rows
+    """The records of a file, a JSON object a line. Raises `UserError` with the line that is none."""
+    return [row for _, row in json_lines(path) if row]
 
 
 def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple[Question, dict[str, Any]]:
@@ -150,7 +137,7 @@ def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
     found = THOUGHT.match(answer) if not thought else None
     if found:
         thought, answer = found["thought"], found["answer"]
-    return _rollout(
+    return text_rollout(
         problem,
         "think" if thought.strip() else "no_think",
         thought,
@@ -186,7 +173,7 @@ def _recorded(
     forced = MODE_PLAN[row.get("setting", "auto")]
     length = len(problem.prompt)
     truncated = bool(row.get("truncated", False))
-    return "", _rollout(
+    return "", text_rollout(
         problem, mode, thought, answer, tokens=int(tokens), prompt_tokens=length, forced=forced, truncated=truncated
     )
 
@@ -204,7 +191,7 @@ def _mode_of(row: Mapping[str, Any], text: str, pattern: re.Pattern[str] | None)
     return "no_think" if found and "no_think" in named and found["no_think"] is not None else None
 
 
-def _rollout(
+def text_rollout(
     problem: Problem,
     mode: Mode,
     thought: str,

@@ -55,7 +55,7 @@ class Work:
 
     def exists(self) -> bool:
         """Whether anything of it is there."""
-        return any(_holds_something(path) for path in (self.product, *self.others))
+        return any(holds_something(path) for path in (self.product, *self.others))
 
 
 def settings_of(config: Config, keys: Iterable[str], without: Iterable[str] = ()) -> dict[str, Any]:
@@ -166,7 +166,8 @@ def move_to_old(root: Path, paths: Sequence[Path]) -> Path:
     return folder
 
 
-def _holds_something(path: Path) -> bool:
+def holds_something(path: Path) -> bool:
+    """Whether there is a file, or a folder with something in it."""
     return any(path.iterdir()) if path.is_dir() else path.exists()
 
 

@@ -13,9 +13,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, move_aside, read_record, refuse_others
-from rl.files.outputs import check_writable, hold
+from rl.files.outputs import check_writable, hold, rows_text
 from rollout.errors import UserError
 
 
@@ -59,9 +58,8 @@ class RowStore:
             hold(self.path)
             begin(self.work)
             self.begun = True
-        text = "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows)
         with self.path.open("ab") as file:
-            file.write(text.encode())
+            file.write(rows_text(rows).encode())
             file.flush()
             os.fsync(file.fileno())
         self.rows |= {row["id"]: dict(row) for row in rows}
@@ -86,8 +84,3 @@ def read_rows(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
             raise UserError(f"{path}:{number}: no row of a finished job; allowed: a file that this command wrote")
         rows.append(row)
     return rows
-
-
-def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """All rows of a file at once, in full or not at all."""
-    write_atomically(path, "".join(json.dumps(dict(row), ensure_ascii=False) + "\n" for row in rows))

@@ -1,40 +1,37 @@
 """Where a run is written down: `metrics.jsonl`, `rollouts/*.jsonl` and W&B, all from one place.
 
-W&B is a convenience: whatever it does, the run goes on and the files are complete. On resume the files are cut back to
-the checkpoint's step, so that no step appears twice, and W&B is told the run's id of before: online it goes on with
-that run, offline each start writes a segment and `wandb sync` puts them together.
+W&B is a convenience (rl/files/wandb_run.py): whatever it does, the run goes on and the files are complete. On resume
+the files are cut back to the checkpoint's step, so that no step appears twice, and W&B is told the run's id of before:
+online it goes on with that run, offline each start writes a segment and `wandb sync` puts them together.
 """
 
 from __future__ import annotations
 
 import json
-import logging
-import os
-import secrets
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from rl.config.read import to_dict
 from rl.config.schema import Config
 from rl.files.atomic import write_atomically
 from rl.files.boards import open_board
+from rl.files.json_lines import object_of
+from rl.files.wandb_run import WandbRun
+from rollout.errors import UserError
 from rollout.types import RolloutGroup, rollout_to_json
-
-logger = logging.getLogger(__name__)
-WANDB = "wandb_run.json"
 
 
 class RunLog:
-    """Writes the metrics and sample rollouts of one run. Make it on the main process only."""
+    """Writes the metrics and sample rollouts of one run; `told` are lines for the user. Make it on the main process
+    only."""
 
     def __init__(self, config: Config, start_step: int) -> None:
         self.run_dir = Path(config.run_dir)
         self.settings = config.wandb
         self.metrics_path = self.run_dir / "metrics.jsonl"
         (self.run_dir / "rollouts").mkdir(parents=True, exist_ok=True)
-        cut_back(self.run_dir, start_step)
-        self._wandb = self._start_wandb(config, start_step)
+        self.told = cut_back(self.run_dir, start_step)
+        self._wandb = None if config.wandb.mode == "disabled" else WandbRun(config, start_step)
         self._board: Any = open_board(self.run_dir, start_step) if config.wandb.tensorboard else None
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
@@ -42,7 +39,9 @@ class RunLog:
         record = {"step": step, **metrics}
         with self.metrics_path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
-        self._to_wandb({"global_step": step, **metrics})
+        if self._wandb is not None:
+            told = {"global_step": step, **metrics}
+            self._wandb.tell(lambda run: run.log(told))
         for name, value in metrics.items() if self._board is not None else ():
             self._board.add_scalar(name, value, step)
 
@@ -67,104 +66,58 @@ class RunLog:
                 json.dumps(dict(rollout.scores)),
             )
             rows.append([rollout.problem.prompt, str(rollout.mode), str(rollout.forced), rollout.status, *texts])
-        try:
+
+        def show(run: Any) -> None:
             import wandb
 
-            self._to_wandb({"global_step": step, "rollouts": wandb.Table(columns=list(names), data=rows)})
-        except Exception as error:
-            self._give_up(error)
+            run.log({"global_step": step, "rollouts": wandb.Table(columns=list(names), data=rows)})
+
+        self._wandb.tell(show)
 
     def alert(self, text: str) -> None:
         """A W&B alert."""
-        if self._wandb is None:
-            return
-        try:
-            self._wandb.alert(title=f"{self.run_dir.name}: alarm", text=text)
-        except Exception as error:
-            self._give_up(error)
+        if self._wandb is not None:
+            self._wandb.tell(lambda run: run.alert(title=f"{self.run_dir.name}: alarm", text=text))
 
     def finish(self) -> None:
         """Close W&B and TensorBoard; the files need no closing."""
         if self._board is not None:
             self._board.close()
-        try:
-            if self._wandb is not None:
-                self._wandb.finish()
-                if self.settings.mode == "offline":
-                    print(f"W&B: wandb sync {self.run_dir / 'wandb'}/offline-run-*-{self._wandb.id}")
-        except Exception as error:
-            self._give_up(error)
-
-    def _start_wandb(self, config: Config, start_step: int) -> Any:
-        if self.settings.mode == "disabled":
-            return None
-        os.environ.setdefault("WANDB_SILENT", "true")
-        try:
-            import wandb
-
-            run = wandb.init(
-                id=wandb_id(self.run_dir, start_step),
-                resume="allow" if self.settings.mode == "online" else None,
-                project=self.settings.project,
-                name=self.settings.name or self.run_dir.name,
-                mode=self.settings.mode,
-                dir=str(self.run_dir),
-                config=to_dict(config),
-            )
-            run.define_metric("global_step")
-            run.define_metric("*", step_metric="global_step")
-            return run
-        except Exception as error:
-            # Network, disk, login, version: none of them is a reason to lose a run.
-            self._give_up(error)
-            return None
-
-    def _to_wandb(self, record: Mapping[str, Any]) -> None:
-        if self._wandb is None:
-            return
-        try:
-            self._wandb.log(dict(record))
-        except Exception as error:
-            self._give_up(error)
-
-    def _give_up(self, error: Exception) -> None:
-        logger.warning("W&B failed (%s: %s); the run goes on with metrics.jsonl", type(error).__name__, error)
-        self._wandb = None
+        if self._wandb is not None:
+            self._wandb.finish()
 
 
-def wandb_id(run_dir: Path, start_step: int) -> str:
-    """The id of this run at W&B: that of before where it goes on, else a new one, which is written down."""
-    file = run_dir / WANDB
-    if start_step and file.is_file():
-        return str(json.loads(file.read_text(encoding="utf-8"))["id"])
-    made = secrets.token_hex(4)
-    write_atomically(file, json.dumps({"id": made}) + "\n")
-    return made
-
-
-def cut_back(run_dir: Path, step: int) -> None:
-    """Drop what was written after `step`: a resumed run writes it again."""
-    path = run_dir / "metrics.jsonl"
+def cut_back(run_dir: Path, step: int) -> list[str]:
+    """Drop what was written after `step`: a resumed run writes it again. Returns lines for the user about what was
+    damaged; a last line without its end is what a kill leaves, and no such news."""
+    path, told = run_dir / "metrics.jsonl", []
     if path.is_file():
-        kept = [line for line in path.read_text(encoding="utf-8").splitlines() if _step_of(line) <= step]
-        write_atomically(path, "".join(f"{line}\n" for line in kept))
+        *lines, last = path.read_bytes().split(b"\n")
+        steps = [_step_of(line) for line in lines]
+        if damaged := [str(number) for number, found in enumerate(steps, 1) if found is None]:
+            told = [f"{path}: no record of a step in line {', '.join(damaged)}; the others are kept"]
+        kept = [line for line in (*lines, last) if (found := _step_of(line)) is not None and found <= step]
+        write_atomically(path, "".join(f"{line.decode()}\n" for line in kept))
     for file in (run_dir / "rollouts").glob("step_*.jsonl"):
         if int(file.stem.removeprefix("step_")) > step:
             file.unlink()
+    return told
 
 
-def _step_of(line: str) -> float:
-    try:
-        return float(json.loads(line)["step"])
-    except (ValueError, KeyError, TypeError):
-        # The last line of a killed run may be half written.
-        return float("inf")
+def _step_of(line: bytes) -> float | None:
+    found = object_of(line) or {}
+    step = found.get("step")
+    return float(step) if isinstance(step, int | float) and not isinstance(step, bool) else None
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, float]]:
-    """The records of `metrics.jsonl`, in order; empty when there are none."""
+    """The records of `metrics.jsonl`, in order; empty when there are none. Raises `UserError` for a damaged line; a
+    last one without its end is left out."""
     path = run_dir / "metrics.jsonl"
     if not path.is_file():
         return []
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [json.loads(line) for line in lines if _step_of(line) < float("inf")]
+    *lines, last = path.read_bytes().split(b"\n")
+    for number, line in enumerate(lines, 1):
+        if _step_of(line) is None:
+            raise UserError(f"{path}:{number} holds no record of a step; allowed: the line removed")
+    return [json.loads(line) for line in (*lines, last) if _step_of(line) is not None]

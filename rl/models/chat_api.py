@@ -11,31 +11,19 @@ The key is read from the environment when a call is sent, and stands in no messa
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import random
+import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
 
-from rollout.errors import UserError
+from rl.models.chat_replies import SHOWN, AgainError, EndpointError, Reply, estimated_tokens, streamed, whole
 
-LONGEST_BODY = 64 << 20  # bytes of one answer that are read at most
-SHOWN = 300
-
-
-class EndpointError(UserError):
-    """An endpoint that does not give what was asked for; one line."""
-
-
-class _AgainError(Exception):
-    """A failure that may pass; `wait` are the seconds that the endpoint asked for."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
+__all__ = ["Endpoint", "EndpointError", "Outcome", "Question", "Reply", "ask_all", "check_endpoint", "first_model"]
 
 
 @dataclass(frozen=True)
@@ -51,19 +39,6 @@ class Endpoint:
     concurrency: int = 16
     retries: int = 6
     backoff: float = 0.5
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One answer. Token counts are the endpoint's own; None where it says nothing."""
-
-    content: str
-    reasoning: str
-    finish_reason: str
-    model: str
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    attempts: int = 1
 
 
 Question = Sequence[Mapping[str, Any]]
@@ -101,13 +76,32 @@ async def ask_all(
 
 
 def check_endpoint(endpoint: Endpoint) -> None:
-    """That the address is one and the key is there. Raises `EndpointError`."""
-    if not endpoint.base_url.startswith(("http://", "https://")):
+    """That the address is one and that there is a key which can be sent. Raises `EndpointError`."""
+    try:
+        url = httpx.URL(endpoint.base_url)
+        sound = bool(url.host) and url.scheme in ("http", "https")
+        if url.userinfo:
+            raise EndpointError(f"base_url of {url.host} holds a password; allowed: the key in the environment")
+    except httpx.InvalidURL:
+        sound = False
+    if not sound:
         raise EndpointError(f"base_url is {endpoint.base_url!r}; allowed: an http or https address ending in /v1")
-    if endpoint.key_variable and not os.environ.get(endpoint.key_variable) and not _is_local(endpoint.base_url):
+    if not (_key(endpoint).isascii() and _key(endpoint).isprintable()):
+        raise EndpointError(f"{endpoint.key_variable} holds what no header can carry; allowed: one line of ASCII")
+    if endpoint.key_variable and not _key(endpoint) and not _is_local(endpoint.base_url):
         raise EndpointError(
             f"no key: the environment has no {endpoint.key_variable}, which {endpoint.base_url} may need"
         )
+
+
+def first_model(endpoint: Endpoint) -> str:
+    """The first model that the endpoint lists. Raises `EndpointError` where it lists none."""
+    url = f"{endpoint.base_url.rstrip('/')}/models"
+    try:
+        answer = httpx.get(url, headers=_headers(endpoint), timeout=min(endpoint.timeout, 60.0))
+        return str(answer.raise_for_status().json()["data"][0]["id"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise EndpointError(f"{url} lists no model ({type(error).__name__}); allowed: the model's name") from None
 
 
 def check_listening(endpoint: Endpoint) -> None:
@@ -129,104 +123,62 @@ async def _settle(running: set[asyncio.Task[None]], when: str) -> set[asyncio.Ta
 async def _ask(client: httpx.AsyncClient, endpoint: Endpoint, messages: Question, options: Mapping[str, Any]) -> Reply:
     body = {"model": endpoint.model, "messages": [dict(m) for m in messages], **endpoint.options, **options}
     body |= {"stream": True, "stream_options": {"include_usage": True}}
+    lost = 0
     for attempt in range(1, endpoint.retries + 2):
+        received: list[str] = []
         try:
-            reply = await _once(client, endpoint, body)
-            return Reply(**{**vars(reply), "attempts": attempt})
-        except (_AgainError, TimeoutError, httpx.TransportError) as failure:
-            reason = str(failure) or type(failure).__name__
+            reply = await _once(client, endpoint, body, received)
+            return replace(reply, attempts=attempt, lost_tokens=lost)
+        except (AgainError, TimeoutError, httpx.RequestError) as failure:
+            reason = _without_key(str(failure), endpoint) or type(failure).__name__
+            lost += estimated_tokens(*received)
             if attempt > endpoint.retries:
-                raise EndpointError(f"{endpoint.base_url}: no answer after {attempt} attempts: {reason}") from None
+                error = EndpointError(f"{endpoint.base_url}: no answer after {attempt} attempts: {reason}")
+                error.lost_tokens = lost
+                raise error from None
             pause = endpoint.backoff * 2 ** (attempt - 1) * (1 + random.random() / 4)
             await asyncio.sleep(max(pause, getattr(failure, "wait", 0.0)))
     raise AssertionError("unreachable")
 
 
-async def _once(client: httpx.AsyncClient, endpoint: Endpoint, body: Mapping[str, Any]) -> Reply:
-    key = os.environ.get(endpoint.key_variable, "") if endpoint.key_variable else ""
-    headers = {"Authorization": f"Bearer {key}"} if key else {}
-    url = f"{endpoint.base_url.rstrip('/')}/chat/completions"
+def _key(endpoint: Endpoint) -> str:
+    return os.environ.get(endpoint.key_variable, "").strip() if endpoint.key_variable else ""
+
+
+def _headers(endpoint: Endpoint) -> dict[str, str]:
+    return {"Authorization": f"Bearer {_key(endpoint)}"} if _key(endpoint) else {}
+
+
+def _without_key(text: str, endpoint: Endpoint) -> str:
+    """A text of the endpoint or of a library, which may quote what was sent."""
+    return text.replace(_key(endpoint), "***") if _key(endpoint) else text
+
+
+async def _once(client: httpx.AsyncClient, endpoint: Endpoint, body: Mapping[str, Any], received: list[str]) -> Reply:
+    """One attempt; `received` gets the pieces of text as they come."""
+    url, headers = f"{endpoint.base_url.rstrip('/')}/chat/completions", _headers(endpoint)
     async with asyncio.timeout(endpoint.timeout):
         async with client.stream("POST", url, json=body, headers=headers) as answer:
-            if answer.status_code == 429 or answer.status_code >= 500:
-                raise _AgainError(f"status {answer.status_code}", _seconds(answer.headers.get("retry-after")))
+            if answer.status_code in (408, 425, 429) or answer.status_code >= 500:
+                raise AgainError(f"status {answer.status_code}", _seconds(answer.headers.get("retry-after")))
             if answer.status_code != 200:
                 text = " ".join((await answer.aread())[: 4 * SHOWN].decode("utf-8", "replace").split())[:SHOWN]
-                raise EndpointError(f"{url} answered {answer.status_code}: {text.replace(key, '***') if key else text}")
+                raise EndpointError(f"{url} answered {answer.status_code}: {_without_key(text, endpoint)}")
             if "text/event-stream" in answer.headers.get("content-type", ""):
-                return await _streamed(answer, endpoint.model)
-            return _whole(await _body(answer), endpoint.model)
-
-
-async def _streamed(answer: httpx.Response, model: str) -> Reply:
-    content: list[str] = []
-    reasoning: list[str] = []
-    finish, size, usage = "", 0, None
-    async for line in answer.aiter_lines():
-        size += len(line)
-        if size > LONGEST_BODY:
-            raise EndpointError(f"an answer of more than {LONGEST_BODY} bytes; allowed: less")
-        data = line.removeprefix("data:").strip()
-        if not line.startswith("data:") or data == "[DONE]":
-            continue
-        event = _mapping(data)
-        usage = event.get("usage") or usage
-        model = str(event.get("model") or model)
-        for choice in event.get("choices") or ():
-            delta = choice.get("delta") or {}
-            content.append(delta.get("content") or "")
-            reasoning.append(delta.get("reasoning_content") or delta.get("reasoning") or "")
-            finish = choice.get("finish_reason") or finish
-    if not finish:
-        raise _AgainError("the stream ended before the answer did")
-    return _reply("".join(content), "".join(reasoning), finish, model, usage)
-
-
-async def _body(answer: httpx.Response) -> str:
-    data = b""
-    async for chunk in answer.aiter_bytes():
-        data += chunk
-        if len(data) > LONGEST_BODY:
-            raise EndpointError(f"an answer of more than {LONGEST_BODY} bytes; allowed: less")
-    return data.decode("utf-8", "replace")
-
-
-def _whole(text: str, model: str) -> Reply:
-    """The answer of an endpoint that does not stream."""
-    event = _mapping(text)
-    choices = event.get("choices") or ()
-    if not choices:
-        raise _AgainError("an answer without choices")
-    message = choices[0].get("message") or {}
-    thoughts = message.get("reasoning_content") or message.get("reasoning") or ""
-    finish = str(choices[0].get("finish_reason") or "stop")
-    return _reply(message.get("content") or "", thoughts, finish, str(event.get("model") or model), event.get("usage"))
-
-
-def _reply(content: str, reasoning: str, finish: str, model: str, usage: Any) -> Reply:
-    usage = usage if isinstance(usage, Mapping) else {}
-    tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, completion = (value if isinstance(value, int) else None for value in tokens)
-    return Reply(str(content), str(reasoning), finish, model, prompt, completion)
-
-
-def _mapping(text: str) -> dict[str, Any]:
-    try:
-        event = json.loads(text)
-    except (ValueError, RecursionError):
-        raise _AgainError("an answer that is no JSON") from None
-    if not isinstance(event, dict):
-        raise _AgainError("an answer that is no JSON object")
-    if event.get("error"):
-        raise _AgainError(f"the endpoint reports an error: {str(event['error'])[:SHOWN]}")
-    return event
+                return await streamed(answer, endpoint.model, received)
+            return await whole(answer, endpoint.model)
 
 
 def _seconds(text: str | None) -> float:
+    """`Retry-After`: seconds, or the date of RFC 9110; two minutes at most."""
     try:
-        return min(max(float(text or 0), 0.0), 120.0)
+        wait = float(text or 0)
     except ValueError:
-        return 0.0
+        try:
+            wait = parsedate_to_datetime(text or "").timestamp() - time.time()
+        except ValueError:
+            wait = 0.0
+    return min(max(wait, 0.0), 120.0) if wait == wait else 0.0
 
 
 def _is_local(url: str) -> bool:

@@ -121,7 +121,12 @@ def _copy_of(config: Config, name: str, model: Any, protocol: DecisionProtocol, 
         from rollout.engines.vllm_server import ServerEngine
 
         return ServerEngine(
-            settings.server_url, protocol, timeout=settings.timeout, concurrency=settings.concurrency, pushes=is_main
+            settings.server_url,
+            protocol,
+            timeout=settings.timeout,
+            patience=settings.patience,
+            concurrency=settings.concurrency,
+            pushes=is_main,
         )
     from rollout.engines.vllm_local import VLLMEngine
 

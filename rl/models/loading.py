@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -165,6 +166,8 @@ def trainer_arguments(config: Config) -> dict[str, Any]:
         "bf16": config.trainer.bf16,
         "gradient_checkpointing": config.model.gradient_checkpointing,
         "deepspeed": config.trainer.deepspeed or None,
+        "ddp_timeout": math.ceil(config.trainer.rank_timeout),
+        **fsdp_arguments(config),
         "report_to": "none",
         "disable_tqdm": True,
         "remove_unused_columns": False,
@@ -174,6 +177,20 @@ def trainer_arguments(config: Config) -> dict[str, Any]:
         "data_seed": config.seed,
         **device_arguments(),
     }
+
+
+def fsdp_arguments(config: Config) -> dict[str, Any]:
+    """FSDP2 through accelerate. Checkpoints hold whole tensors, so that they load on any number of ranks. Raises
+    `ConfigError` where there is no accelerator: accelerate would train with plain data parallelism there."""
+    if not config.trainer.fsdp:
+        return {}
+    if accelerator() is None:
+        raise ConfigError(
+            "trainer.fsdp is true and there is no GPU here, where accelerate would not shard anything; allowed: false, "
+            "or trainer.deepspeed"
+        )
+    settings = {"fsdp_version": 2, "auto_wrap_policy": "TRANSFORMER_BASED_WRAP", "state_dict_type": "FULL_STATE_DICT"}
+    return {"fsdp": "full_shard", "fsdp_config": settings}
 
 
 def rank_arguments() -> dict[str, Any]:

@@ -149,19 +149,11 @@ def think_rate(theme: Theme, inputs: Inputs) -> Figure | None:
 
 def modes(theme: Theme, inputs: Inputs) -> Figure | None:
     """Accuracy and tokens of each mode in the training rollouts, forced and free."""
-    figure, (upper, lower) = _figure(2, 4.8)
-    drawn = []
-    for mode, label in (("think", "think"), ("no_think", "direct")):
-        drawn.append(trace(upper, inputs, f"accuracy/{mode}", label, theme.colours[mode]))
-        drawn.append(trace(lower, inputs, f"tokens/{mode}", "_", theme.colours[mode]))
-    if not any(drawn):
-        return None
-    _percent(upper, "accuracy")
-    lower.set_ylim(bottom=0)
-    lower.set_ylabel("tokens a response")
-    lower.set_xlabel("step")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
+    upper = [("accuracy/think", "think", "think"), ("accuracy/no_think", "direct", "no_think")]
+    lower = [("tokens/think", "_", "think"), ("tokens/no_think", "_", "no_think")]
+    return _over_steps(
+        theme, inputs, Panel("accuracy", upper, percent=True), Panel("tokens a response", lower, zero=True)
+    )
 
 
 def trade_off(theme: Theme, inputs: Inputs) -> Figure | None:
@@ -200,33 +192,42 @@ def trade_off(theme: Theme, inputs: Inputs) -> Figure | None:
 
 def advantages(theme: Theme, inputs: Inputs) -> Figure | None:
     """Mean size of the two advantages: where both are zero a step teaches nothing."""
-    figure, (axes,) = _figure(1, 3.0)
-    drawn = [
-        trace(axes, inputs, "advantage/answer_abs", "answer", theme.colours["auto"]),
-        trace(axes, inputs, "advantage/judge_abs", "judge", theme.colours["think"]),
-    ]
-    if not any(drawn):
-        return None
-    axes.set_ylim(bottom=0)
-    axes.set_ylabel("mean |advantage|")
-    axes.set_xlabel("step")
-    figure.legend(loc="outside lower center", ncols=2)
-    return figure
+    traces = [("advantage/answer_abs", "answer", "auto"), ("advantage/judge_abs", "judge", "think")]
+    return _over_steps(theme, inputs, Panel("mean |advantage|", traces, zero=True))
 
 
 def rewards(theme: Theme, inputs: Inputs) -> Figure | None:
     """Mean reward of each step of a response, and how much of a group is forced into a mode."""
-    figure, (upper, lower) = _figure(2, 4.8)
-    drawn = [
-        trace(upper, inputs, "reward/answer", "answer reward", theme.colours["auto"]),
-        trace(upper, inputs, "reward/judge", "judge reward", theme.colours["think"]),
-        trace(lower, inputs, "forced_share", "forced share", theme.colours["no_think"]),
-    ]
-    if not any(drawn):
+    upper = [("reward/answer", "answer reward", "auto"), ("reward/judge", "judge reward", "think")]
+    lower = Panel("forced share", [("forced_share", "forced share", "no_think")], percent=True)
+    return _over_steps(theme, inputs, Panel("mean reward", upper), lower)
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Metrics over the steps in one pair of axes: (key, label in the legend, colour of the theme) of each."""
+
+    label: str
+    traces: Sequence[tuple[str, str, str]]
+    percent: bool = False
+    zero: bool = False
+
+
+def _over_steps(theme: Theme, inputs: Inputs, *panels: Panel) -> Figure | None:
+    """The panels below each other; None where nothing of them was recorded."""
+    figure, rows = _figure(len(panels), 1.2 + 1.8 * len(panels))
+    drawn = 0
+    for axes, panel in zip(rows, panels, strict=True):
+        for key, label, colour in panel.traces:
+            drawn += trace(axes, inputs, key, label, theme.colours[colour])
+        axes.set_ylabel(panel.label)
+        if panel.percent:
+            _percent(axes, panel.label)
+        elif panel.zero:
+            axes.set_ylim(bottom=0)
+    rows[-1].set_xlabel("step")
+    if not drawn:
         return None
-    upper.set_ylabel("mean reward")
-    _percent(lower, "forced share")
-    lower.set_xlabel("step")
     figure.legend(loc="outside lower center", ncols=3, handlelength=1.2, columnspacing=1.2)
     return figure
 

@@ -10,6 +10,7 @@ import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -63,6 +64,14 @@ class StepBatch:
             name: None if value is None else value[index] for name, value in self._tensors().items()
         }
         return dataclasses.replace(self, **values, parts=())
+
+    def passes(self) -> list[StepBatch]:
+        """Each part as a batch of its own."""
+        ends = list(accumulate(part.rows for part in self.parts))
+        starts = [0, *ends[:-1]]
+        rows = [torch.arange(start, end, device=self.ids_BL.device) for start, end in zip(starts, ends, strict=True)]
+        pairs = zip(self.parts, rows, strict=True)
+        return [dataclasses.replace(self.rows(index), parts=(part,)) for part, index in pairs]
 
     def to(self, device: torch.device) -> StepBatch:
         """The batch on this device."""
@@ -122,10 +131,12 @@ def step_batch(
     )
 
 
-def micro_batches(batch: StepBatch, count: int, envelope: Envelope, price: float | None) -> list[StepBatch]:
+def micro_batches(
+    batch: StepBatch, count: int, envelope: Envelope, price: float | None, most: int | None = None
+) -> list[StepBatch]:
     """The rows in `count` micro-batches. With a `price`, that of a forward pass in tokens, of like size in tokens and
-    cut into parts of like length; without one in the order given, each micro-batch one part. `envelope` gives the
-    lengths that all ranks cut by, longest first."""
+    cut into parts of like length, of at most `most` padded tokens each where one is given; without a price in the order
+    given, each micro-batch one part. `envelope` gives the lengths that all ranks cut by, longest first."""
     rows = len(batch.lengths_B)
     if price is None:
         order_B, sizes = torch.arange(rows), [rows // count] * count
@@ -135,7 +146,7 @@ def micro_batches(batch: StepBatch, count: int, envelope: Envelope, price: float
         sizes = even_parts(lengths, count)
     made, start = [], 0
     for size, index in zip(sizes, order_B.split(sizes), strict=True):
-        parts = [size] if price is None else like_lengths(lengths[start : start + size], price)
+        parts = [size] if price is None else like_lengths(lengths[start : start + size], price, most)
         made.append(_parted(batch.rows(index), parts))
         start += size
     return made

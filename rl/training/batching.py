@@ -26,17 +26,23 @@ def envelope(lengths_RB: ArrayLike) -> NDArray[np.int64]:
     return np.sort(np.asarray(lengths_RB, dtype=np.int64), axis=1)[:, ::-1].max(axis=0)
 
 
-def like_lengths(lengths_B: ArrayLike, price: float) -> list[int]:
-    """Rows of each part of `lengths_B` (longest first); one more part costs as much as `price` tokens.
+def like_lengths(lengths_B: ArrayLike, price: float, most: int | None = None) -> list[int]:
+    """Rows of each part of `lengths_B` (longest first); one more part costs as much as `price` tokens. A part has at
+    most `most` padded tokens (None: any number), but for a single row that is longer.
 
     >>> like_lengths([100, 90, 10, 10], price=5), like_lengths([100, 90, 10, 10], price=1000)
     ([1, 1, 2], [4])
+    >>> like_lengths([100, 90, 10, 10], price=1000, most=200), like_lengths([100, 90, 10, 10], price=1000, most=90)
+    ([2, 2], [1, 1, 2])
     """
     lengths = np.asarray(lengths_B, dtype=np.float64)
     count = len(lengths)
     least, start = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
     for end in range(1, count + 1):
-        cost = least[:end] + np.arange(end, 0, -1) * lengths[:end] + price
+        padded = np.arange(end, 0, -1) * lengths[:end]
+        if most is not None:
+            padded[:-1][padded[:-1] > most] = np.inf
+        cost = least[:end] + padded + price
         start[end] = int(cost.argmin())
         least[end] = cost[start[end]]
     sizes, end = [], count

@@ -3,6 +3,7 @@ run that has spent its tokens ends with a checkpoint."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from transformers import TrainerCallback
 from trl.models.utils import unwrap_model_for_generation
 
 from rl.evaluation.probe import Probe
+from rl.files.terminated import asked
 from rl.training.journal import Journal
 from rl.training.round import Round
 from rl.training.trainer import StepSRPOTrainer
@@ -52,9 +54,14 @@ class AfterUpdate(TrainerCallback):
         run_state = self.trainer.rounds.state
         for alarm in run_state.guard.take_alarms():
             self.journal.alarm(alarm)
-        if run_state.budget.exhausted:
+        self.metrics |= run_state.skips.observe(state.global_step, self.trainer.skipped)
+        if self.trainer.skipped:
+            self.journal.line(run_state.skips.line(state.global_step))
+        # Between two steps on one generation nothing could go on exactly.
+        between = state.global_step % self.trainer.config.trainer.iterations != 0
+        if run_state.over or (self.trainer.terminated and not between):
             control.should_training_stop = control.should_save = True
-        last = control.should_training_stop or state.global_step >= state.max_steps
+        last = run_state.over or state.global_step >= state.max_steps
         if self.probe and (last or self.probe.due(state.global_step)):
             with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
                 engine = HFEngine(model, self.trainer.rounds.protocol, self.trainer._tokenizer.pad_token_id)
@@ -70,15 +77,21 @@ class AfterUpdate(TrainerCallback):
             value = logs.get(theirs)
             if value is not None:
                 metrics[ours] = float(value)
+        if self.trainer.skipped:
+            # TRL's base writes the mean of earlier losses in the place of one that is not finite.
+            metrics["loss"] = math.nan
         self.journal.step(state.global_step, metrics)
 
 
 def loss_metrics(trainer: StepSRPOTrainer) -> dict[str, float]:
-    """The metrics of the loss of one optimizer step: means over the micro-batches of all ranks."""
+    """The metrics of the loss of one optimizer step: means over the micro-batches of all ranks. On the way the ranks
+    agree on whether one of them was asked to end."""
     assert trainer.round is not None
     sums, trainer.round.sums = trainer.round.sums, {}
-    totals = trainer.accelerator.reduce(torch.stack([value.float() for value in sums.values()]), reduction="sum")
-    known = dict(zip(sums, totals.tolist(), strict=True))
+    local = [*(value.float() for value in sums.values()), torch.tensor(float(asked()), device=trainer.args.device)]
+    *totals, terminated = trainer.accelerator.reduce(torch.stack(local), reduction="sum").tolist()
+    trainer.terminated = terminated > 0
+    known = dict(zip(sums, totals, strict=True))
     return {
         name: known[value] / max(known[count], 1.0) for name, (value, count) in OF_THE_LOSS.items() if value in known
     }

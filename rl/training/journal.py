@@ -31,6 +31,8 @@ class Journal:
         self._config, self._log = config, RunLog(config, start)
         self._begun = (start, time.monotonic())
         self._bar = tqdm(total=config.trainer.steps, initial=start, desc="RL", unit="step", dynamic_ncols=True)
+        for line in self._log.told:
+            self.line(line)
 
     def line(self, text: str) -> None:
         """A line above the bar."""

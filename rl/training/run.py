@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -22,8 +21,10 @@ from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import load_training_problems, longest_response
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
-from rl.files.finished import EXACT, begin, is_finished
+from rl.files.finished import EXACT, Work, begin, is_finished
+from rl.files.json_lines import json_lines
 from rl.files.outputs import hold
+from rl.files.terminated import Terminated, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config
 from rl.models.loading import trainer_arguments
 from rl.models.location import trained_path
@@ -37,6 +38,7 @@ from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
 from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, refuse_foreign, training_work
+from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
 
@@ -73,8 +75,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     for line in policy.protocol.notes:
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
-    checked = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
-    problems = list(checked.problems)
+    problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
     return Setup(config, policy.model, policy.tokenizer, policy.protocol, problems, rewards, recorded, policy.added)
 
 
@@ -83,8 +84,13 @@ def read_replay(config: Config) -> dict[str, RolloutGroup]:
     path, size = Path(config.rollout.replay), config.rollout.group_size
     if not path.is_file():
         raise ConfigError(f"rollout.replay {str(path)!r} is no file (looked in {Path.cwd()})")
-    lines = path.read_text(encoding="utf-8").splitlines()
-    groups = group_rollouts([rollout_from_json(json.loads(line)) for line in lines if line.strip()])
+    rollouts = []
+    for number, row in json_lines(path):
+        try:
+            rollouts.append(rollout_from_json(row))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ConfigError(f"rollout.replay {str(path)!r}, line {number}: no rollout ({error})") from error
+    groups = group_rollouts(rollouts)
     for group in groups:
         if len(group.rollouts) != size:
             raise ConfigError(
@@ -171,7 +177,8 @@ def _probe(setup: Setup) -> Probe | None:
 
 def train(setup: Setup) -> Path:
     """Train from the last complete checkpoint (or the start) to the end; returns the folder of the final model. A
-    finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings."""
+    finished run is left as it is. Raises `UserError` when the run in this folder was made with other settings, and
+    `Terminated` after a SIGTERM, when the step under way is done and saved."""
     config, work, journal = setup.config, training_work(setup.config), Journal()
     if config.resume == "auto":
         refuse_foreign(work)
@@ -183,26 +190,45 @@ def train(setup: Setup) -> Path:
     checkpoints = Path(config.run_dir) / "checkpoints"
     resume = last_complete(checkpoints) if config.resume == "auto" else None
     trainer.accelerator.wait_for_everyone()
-    start = step_of(resume) if resume else 0
-    check_steps(config, start)
+    check_steps(config, step_of(resume) if resume else 0)
     if resume:
         check_readable(resume)
         trainer.load_state(resume)
-    if is_main():
-        changed = begin(work, config.resume, **machine_settings(config, world_size(), trainer.accelerator.device.type))
-        remove_incomplete(checkpoints)
-        save_config(config, Path(config.run_dir) / "config.json")
-        keep_run_date(config)
-        journal.open(config, start)
-        for line in changed:
-            journal.line(f"training: {line}")
-        if resume:
-            journal.line(f"resuming from {resume}{EXACT if changed else ''}")
-    trainer.accelerator.wait_for_everyone()
-    if start < config.trainer.steps and not trainer.rounds.state.budget.exhausted:
-        trainer.train(resume_from_checkpoint=str(resume) if resume else None)
-    if is_main():
+    try:
+        if is_main():
+            _open_run(config, work, journal, resume, trainer.accelerator.device.type)
+        trainer.accelerator.wait_for_everyone()
+        _go_on(trainer, config, work, journal, resume)
+    finally:
+        journal.close()
+    return work.product
+
+
+def _open_run(config: Config, work: Work, journal: Journal, resume: Path | None, device: str) -> None:
+    """Write down what the run is made with and say what it goes on from. Call it on one process."""
+    changed = begin(work, config.resume, **machine_settings(config, world_size(), device))
+    removed = remove_incomplete(Path(config.run_dir) / "checkpoints")
+    save_config(config, Path(config.run_dir) / "config.json")
+    keep_run_date(config)
+    journal.open(config, step_of(resume) if resume else 0)
+    for line in (*(f"training: {line}" for line in changed), *removed):
+        journal.line(line)
+    if resume:
+        journal.line(f"resuming from {resume}{EXACT if changed else ''}")
+
+
+def _go_on(trainer: StepSRPOTrainer, config: Config, work: Work, journal: Journal, resume: Path | None) -> None:
+    """Train what is left and save the final model."""
+    state, step = trainer.rounds.state, step_of(resume) if resume else 0
+    if step < config.trainer.steps and not state.over:
+        with at_the_next_step():
+            trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        step = trainer.state.global_step
+        if trainer.terminated and step < config.trainer.steps and not state.over:
+            journal.line(f"SIGTERM: step {step} is saved in {work.product.parent / 'checkpoints'}")
+            raise Terminated
+    if is_main() and not state.skips.stopped:
         finish(config, work)
     trainer.accelerator.wait_for_everyone()
-    journal.close()
-    return work.product
+    if state.skips.stopped:
+        raise UserError(state.skips.stopped)

@@ -1,5 +1,5 @@
-"""What a run carries from step to step besides weights: prompt order, token budget, collapse guard, and the pass
-history, which has a file of its own in a checkpoint.
+"""What a run carries from step to step besides weights: prompt order, token budget, collapse guard, the skipped
+steps, and the pass history, which has a file of its own in a checkpoint.
 
 Every rank feeds it the same gathered groups, so all ranks hold the same state; it is part of each checkpoint.
 """
@@ -19,11 +19,12 @@ from rl.curriculum.prompt_order import PromptOrder
 from rl.curriculum.resampling import Resampler
 from rl.curriculum.token_budget import TokenBudget
 from rl.training.guard import CollapseGuard
+from rl.training.skips import Skips
 from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`; and `history`."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`; and `history`."""
 
     def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
         self.config = config
@@ -35,10 +36,16 @@ class RunState:
         )
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
+        self.skips = Skips(config.trainer.max_skipped)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
         self.history = PassHistory(config.history.decay)
-        self.parts: dict[str, Any] = {"order": self.order, "budget": self.budget, "guard": self.guard}
+        self.parts: dict[str, Any] = {
+            "order": self.order,
+            "budget": self.budget,
+            "guard": self.guard,
+            "skips": self.skips,
+        }
 
     def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
         """Take in the scored groups of all ranks in optimizer step `step`; its metrics."""
@@ -57,6 +64,11 @@ class RunState:
         """The forced share of a step: the stage's, else the scheduled one; never under the guard's floor."""
         share = stage_at(self.config, step).forced_share
         return max(scheduled if share is None else share, self.guard.floor)
+
+    @property
+    def over(self) -> bool:
+        """Whether the run ends here, however many steps are left."""
+        return self.budget.exhausted or bool(self.skips.stopped)
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data that `load_state_dict` takes back."""

@@ -3,6 +3,9 @@
 TRL's fused head gives log-probabilities and entropies without the logits of a whole micro-batch. A micro-batch passes
 in parts of like length, each padded to its own longest row, and the head sees no column before the first completion
 token of a part. The loss of a micro-batch is one expression over all its rows as before.
+
+The head works in tiles of tokens by words of the vocabulary and holds some eight of them at once. On a CPU they are cut
+to what its caches hold: at Qwen3's vocabulary, 1,600 tokens of width 128 then take 5.0 s instead of 12.3.
 """
 
 from __future__ import annotations
@@ -13,7 +16,9 @@ from functools import partial
 from typing import Any
 
 import torch
+import trl.trainer.utils
 from torch import Tensor
+from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 
 from rl.training.batch import Part, StepBatch
 from rl.training.decision import asked_labels, decision_logps
@@ -25,6 +30,9 @@ FORWARD_PRICE = {"cpu": 48}
 FORWARD_PRICE_ELSEWHERE = 2048
 # A router's loss is one over all rows of a micro-batch, which therefore are not parted.
 FORWARD_PRICE_WITH_ROUTER = 1e12
+# Numbers in a tile of the head, and the fewest words in one; elsewhere TRL's own width, made for a GPU's kernels.
+HEAD_TILE = {"cpu": 2**21}
+NARROWEST_TILE = 1024
 IGNORED = -100
 
 
@@ -33,8 +41,14 @@ def forward_price(device: torch.device, *, router: bool) -> float:
     return FORWARD_PRICE_WITH_ROUTER if router else FORWARD_PRICE.get(device.type, FORWARD_PRICE_ELSEWHERE)
 
 
-def check_router(model: Any) -> None:
-    """Raises `UserError` for a mixture of experts whose router loss the head cannot compute."""
+def check_router(model: Any, micro_tokens: int = 0) -> None:
+    """Raises `UserError` for a mixture of experts whose router loss the head cannot compute, or would compute over
+    fewer rows than a micro-batch."""
+    if micro_tokens:
+        raise UserError(
+            f"trainer.micro_tokens is {micro_tokens} with a model whose router loss (router_aux_loss_coef) is one over "
+            "all rows of a micro-batch; allowed: 0, and trainer.micro_batch instead"
+        )
     config = model.config.get_text_config()
     missing = [name for name in ("num_experts", "num_experts_per_tok") if not hasattr(config, name)]
     if missing:
@@ -98,7 +112,9 @@ def _passed(
     labels_BL = ids_BL.masked_fill(~is_token_BL | (columns < batch.prompts_B[rows].unsqueeze(1)), IGNORED)
     if lone_token is not None:
         labels_BL = asked_labels(labels_BL, batch.prompts_B[rows], lone_token)
-    with _last_columns(backbone, part.longest - part.first + 1), autocast():
+    tile = HEAD_TILE.get(ids_BL.device.type)
+    scored = part.rows * (part.longest - part.first)
+    with _last_columns(backbone, part.longest - part.first + 1), _tiles(scored, tile), autocast():
         return model(
             input_ids=ids_BL,
             attention_mask=is_token_BL.long() if router else torch.ones_like(ids_BL),
@@ -121,3 +137,18 @@ def _last_columns(backbone: torch.nn.Module, count: int) -> Iterator[None]:
         yield
     finally:
         handle.remove()
+
+
+@contextmanager
+def _tiles(tokens: int, numbers: int | None) -> Iterator[None]:
+    """While this holds, a tile of TRL's head over so many tokens has at most about `numbers` numbers (None: TRL's own
+    size). The backward pass cuts as the forward pass did."""
+    usual = trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE
+    width = (
+        usual if numbers is None else min(usual, max(NARROWEST_TILE, numbers // max(min(tokens, TOKEN_CHUNK_SIZE), 1)))
+    )
+    trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
+    try:
+        yield
+    finally:
+        trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE = usual

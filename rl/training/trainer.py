@@ -6,6 +6,7 @@ Replaced whole, so that nothing of TRL's is left in them:
   `_compute_loss`     log-probabilities (rl/training/scoring.py) into the objective (rl/training/loss.py)
 Added to:
   `_get_train_sampler`, `create_scheduler`, `_save_checkpoint`   prompt order, a decay by tokens, state in checkpoints
+  `_get_grad_norm`                                               no update where the gradient is not finite
 
 TRL and below keep accelerate, DeepSpeed and FSDP, the fused head, optimizer, schedules and checkpoints. `round` is
 replaced once a round; rl/training/callbacks.py reads it after the update.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from rl.training.loss import policy_loss
 from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
 from rl.training.scoring import check_router, forward_price, token_scores
+from rl.training.unshared import unshared
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
 
@@ -70,6 +73,7 @@ class StepSRPOTrainer(GRPOTrainer):
         self.config, self.loss_options = config, configured_loss(config, algorithm)
         self.rounds = RoundMaker(config, problems, protocol, rewards, algorithm, self.loss_options, recorded)
         self.round: Round | None = None
+        self.skipped = self.terminated = False
         with_reference = self.loss_options.kl > 0
         self.reference = Reference(model, adapters=peft_config is not None) if with_reference else None
         super().__init__(
@@ -81,7 +85,7 @@ class StepSRPOTrainer(GRPOTrainer):
             peft_config=peft_config,
         )
         if self.aux_loss_enabled:
-            check_router(model)
+            check_router(model, self.config.trainer.micro_tokens)
         if self.reference:
             self.reference.attach(self)
 
@@ -120,7 +124,8 @@ class StepSRPOTrainer(GRPOTrainer):
         device = self.accelerator.device
         price = forward_price(device, router=self.aux_loss_enabled) if self.config.trainer.balance else None
         count = self.args.gradient_accumulation_steps
-        batches = [part.to(device) for part in micro_batches(batch, count, self._envelope, price)]
+        most = self.config.trainer.micro_tokens or None
+        batches = [part.to(device) for part in micro_batches(batch, count, self._envelope, price, most)]
         if self.reference is None:
             return batches
         with self.reference.open(self) as model:
@@ -145,14 +150,30 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def _compute_loss(self, model: Any, inputs: StepBatch) -> torch.Tensor:
         """This micro-batch's part of the objective, and of a mixture of experts' router loss, a mean over micro-batches
-        and ranks."""
+        and ranks. With `trainer.micro_tokens` the gradients of all passes but the last are there when it returns."""
+        *first, last = inputs.passes() if self.config.trainer.micro_tokens else [inputs]
+        total, old = torch.zeros((), device=inputs.ids_BL.device), list[torch.Tensor]()
+        for rows in first:
+            with unshared(self.accelerator, model) as options:
+                loss, logps_BT = self._rows_loss(model, rows)
+                self.accelerator.backward(loss, **options)
+            total = total + loss.detach()
+            old.append(logps_BT)
+        loss, logps_BT = self._rows_loss(model, last)
+        if inputs.policy_old_BT is None:
+            # The first pass over a micro-batch is that of the policy that generated.
+            inputs = dataclasses.replace(inputs, policy_old_BT=torch.cat([*old, logps_BT]))
+            self._buffered_inputs[self._step % self.args.gradient_accumulation_steps] = inputs
+        return total + loss
+
+    def _rows_loss(self, model: Any, inputs: StepBatch) -> tuple[torch.Tensor, torch.Tensor]:
+        """These rows' part of the loss, and their log-probabilities without a gradient, of shape (B, T)."""
         logps_BT, entropy_BT, router_loss = self._scores(model, inputs)
         assert self.round is not None
         assert entropy_BT is not None
+        old_BT = logps_BT.detach()
         if inputs.policy_old_BT is None:
-            # The first pass over a micro-batch is that of the policy that generated.
-            inputs = dataclasses.replace(inputs, policy_old_BT=logps_BT.detach())
-            self._buffered_inputs[self._step % self.args.gradient_accumulation_steps] = inputs
+            inputs = dataclasses.replace(inputs, policy_old_BT=old_BT)
         loss, sums = policy_loss(
             logps_BT,
             inputs.ratio_old(),
@@ -172,7 +193,16 @@ class StepSRPOTrainer(GRPOTrainer):
         self.round.add(sums)
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.args.gradient_accumulation_steps
-        return loss
+        return loss, old_BT
+
+    def _get_grad_norm(self, model: Any, grad_norm: Any = None) -> Any:
+        """Where the gradient over all ranks is not finite there is no update: an optimizer leaves what has no gradient
+        as it is, its moments too. DeepSpeed has seen to that itself by now, and gives inf."""
+        norm = super()._get_grad_norm(model, grad_norm=grad_norm)
+        self.skipped = norm is not None and not math.isfinite(float(norm))
+        if self.skipped:
+            model.zero_grad()
+        return norm
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"

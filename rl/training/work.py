@@ -7,16 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config
-from rl.files.finished import FORMAT, Work, settings_of
+from rl.files.finished import FORMAT, Work, holds_something, settings_of
 from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings
 from rl.models.location import trained_path
 from rollout.errors import UserError
 
 OTHERS = ("checkpoints", "rollouts", "metrics.jsonl", "config.json", "wandb_run.json")
 KEYS = ("model", "rollout", "rewards", "algorithm", "history", "stages", "guard", "trainer", "control")
-# What is written down and how often, and what moves memory or rounding: taken as it is whenever a run goes on.
-MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "rollout.save_every")
-PLACE = (*MACHINE, "trainer.micro_batch", "trainer.balance", "rollout.engine", "rollout.vllm")
+# What is written down and how often, when a run gives up, and what moves memory or rounding: taken as it is whenever a
+# run goes on.
+MAY_CHANGE = ("trainer.save_every", "trainer.keep_checkpoints", "trainer.max_skipped", "rollout.save_every")
+PLACE = (
+    *MACHINE,
+    *("trainer.micro_batch", "trainer.micro_tokens", "trainer.balance", "trainer.rank_timeout", "trainer.fsdp"),
+    *("rollout.engine", "rollout.vllm"),
+)
 
 
 def training_work(config: Config) -> Work:
@@ -46,7 +51,7 @@ def refuse_foreign(work: Work) -> None:
     `config.json` of a saved model."""
     if any(_is_record(path) for path in (work.record, *work.earlier)):
         return
-    there = [path for path in work.others if (any(path.iterdir()) if path.is_dir() else path.exists())]
+    there = [path for path in work.others if holds_something(path)]
     if there:
         raise UserError(
             f"{there[0]} is there and is of no run of ours; allowed: another run_dir, or resume=never, which moves it "

@@ -110,11 +110,6 @@ def _operand(rng: random.Random) -> str:
     return operand
 
 
-def prompt_length(prompt: str) -> int:
-    """Tokens of a prompt: digits, signs, brackets and repeat markers."""
-    return len(prompt.replace(" ", "").replace("r", ""))
-
-
 def _size(repeats: list[int]) -> int:
     return 2 + sum(3 + (count > 1) for count in repeats)
 

@@ -4,7 +4,9 @@
 
 Prompts go as token ids and come back as token ids with log-probabilities. The server reports them at temperature 1
 (`raw_logprobs`, its default), so only the temperatures 1 and 0 are allowed. A lost connection or a server error is
-tried again, with a pause that doubles; seeds make a repeated call give the same answer.
+tried again, with a pause that doubles, for as long as `patience` says; seeds make a repeated call give the same answer.
+A server that was gone after weights had been pushed to it has lost them: that is an error, and a run goes on from its
+last checkpoint, whose weights are pushed anew.
 
 Weights are pushed over NCCL by TRL's client, which needs a CUDA device on both sides, and on the server
 `VLLM_SERVER_DEV_MODE=1` and `--weight-transfer-config '{"backend": "nccl"}'`.
@@ -12,13 +14,13 @@ Weights are pushed over NCCL by TRL's client, which needs a CUDA device on both 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Any
 
 from requests import RequestException, Session
 from requests.adapters import HTTPAdapter
-from urllib3.util.retry import Retry
 
 from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.engines.server_calls import BAN, Call, Piece, Rows, check_length
@@ -29,8 +31,19 @@ HINT = "start one with: vllm serve MODEL"
 FLOOR = -9999.0  # what the server writes for a log-probability of minus infinity
 
 
+LONGEST_PAUSE_S = 10.0
+
+
 class ServerError(UserError):
     """The server cannot be reached or refuses what it is asked."""
+
+
+class _AwayError(ServerError):
+    """No answer, or one of 500 and above: it may pass. `gone`: nothing listens there."""
+
+    def __init__(self, text: str, gone: bool = False) -> None:
+        super().__init__(text)
+        self.gone = gone
 
 
 def check_temperature(temperature: float) -> None:
@@ -62,20 +75,19 @@ class ServerEngine:
         *,
         timeout: float = 1800.0,
         concurrency: int = 128,
-        retries: int = 4,
+        patience: float = 300.0,
         pushes: bool = True,
     ) -> None:
-        """`timeout`: seconds that one call may take. `pushes`: whether this rank sends weights. Raises `ServerError`
-        when no server answers."""
+        """`timeout`: seconds that one call may take. `patience`: seconds that the server may be away or answer with
+        errors. `pushes`: whether this rank sends weights. Raises `ServerError` when no server answers."""
         self.url, self.protocol, self.timeout = url.rstrip("/"), protocol, timeout
-        self.concurrency, self.pushes = concurrency, pushes
+        self.concurrency, self.patience, self.pushes = concurrency, patience, pushes
         self.model, self.max_model_len = served_model(url)
         self.version: int | None = None
         self._client: Any = None
         self._session = Session()
-        retry = Retry(total=retries, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), allowed_methods=None)
         for scheme in ("http://", "https://"):
-            self._session.mount(scheme, HTTPAdapter(max_retries=retry, pool_maxsize=concurrency))
+            self._session.mount(scheme, HTTPAdapter(pool_maxsize=concurrency))
 
     def generate(
         self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
@@ -133,8 +145,21 @@ class ServerEngine:
         self._client.reset_prefix_cache()
 
     def _ask(self, call: Call, sampling: Sampling) -> Piece:
-        answer = _send(self._session, "POST", f"{self.url}/v1/completions", self.timeout, self._payload(call, sampling))
-        return parse_choice(answer["choices"][0], call)
+        url, body = f"{self.url}/v1/completions", self._payload(call, sampling)
+        began, pause = time.monotonic(), 0.5
+        while True:
+            try:
+                return parse_choice(_send(self._session, "POST", url, self.timeout, body)["choices"][0], call)
+            except _AwayError as away:
+                if away.gone and self.version is not None:
+                    raise ServerError(
+                        f"rollout.vllm.server_url: the server at {self.url} went away, and with it the weights of this "
+                        "run; what is finished stays; start the server again, and the same command goes on"
+                    ) from away
+                if time.monotonic() - began + pause > self.patience:
+                    raise
+                time.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE_S)
 
     def _payload(self, call: Call, sampling: Sampling) -> dict[str, Any]:
         return {
@@ -171,7 +196,10 @@ def _send(session: Session, method: str, url: str, timeout: float, body: Any = N
     try:
         answer = session.request(method, url, json=body, timeout=(10.0, timeout))
     except RequestException as error:
-        raise ServerError(f"rollout.vllm.server_url: no answer from {url} ({type(error).__name__}); {HINT}") from error
+        text = f"rollout.vllm.server_url: no answer from {url} ({type(error).__name__}); {HINT}"
+        raise _AwayError(text, gone="Connection refused" in str(error)) from error
+    if answer.status_code >= 500:
+        raise _AwayError(f"rollout.vllm.server_url: no answer from {url} but {answer.status_code}, again and again")
     if answer.status_code != 200:
         text = " ".join(answer.text.split())[:300]
         raise ServerError(f"rollout.vllm.server_url: {url} answered {answer.status_code}: {text}")

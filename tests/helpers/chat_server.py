@@ -34,6 +34,13 @@ class Handler(BaseHTTPRequestHandler):
     answer: Answer
     seen: Seen
 
+    def do_GET(self) -> None:
+        payload = json.dumps({"data": [{"id": "served"}]}).encode()
+        self.send_response(200 if self.path == "/v1/models" else 404)
+        self.send_header("Content-Length", str(len(payload)))
+        self.end_headers()
+        self.wfile.write(payload)
+
     def do_POST(self) -> None:
         seen = self.seen
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

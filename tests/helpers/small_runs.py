@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import multiprocessing
 import os
 import runpy
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -114,25 +118,98 @@ def environment(**extra: str) -> dict[str, str]:
 def script(name: str, *arguments: str, timeout: float = 240, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
     """Run one of our scripts in `folder`, in a process of its own that is forked from one with the libraries loaded:
     loading them takes longer than most runs here."""
-    with tempfile.TemporaryDirectory() as place:
-        files = [Path(place) / stream for stream in ("stdout", "stderr")]
-        process = LOADED.Process(target=_as_main, args=(ROOT / "scripts" / name, arguments, files, folder))
-        process.start()
-        process.join(timeout)
-        if process.is_alive():
-            process.kill()
-            raise subprocess.TimeoutExpired(name, timeout)
-        return subprocess.CompletedProcess([name, *arguments], process.exitcode or 0, *(f.read_text() for f in files))
+    with started(name, *arguments, folder=folder) as runs:
+        return runs.ended(timeout)[0]
 
 
-def _as_main(path: Path, arguments: Sequence[str], streams: Sequence[Path], folder: Path) -> None:
+class Started:
+    """One of our scripts on one rank or several, under way; each rank is a process, a group of its own."""
+
+    def __init__(self, name: str, arguments: Sequence[str], ranks: int, folder: Path, extra: dict[str, str]) -> None:
+        self.name, self.arguments, self._place = name, arguments, tempfile.TemporaryDirectory()
+        self.files = [[Path(self._place.name) / f"{stream}{r}" for stream in ("out", "err")] for r in range(ranks)]
+        self.processes = []
+        port = str(free_port()) if ranks > 1 else ""
+        for rank, streams in enumerate(self.files):
+            own = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": ranks, "LOCAL_WORLD_SIZE": ranks}
+            own = {k: str(v) for k, v in own.items()} | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+            job = (ROOT / "scripts" / name, arguments, streams, folder, (own if ranks > 1 else {}) | extra)
+            self.processes.append(LOADED.Process(target=_as_main, args=job))
+            self.processes[-1].start()
+
+    def send(self, number: int, ranks: Sequence[int] | None = None) -> None:
+        """Send a signal to the groups of these ranks, or of all."""
+        for rank in range(len(self.processes)) if ranks is None else ranks:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.processes[rank].pid or 0, number)
+
+    def alive(self) -> bool:
+        """Whether any rank still runs."""
+        return any(process.is_alive() for process in self.processes)
+
+    def wait_until(self, reached: Callable[[], bool], seconds: float = 120) -> bool:
+        """Look again and again; whether it came to that while a rank ran."""
+        deadline = time.monotonic() + seconds
+        while not reached() and self.alive() and time.monotonic() < deadline:
+            time.sleep(0.002)
+        return reached()
+
+    def ended(self, timeout: float = 240) -> list[subprocess.CompletedProcess[str]]:
+        """What each rank came to."""
+        deadline = time.monotonic() + timeout
+        for process in self.processes:
+            process.join(max(deadline - time.monotonic(), 0.01))
+        if self.alive():
+            self.send(signal.SIGKILL)
+            raise subprocess.TimeoutExpired(self.name, timeout)
+        return [
+            subprocess.CompletedProcess(
+                [self.name, *self.arguments],
+                process.exitcode or 0,
+                *(file.read_text() if file.exists() else "" for file in streams),
+            )
+            for process, streams in zip(self.processes, self.files, strict=True)
+        ]
+
+    def close(self) -> None:
+        """Nothing is left."""
+        if self.alive():
+            self.send(signal.SIGKILL)
+        for process in self.processes:
+            process.join()
+        self._place.cleanup()
+
+
+@contextlib.contextmanager
+def started(
+    name: str, *arguments: str, ranks: int = 1, folder: Path = ROOT, extra: dict[str, str] | None = None
+) -> Iterator[Started]:
+    """One of our scripts, run as `script` does, `extra` in its environment; killed when the block is left."""
+    run = Started(name, arguments, ranks, folder, extra or {})
+    try:
+        yield run
+    finally:
+        run.close()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as opened:
+        opened.bind(("127.0.0.1", 0))
+        return int(opened.getsockname()[1])
+
+
+def _as_main(
+    path: Path, arguments: Sequence[str], streams: Sequence[Path], folder: Path, extra: dict[str, str]
+) -> None:
     """The script as `python path arguments` runs it, what it prints in files."""
     import torch
 
+    os.setsid()
     for descriptor, file in enumerate(streams, 1):
         os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT), descriptor)
     os.chdir(folder)
-    os.environ.update(environment())
+    os.environ.update(environment(**extra))
     torch.set_num_threads(1)
     sys.argv, sys.path[0] = [str(path), *arguments], str(path.parent)
     runpy.run_path(str(path), run_name="__main__")

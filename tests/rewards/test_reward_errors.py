@@ -16,6 +16,30 @@ from rl.algorithms import build_algorithm
 from rl.algorithms.base import group_advantages
 from rl.training.run import set_up, train
 
+FAULTS = {
+    "raises": 'raise ConnectionError("gone")',
+    "exits": "raise SystemExit(3)",
+    "hangs": "import time; time.sleep(30)",
+    "nan": 'return float("nan")',
+    "none": "return None",
+    "text": 'return "1.0"',
+    "a list": "return [1.0, 0.0]",
+}
+FAULTY = """
+def faulty(rollout):
+    if rollout.logprobs and rollout.mode == "no_think" and not rollout.forced:
+        {}
+    return float(rollout.answer_text == rollout.problem.answer)
+
+
+def lists(group):
+    values = [float(r.answer_text == r.problem.answer) for r in group.rollouts]
+    sampled = any(r.logprobs for r in group.rollouts)
+    return values[:-1] if sampled and group.problem.id == "p0" else values
+
+
+lists.scope = "group"
+"""
 PLUGIN = """
 def picky(rollout):
     if rollout.logprobs and rollout.mode == "no_think" and not rollout.forced:  # sampled, not the preflight's
@@ -101,3 +125,43 @@ def test_a_group_of_broken_rollouts_alone_has_advantages_of_zero():
         gone_group = dataclasses.replace(group, rollouts=gone)
         judge_G, answer_G, _ = group_advantages(build_algorithm({"name": "grpo"}), gone_group, progress=0.0)
     assert [judge_G.tolist(), answer_G.tolist()] == [[0.0, 0.0], [0.0, 0.0]]
+
+
+@pytest.fixture
+def faulty_run(tmp_path, policy):
+    """Train two steps with a reward that does this on some of the recorded rollouts; its metrics."""
+
+    def made(fault: str, name: str = "faulty", **errors):
+        (tmp_path / "faulty.py").write_text(FAULTY.format(FAULTS[fault]))
+        config = small_config(
+            tmp_path / "run",
+            policy,
+            rewards=[{"name": "judge"}, {"name": f"{tmp_path / 'faulty.py'}:{name}", "timeout_s": 0.3}],
+            reward_errors=errors,
+            rollout={"replay": str(write_rollouts(tmp_path / "recorded.jsonl", recorded_groups()))},
+            trainer={"steps": 2, "prompts_per_step": 4, "save_every": 1},
+        )
+        train(set_up(config, show=lambda line: None))
+        return metrics(tmp_path / "run")
+
+    return made
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_a_plug_in_does_a_run_that_drops_goes_on_without_those_rollouts_and_counts_them(fault, faulty_run):
+    records = faulty_run(fault, policy="drop", max_share=0.25)
+    assert [(record["reward/broken"], record["accuracy"]) for record in records] == [(4.0, pytest.approx(8 / 12))] * 2
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("fault", FAULTS)
+def test_whatever_a_plug_in_does_a_run_that_stops_says_it_in_one_line(fault, faulty_run):
+    with pytest.raises(RewardError, match=r"reward 'faulty' .*problem 'p\d', rollout 3"):
+        faulty_run(fault)
+
+
+@pytest.mark.medium
+def test_a_list_of_the_wrong_length_drops_the_group_that_it_is_for(faulty_run):
+    records = faulty_run("nan", "lists", policy="drop", max_share=0.25)
+    assert [record["reward/broken"] for record in records] == [4.0, 4.0]

@@ -83,12 +83,3 @@ def test_a_plan_that_ever_forces_all_says_so(share, size, forces_all):
 def test_pieces_that_make_no_schedule_are_refused(points):
     with pytest.raises(ValueError, match=r"rollout\.forced\.points is .*; allowed: pairs"):
         ForcedShare(points=points)
-
-
-@pytest.mark.parametrize(
-    ("field", "value"),
-    [("minimum_share", 0.6), ("start", 1.5), ("start", -0.1), ("floor", 2), ("floor", -1), ("minimum", -1)],
-)
-def test_a_share_out_of_range_is_refused_by_name(field, value):
-    with pytest.raises(ValueError, match=rf"rollout\.forced\.{field} is {value}"):
-        ForcedShare(**{field: value})

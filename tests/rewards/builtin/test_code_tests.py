@@ -1,11 +1,16 @@
 """The reward `code`: extraction of the program, the fraction, and what raises."""
 
+import os
+import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from code_answers import rollout
 
 from rewards.builtin.code_tests import code_tests, extract_program
+from rewards.sandbox import Pool
+from rewards.sandbox import pool as pool_module
 
 RIGHT = "def double(x):\n    return x * 2\n"
 
@@ -79,3 +84,26 @@ def test_with_reuse_a_program_runs_once_on_the_same_tests():
     assert code_tests(rollout(RIGHT, seen), reuse=True) == 0.0
     with pytest.raises(ValueError, match="problem 'p1'"):
         code_tests(rollout(RIGHT, ({"nothing": 1},)), reuse=True)
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("all_workers", [False, True], ids=["a worker", "the whole pool"])
+def test_a_killed_worker_and_a_killed_pool_cost_no_verdict(all_workers, monkeypatch):
+    """What a machine out of memory does: workers are killed while their programs run and while they wait."""
+    pool = Pool(workers=2)
+    monkeypatch.setitem(pool_module._state, "pool", pool)
+    slow = "import time\ndef double(x):\n    time.sleep(0.3)\n    return x * 2"
+    tests = ({"call": "double", "args": [1], "expected": 2}, {"call": "double", "args": [1], "expected": 3})
+    with pool.worker() as one, pool.worker() as other:
+        workers = [one, other][: 2 if all_workers else 1]
+    with ThreadPoolExecutor(4) as threads:
+        futures = [threads.submit(code_tests, rollout(slow, tests)) for _ in range(4)]
+        time.sleep(0.2)
+        for worker in workers:
+            os.kill(worker.pid, signal.SIGKILL)
+        assert [future.result() for future in futures] == [0.5] * 4
+    for worker in pool._idle:
+        os.kill(worker.pid, signal.SIGKILL)
+        worker._process.wait()
+    assert code_tests(rollout(slow, tests)) == 0.5
+    pool.close()

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 
 from rewards.sandbox import run_tests, wire
-from rewards.sandbox.compare import python_equal, truth
+from rewards.sandbox.compare import equal_to, truth
 from rewards.sandbox.plain_asserts import plain_checks
 
 NAN, INF = float("nan"), float("inf")
@@ -29,7 +29,7 @@ def name(value):
 
 @pytest.mark.parametrize("expected", LITERALS, ids=name)
 def test_a_literal_equals_an_answer_exactly_when_python_says_so(expected):
-    verdicts = {name(answer): python_equal(expected, wire.encode(answer)) for answer in ANSWERS}
+    verdicts = {name(answer): equal_to(expected)(wire.encode(answer)) for answer in ANSWERS}
     assert verdicts == {name(answer): bool(expected == answer) for answer in ANSWERS}
 
 
@@ -48,7 +48,7 @@ MALFORMED = [
 
 @pytest.mark.parametrize("raw", MALFORMED, ids=repr)
 def test_an_answer_that_is_no_value_equals_nothing_and_harms_nothing(raw):
-    assert not any(python_equal(expected, raw) for expected in LITERALS if expected != raw and expected not in ([], ()))
+    assert not any(equal_to(expected)(raw) for expected in LITERALS if expected != raw and expected not in ([], ()))
     assert truth(raw) in (True, False)
 
 

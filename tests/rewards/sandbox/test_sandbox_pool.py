@@ -116,17 +116,22 @@ def test_a_forked_copy_of_the_parent_gets_its_own_workers():
         assert worker.pid == before
 
 
-def test_a_worker_that_dies_is_an_error_and_is_replaced(shared_pool):
+def test_a_worker_that_dies_at_work_is_an_error_and_one_that_died_idle_is_replaced(shared_pool):
     pool = Pool(workers=1, tier=shared_pool.tier)
     assert run_tests(TRIVIAL, [TEST], pool=pool).passed == [True]
     with pool.worker() as worker:
         first = worker.pid
-        os.kill(first, signal.SIGKILL)
-    with pytest.raises(SandboxError):
-        run_tests(TRIVIAL, [TEST], pool=pool)
+    os.kill(first, signal.SIGKILL)
+    assert gone([first]) or not pool._idle[0].alive()
     assert run_tests(TRIVIAL, [TEST], pool=pool).passed == [True]
     with pool.worker() as worker:
-        assert worker.pid != first
+        second = worker.pid
+    threading.Timer(0.2, os.kill, (second, signal.SIGKILL)).start()
+    with pytest.raises(SandboxError):
+        run_tests("import time\ndef f(x): time.sleep(5)", [TEST], pool=pool)
+    assert run_tests(TRIVIAL, [TEST], pool=pool).passed == [True]
+    with pool.worker() as worker:
+        assert len({first, second, worker.pid}) == 3
     pool.close()
 
 

@@ -127,3 +127,51 @@ def test_a_missing_file_and_an_unknown_format_are_told(tmp_path):
         read_chains(tmp_path / "gone.jsonl")
     with pytest.raises(ChainError, match="the format is 'parquet'; allowed: omnithought"):
         write_rows([], "parquet")
+
+
+def test_a_separator_of_unicode_inside_a_text_ends_no_line(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    row = {"instruction": "one\u2028two\x0bthree", "output": "7"}
+    file.write_text(json.dumps(row, ensure_ascii=False) + "\n" + json.dumps(row) + "\n", encoding="utf-8")
+    assert [chain.question for chain in read_chains(file)] == [row["instruction"]] * 2
+
+
+def test_correctness_may_be_true_or_false_and_stays_so(tmp_path):
+    rows = [{"problem": "?", "response": "7", "logical_correctness": value} for value in (True, False, None)]
+    chains = read(tmp_path, rows)
+    assert [chain.correctness for chain in chains] == [1, 0, -1]
+    assert write_rows(chains, "easydistill2") == rows
+
+
+def test_chains_with_one_name_are_told_apart_and_rows_with_one_id_stay_two(tmp_path):
+    twice = [{**OMNI, "id": 0}, {**OMNI, "id": 0, "domain": "other"}]
+    chains = read(tmp_path, twice)
+    assert [chain.name for chain in chains] == ["0#0", "0#1", "0#0+2", "0#1+2"]
+    assert write_rows(chains, "omnithought") == twice
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([{"messages": [{"role": r, "content": "x"} for r in ("user", "assistant") * 2]}], "user, assistant, user"),
+        (
+            [{"messages": [{"role": "user", "content": [{"type": "text"}]}, {"role": "assistant", "content": "7"}]}],
+            "text",
+        ),
+        ([{"instruction": 3, "output": "7"}], "3 is no text"),
+        ([{"question": "?", "reasoning": []}], "no list of chains"),
+        ([{"instruction": "\ud800", "output": "7"}], "what a JSON file in UTF-8 can hold"),
+        ([{"problem": "p", "name": "n", "question": "?", "response": "7", "verbosity": "high"}], "a score is none"),
+        ([{"problem": "p", "name": "n", "question": "?", "response": "7", "scores": 3}], "scores"),
+    ],
+)
+def test_rows_that_cannot_be_chains_are_named(tmp_path, rows, message):
+    with pytest.raises(ChainError, match=message):
+        read(tmp_path, rows)
+
+
+def test_a_file_in_another_encoding_is_named_as_such(tmp_path):
+    file = tmp_path / "rows.jsonl"
+    file.write_bytes('{"instruction": "café", "output": "7"}'.encode("latin-1"))
+    with pytest.raises(ChainError, match="is not UTF-8"):
+        read_chains(file)

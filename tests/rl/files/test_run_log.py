@@ -8,8 +8,10 @@ import pytest
 from factories import make_group, make_problem
 
 from rl.config.read import parse_config
-from rl.files.run_log import RunLog, cut_back, read_metrics, wandb_id
+from rl.files.run_log import RunLog, cut_back, read_metrics
+from rl.files.wandb_run import wandb_id
 from rl.training.checkpoints import COMPLETE, last_complete, remove_incomplete, step_of
+from rollout.errors import UserError
 from rollout.types import rollout_from_json
 
 
@@ -64,8 +66,25 @@ def test_a_fresh_start_drops_an_older_run(make_log):
 def test_a_half_written_line_is_dropped_on_resume(tmp_path, half):
     path = tmp_path / "metrics.jsonl"
     path.write_text('{"step": 1, "loss": 0.5}\n' + half, encoding="utf-8")
-    cut_back(tmp_path, 5)
+    assert cut_back(tmp_path, 5) == []
     assert path.read_text(encoding="utf-8") == '{"step": 1, "loss": 0.5}\n'
+
+
+def test_a_damaged_line_in_the_middle_is_named_and_no_other_line_is_lost(tmp_path):
+    lines = [json.dumps({"step": step, "loss": 0.5}).encode() for step in range(1, 2001)]
+    lines[999] = b'{"step": 1000, "lo\xff\x00\x00'
+    (tmp_path / "metrics.jsonl").write_bytes(b"\n".join(lines) + b'\n{"step": 2001, "lo')
+    with pytest.raises(UserError, match=r"metrics\.jsonl:1000 holds no record"):
+        read_metrics(tmp_path)
+    (told,) = cut_back(tmp_path, 1990)
+    assert "line 1000;" in told
+    assert [record["step"] for record in read_metrics(tmp_path)] == [*range(1, 1000), *range(1001, 1991)]
+
+
+def test_a_whole_record_without_its_line_feed_is_kept(tmp_path):
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\n{"step": 2}')
+    assert cut_back(tmp_path, 2) == []
+    assert read_metrics(tmp_path) == [{"step": 1}, {"step": 2}]
 
 
 @pytest.mark.medium
@@ -100,13 +119,13 @@ def test_a_run_that_goes_on_keeps_its_wandb_id_and_says_how_to_sync_its_segments
 
 
 def test_wandb_failing_does_not_stop_the_run(make_log, caplog):
-    with caplog.at_level(logging.WARNING, logger="rl.files.run_log"):
+    with caplog.at_level(logging.WARNING, logger="rl.files.wandb_run"):
         log = make_log(mode="offline", project="a/b")  # a name that W&B refuses
+        log.log(1, {"loss": 0.5})
+        log.table(1, [make_group()])
+        log.finish()
     assert "W&B failed" in caplog.text
     assert "the run goes on with metrics.jsonl" in caplog.text
-    log.log(1, {"loss": 0.5})
-    log.table(1, [make_group()])
-    log.finish()
     assert read_metrics(log.run_dir) == [{"step": 1, "loss": 0.5}]
 
 

@@ -1,13 +1,15 @@
 """The client of chat endpoints, against a real server that fails in every way it can."""
 
 import asyncio
+import json
 import socket
 import time
+from email.utils import formatdate
 
 import pytest
 from chat_server import chat_server
 
-from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint, check_listening
+from rl.models.chat_api import Endpoint, EndpointError, Reply, ask_all, check_endpoint, check_listening, first_model
 
 
 def ask(url, *texts, **settings):
@@ -147,3 +149,75 @@ def test_an_address_that_is_none_and_a_missing_key_are_told_before_the_first_cal
     with pytest.raises(EndpointError, match="has no NO_SUCH_KEY"):
         check_endpoint(Endpoint("https://api.example.org/v1", "teacher", key_variable="NO_SUCH_KEY"))
     check_endpoint(Endpoint("http://127.0.0.1:8000/v1", "teacher", key_variable="NO_SUCH_KEY"))
+
+
+def test_text_is_read_whatever_separators_or_halves_of_characters_it_holds():
+    events = [
+        {"choices": [{"delta": {"content": "one\u2028two \ud83d"}}]},
+        {"choices": [{"delta": {"content": "\ude00 \ud83d!", "reasoning": None, "reasoning_content": 3}}]},
+        {"choices": [3, {"delta": None, "finish_reason": "stop"}]},
+    ]
+    lines = [json.dumps(events[0]), json.dumps(events[1]), json.dumps(events[2])]
+    lines[0] = lines[0].replace("\\u2028", "\u2028")
+    raw = "".join(f"data: {line}\r\n\r\n" for line in lines).encode()
+    with chat_server(lambda body, seen: {"raw": raw}) as (url, seen):
+        reply = ask(url, "?")["?"]
+    assert (reply.content, reply.reasoning) == ("one\u2028two \U0001f600 \ufffd!", "")
+    assert len(seen.bodies) == 1
+
+
+def test_what_a_cut_attempt_had_sent_is_counted_as_paid():
+    def answer(body, seen):
+        return {"content": "12345678", "reasoning": "1234", "cut": 2} if len(seen.bodies) == 1 else {"content": "7"}
+
+    with chat_server(answer) as (url, _):
+        reply = ask(url, "?")["?"]
+    assert (reply.content, reply.lost_tokens) == ("7", 3)
+    with chat_server(lambda body, seen: {"content": "12345678", "cut": 2}) as (url, _):
+        assert ask(url, "?", retries=1)["?"].lost_tokens == 4
+
+
+def test_a_key_that_an_error_event_quotes_is_in_no_message(monkeypatch):
+    monkeypatch.setenv("TEACHER_KEY", " sk-secret\n")
+    raw = b'data: {"error": "sk-secret is over its limit"}\n\n'
+    with chat_server(lambda body, seen: {"raw": raw}) as (url, seen):
+        failure = ask(url, "?", key_variable="TEACHER_KEY", retries=0)["?"]
+    assert seen.keys == ["Bearer sk-secret"]
+    assert "over its limit" in str(failure)
+    assert "sk-secret" not in str(failure)
+
+
+@pytest.mark.parametrize(
+    ("url", "key", "message"),
+    [
+        ("http://me:word@127.0.0.1/v1", "", "holds a password"),
+        ("http://127.0.0.1:port/v1", "", "base_url is"),
+        ("ftp://127.0.0.1/v1", "", "base_url is"),
+        ("http://127.0.0.1/v1", "s\u00e9cret", "no header can carry"),
+        ("http://127.0.0.1/v1", "two\nlines", "no header can carry"),
+    ],
+)
+def test_an_address_with_a_password_and_a_key_that_no_header_carries_are_told(monkeypatch, url, key, message):
+    monkeypatch.setenv("TEACHER_KEY", key)
+    with pytest.raises(EndpointError, match=message) as failure:
+        check_endpoint(Endpoint(url, "teacher", key_variable="TEACHER_KEY"))
+    assert "word" not in str(failure.value).replace("password", "")
+    assert not key or key not in str(failure.value)
+
+
+def test_a_date_says_how_long_to_wait_too():
+    def answer(body, seen):
+        later = formatdate(time.time() + 2, usegmt=True)
+        return {"status": 429, "headers": {"Retry-After": later}} if len(seen.bodies) == 1 else {"content": "7"}
+
+    with chat_server(answer) as (url, _):
+        started = time.perf_counter()
+        assert ask(url, "?")["?"].content == "7"
+    assert time.perf_counter() - started > 0.9
+
+
+def test_the_first_model_of_an_endpoint_is_found():
+    with chat_server(lambda body, seen: {}) as (url, _):
+        assert first_model(Endpoint(url, "")) == "served"
+        with pytest.raises(EndpointError, match="lists no model"):
+            first_model(Endpoint(f"{url}/elsewhere", ""))

@@ -42,7 +42,8 @@ def test_a_layout_can_be_written_down_whole(tmp_path):
     config = parse_config({"model": {"path": str(folder)}, "protocol": prefixes})
     protocol = build_protocol(config, load_tokenizer(config))
     assert protocol.other == "no_think"
-    assert protocol.response_text("think", "7", "hm") == "<|channel>thought\nhm\n<channel|>7"
+    response = protocol.response("think", "7", "hm")[: -len(protocol.end_turn)]
+    assert protocol.decode(response) == "<|channel>thought\nhm\n<channel|>7"
 
 
 def test_every_end_of_the_generation_configuration_is_one_and_is_saved_again(tmp_path):

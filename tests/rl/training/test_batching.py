@@ -34,6 +34,16 @@ def test_a_cut_must_save_more_than_a_forward_pass_costs():
     assert like_lengths([10, 4], price=7) == [2]
 
 
+def test_no_part_has_more_padded_tokens_than_allowed_but_for_a_single_longer_row():
+    rng = np.random.default_rng(2)
+    for most in (1, 40, 100):
+        lengths = -np.sort(-rng.integers(1, 60, size=12))
+        sizes = like_lengths(lengths, 10**6, most)
+        assert sum(sizes) == 12
+        assert all(cost <= most or size == 1 for cost, size in zip(costs(lengths, sizes), sizes, strict=True))
+    assert like_lengths([50] * 7, 1, 100) == [1, 2, 2, 2]
+
+
 @pytest.mark.parametrize("price", [0.5, 3, 20])
 def test_no_cut_costs_less(price):
     rng = np.random.default_rng(0)

@@ -8,9 +8,14 @@ from factories import make_protocol
 
 from rewards.builtin.math_answer import verify
 from rl.worlds.model import DECISION_TOKENS, JUDGE_WORDS, build_model, build_tokenizer
-from rl.worlds.world import BASE, LEVELS, LONGEST, SHORTEST, apply, generate, prompt_length, thinking_text
+from rl.worlds.world import BASE, LEVELS, LONGEST, SHORTEST, apply, generate, thinking_text
 
 EVEN = dict.fromkeys(LEVELS, 0.25)
+
+
+def prompt_length(prompt):
+    """Tokens of a prompt: digits, signs, brackets and repeat markers."""
+    return len(prompt.replace(" ", "").replace("r", ""))
 
 
 @pytest.fixture(scope="module")

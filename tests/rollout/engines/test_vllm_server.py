@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+import time
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -28,7 +29,7 @@ def choice(body):
 
 
 @contextmanager
-def serving(answer):
+def serving(answer, port=0):
     """A server whose completions are `answer(body, count)`: (status, JSON); yields its URL and the bodies it got."""
     bodies = []
 
@@ -50,7 +51,7 @@ def serving(answer):
         def log_message(self, *_):
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield f"http://127.0.0.1:{server.server_port}", bodies
@@ -81,10 +82,55 @@ def test_a_server_error_is_tried_again():
 
 def test_a_server_that_stays_broken_is_one_line():
     with serving(lambda body, _: (503, {})) as (url, bodies):
-        engine = ServerEngine(url, PROTOCOL, retries=1)
+        engine = ServerEngine(url, PROTOCOL, patience=0.6)
         with pytest.raises(ServerError, match=f"no answer from {url}/v1/completions"):
             engine.generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
     assert len(bodies) == 2
+
+
+@pytest.mark.medium
+def test_a_server_that_answers_late_is_waited_for_and_one_that_is_too_late_is_asked_again():
+    def late(body, count):
+        time.sleep(1.0 if count == 1 else 0.1)
+        return 200, choice(body)
+
+    with serving(late) as (url, bodies):
+        engine = ServerEngine(url, PROTOCOL, timeout=0.5)
+        (row,) = engine.generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
+    assert row.ids == (PROTOCOL.eos_id,)
+    assert bodies[0] == bodies[1]
+
+
+def away_for(url_of, seconds):
+    """Start a server on the same port after so many seconds; what it was asked."""
+    port, seen = int(url_of.rpartition(":")[2]), []
+
+    def come_back():
+        time.sleep(seconds)
+        with serving(lambda body, _: (200, choice(body)), port) as (_, bodies):
+            seen.append(bodies)
+            time.sleep(5)
+
+    threading.Thread(target=come_back, daemon=True).start()
+    return seen
+
+
+@pytest.mark.medium
+def test_a_server_that_goes_away_and_comes_back_costs_no_row():
+    with serving(lambda body, _: (200, choice(body))) as (url, _):
+        engine = ServerEngine(url, PROTOCOL, patience=20)
+    seen = away_for(url, 1.0)
+    (row,) = engine.generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
+    assert row.ids == (PROTOCOL.eos_id,)
+    assert len(seen[0]) == 1
+
+
+def test_a_server_that_was_gone_has_lost_the_weights_that_were_pushed_to_it():
+    with serving(lambda body, _: (200, choice(body))) as (url, _):
+        engine = ServerEngine(url, PROTOCOL, patience=20)
+    engine.version = 3  # as after a push, which needs CUDA
+    with pytest.raises(ServerError, match="went away, and with it the weights of this run; what is finished stays"):
+        engine.generate([Request((1,))], Sampling(max_new_tokens=4), seed=0)
 
 
 def test_a_refusal_is_not_tried_again_and_says_why():

@@ -1,0 +1,65 @@
+"""Seconds of a step from measured rates: given by the user, or read from the records of a run."""
+
+from __future__ import annotations
+
+import json
+import statistics
+from dataclasses import dataclass
+from pathlib import Path
+
+from rl.config.schema import Config, ConfigError
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Response tokens a second of one GPU in the rollout and in the update, and seconds of rewards that a step waits
+    for."""
+
+    rollout: float
+    update: float
+    reward: float = 0.0
+
+
+@dataclass(frozen=True)
+class StepTime:
+    """Seconds of one optimizer step, and hours of the run."""
+
+    rollout: float
+    reward: float
+    update: float
+    hours: float
+
+    @property
+    def whole(self) -> float:
+        """Seconds of the step."""
+        return self.rollout + self.reward + self.update
+
+
+def step_time(config: Config, rates: Rates, gpus: int, response: float, generating: int = 0) -> StepTime:
+    """With `response` mean tokens a response. `generating` GPUs decode (0: the training ones); a generation serves
+    `trainer.iterations` steps. Rates are taken to grow with the GPUs."""
+    tokens = config.trainer.prompts_per_step * config.rollout.group_size * response
+    share = 1 / config.trainer.iterations
+    rollout, reward = share * tokens / (rates.rollout * (generating or gpus)), share * rates.reward
+    update = tokens / (rates.update * gpus)
+    return StepTime(rollout, reward, update, config.trainer.steps * (rollout + reward + update) / 3600)
+
+
+def measured_rates(run_dir: Path, gpus: int) -> tuple[Rates, float]:
+    """The rates of a run that took `gpus` GPUs, and its mean response; medians over its steps but the first. Raises
+    `ConfigError` where it recorded none."""
+    file = run_dir / "metrics.jsonl"
+    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
+    records = [json.loads(line) for line in lines if line.strip()]
+    timed = [r for r in records[1:] if r.get("time/step") and r.get("time/rollout") and r.get("tokens/total")]
+    if not timed:
+        raise ConfigError(f"{file} has no two steps with times; allowed: a run folder of scripts/train.py")
+    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    rows = config["trainer"]["prompts_per_step"] * config["rollout"]["group_size"]
+    rollout = statistics.median(r["tokens/total"] / r["time/rollout"] for r in timed)
+    update = statistics.median(
+        r["tokens/total"] / max(r["time/step"] - r["time/rollout"] - r.get("time/reward", 0.0), 1e-9) for r in timed
+    )
+    reward = statistics.median(r.get("time/reward", 0.0) for r in timed)
+    response = statistics.median(r["tokens/total"] for r in timed) / rows
+    return Rates(rollout / gpus, update / gpus, reward), response

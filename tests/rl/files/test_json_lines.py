@@ -1,0 +1,48 @@
+"""JSON lines: told apart by line feeds alone, and a damaged one is named wherever it stands."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from small_runs import recorded_groups, save_policy, small_config, write_rollouts
+
+from rl.checks.cross_check import recorded_rollouts
+from rl.distillation.formats import read_objects
+from rl.evaluation.others import read_records
+from rl.files.json_lines import json_lines
+from rl.training.run import read_replay
+from rollout.errors import UserError
+
+ODD = "a\u2028b\u2029c\x85d\x0be\x1cf"  # each ends a line for str.splitlines
+
+
+def test_what_a_model_wrote_does_not_end_a_line(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\ufeff" + json.dumps({"text": ODD}, ensure_ascii=False) + "\r\n\n" + json.dumps({"text": "g"}))
+    assert list(json_lines(path)) == [(1, {"text": ODD}), (3, {"text": "g"})]
+    assert read_records(path) == read_objects(path) == [{"text": ODD}, {"text": "g"}]
+
+
+@pytest.fixture
+def damaged(tmp_path):
+    """10,000 recorded rollouts, the line 7,003 of them broken."""
+    lines = write_rollouts(tmp_path / "recorded.jsonl", recorded_groups()).read_bytes().splitlines() * 625
+    lines[7002] = lines[7002][:100] + b"\x00\xff" + lines[7002][101:]
+    (tmp_path / "recorded.jsonl").write_bytes(b"\n".join(lines))
+    return tmp_path / "recorded.jsonl"
+
+
+@pytest.mark.parametrize("read", [read_records, read_objects, lambda path: list(recorded_rollouts(path))])
+def test_a_damaged_line_amid_ten_thousand_is_named(damaged, read):
+    with pytest.raises(UserError, match=r"recorded\.jsonl:7003 is no JSON object"):
+        read(damaged)
+
+
+def test_a_damaged_line_of_a_replay_is_named_and_so_is_one_that_holds_no_rollout(tmp_path, damaged):
+    config = small_config(tmp_path / "run", save_policy(tmp_path / "policy"), rollout={"replay": str(damaged)})
+    with pytest.raises(UserError, match=r"recorded\.jsonl:7003 is no JSON object"):
+        read_replay(config)
+    damaged.write_text('{"problem": 3}\n')
+    with pytest.raises(UserError, match=r"line 1: no rollout"):
+        read_replay(config)

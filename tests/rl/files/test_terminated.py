@@ -1,0 +1,79 @@
+"""SIGTERM: what is finished stays, a step under way is finished and saved, the exit code is 0, the command is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+
+import pytest
+from small_runs import metrics, save_policy, settings, started, write_config
+
+from rl.files import terminated
+from rl.files.terminated import Terminated, asked, at_the_next_step, command_that_goes_on, ends_on_sigterm
+
+
+def send() -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def test_the_signal_is_raised_where_it_arrives_and_held_back_while_a_trainer_asks():
+    before = signal.getsignal(signal.SIGTERM)
+    seen = []
+
+    def receive() -> None:
+        with ends_on_sigterm():
+            seen.append(asked())
+            with at_the_next_step():
+                send()
+                seen.append(asked())
+            send()
+            seen.append("went on")
+
+    with pytest.raises(Terminated):
+        receive()
+    assert seen == [False, True]
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert not issubclass(Terminated, Exception)  # a plug-in's `except Exception` does not swallow it
+
+
+def test_the_command_that_goes_on_is_the_own_one_without_the_word_that_begins_anew(monkeypatch):
+    monkeypatch.setattr("sys.argv", ["scripts/train.py", "a b.yaml", "resume=never", "seed=1"])
+    assert command_that_goes_on() == "python scripts/train.py 'a b.yaml' seed=1"
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    assert command_that_goes_on() == "torchrun --nproc_per_node=2 scripts/train.py 'a b.yaml' seed=1"
+    monkeypatch.setenv("GROUP_WORLD_SIZE", "3")
+    assert command_that_goes_on().startswith("torchrun --nproc_per_node=2 --nnodes=3 scripts/train.py")
+    assert terminated.command_that_goes_on(["x.py"]).endswith(" x.py")
+
+
+@pytest.fixture
+def config(tmp_path):
+    policy = save_policy(tmp_path / "policy")
+    trainer = {"steps": 40, "save_every": 40, "learning_rate": 1e-2, "iterations": 2}
+    return write_config(tmp_path / "config.json", settings(tmp_path / "run", policy, trainer=trainer))
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("ranks", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_a_terminated_run_saves_its_step_ends_with_0_and_ends_as_an_unbroken_one(tmp_path, config, ranks):
+    with started("train.py", str(config), "trainer.steps=6", f"run_dir={tmp_path}/whole", ranks=ranks) as run:
+        assert [rank.returncode for rank in run.ended()] == [0] * ranks
+    file, broken = tmp_path / "run" / "metrics.jsonl", ("train.py", str(config), "trainer.steps=6")
+    with started(*broken, "resume=never", ranks=ranks) as run:
+        assert run.wait_until(lambda: file.is_file() and file.stat().st_size > 0)
+        run.send(signal.SIGTERM, [ranks - 1])  # one rank is told, and all of them stop at the same step
+        results = run.ended()
+    assert [result.returncode for result in results] == [0] * ranks, results
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("checkpoint-*")
+    step = int(checkpoint.name.removeprefix("checkpoint-"))
+    assert step % 2 == 0  # between the two steps on one generation nothing could go on exactly
+    assert json.loads((checkpoint / "complete.json").read_text()) == {"step": step}
+    (told,) = [line for line in results[0].stdout.splitlines() if "To go on: " in line]
+    assert told.endswith(f"train.py {config} trainer.steps=6")
+    assert not (tmp_path / "run" / "model").exists()
+    with started(*broken, ranks=ranks) as run:
+        assert [rank.returncode for rank in run.ended()] == [0] * ranks
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "run")]
+    assert weights[0] == weights[1]
+    assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
