@@ -68,7 +68,8 @@ class Talk:
         self._check_words(text)
         self._check_length(prompt)
         forced = tagged or self.mode or self._dialled(prompt)
-        reader, pieces, part = protocol.reader(), Pieces(protocol.decode), "mark"
+        reader, pieces = protocol.reader(), Pieces(protocol.decode)
+        part: Part = "mark"
 
         def chosen(row: int, token: int) -> None:
             nonlocal pieces, part

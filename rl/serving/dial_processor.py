@@ -120,7 +120,7 @@ def _beside(name: str) -> dict[str, Any]:
     return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
 
 
-class Dial(FirstInterface, SecondInterface):  # type: ignore[misc]
+class Dial(FirstInterface, SecondInterface):
     """The processor; see the module docstring."""
 
     default: float | None = _beside("dial.json").get("tau")
@@ -128,7 +128,7 @@ class Dial(FirstInterface, SecondInterface):  # type: ignore[misc]
     def __init__(self, vllm_config: Any, *rest: Any) -> None:
         """`rest`: device and pinning (first interface), or the states of the requests (second)."""
         self.decision = Decision(_beside("decision.json"))
-        self.states = rest[0] if len(rest) == 1 else None
+        self.states: Any = rest[0] if len(rest) == 1 else None
         self.rows: dict[int, Any] = {}  # first: row -> [threshold, response so far]; second: slot -> threshold
 
     @classmethod

@@ -87,9 +87,9 @@ def save_tokenizer(protocol: DecisionProtocol, template: str, part: Path) -> Non
     _edit_json(part / "tokenizer_config.json", lambda raw: _show_named(raw, shown))
     again = AutoTokenizer.from_pretrained(part)
     for mode in MODES:
-        text = protocol.response_text(mode, "7", "7")
-        ids = protocol.encode(text)
-        if tuple(again(text, add_special_tokens=False)["input_ids"]) != ids or any(
+        ids = protocol.response(mode, "7", "7")[: -len(protocol.end_turn)]
+        text = protocol.decode(ids)
+        if tuple(again(text, add_special_tokens=False)["input_ids"]) != protocol.encode(text) or any(
             tag not in again.decode(list(ids), skip_special_tokens=True) for tag in shown if tag in text
         ):
             raise ProtocolError(f"the tokenizer hides its decision tokens from a server: {sorted(shown)}")

@@ -140,7 +140,8 @@ def check_template(protocol: DecisionProtocol, template: str) -> None:
     a forced response behind it where it states a mode."""
     tokenizer: Any = protocol.tokenizer
     prompt = protocol.render(ASKED)
-    for mode, value in (("auto", "auto"), ("think", True), ("no_think", False)):
+    modes: tuple[tuple[Mode | None, Any], ...] = ((None, "auto"), ("think", True), ("no_think", False))
+    for mode, value in modes:
         text = tokenizer.apply_chat_template(
             [dict(user(ASKED))],
             chat_template=template,
@@ -148,7 +149,7 @@ def check_template(protocol: DecisionProtocol, template: str) -> None:
             add_generation_prompt=True,
             enable_thinking=value,
         )
-        behind = "" if mode == "auto" else written(protocol.spec, mode)
+        behind = written(protocol.spec, mode) if mode else ""
         expected = (*prompt, *protocol.encode(behind))
         if protocol.encode(text) != expected:
             raise ProtocolError(

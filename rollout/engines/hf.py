@@ -109,8 +109,9 @@ class HFEngine:
         width = mask_BT.shape[1] - sampling.max_new_tokens
         while True:
             tokens_B = self._choose(alive, logits_BV, sampling, generator)
-            for row in alive if chosen else ():
-                chosen(row.number, row.ids[-1])
+            if chosen:
+                for row in alive:
+                    chosen(row.number, row.ids[-1])
             ends = [self._ends(row, sampling) for row in alive]
             yield from (row for row, end in zip(alive, ends, strict=True) if end)
             kept = [k for k, end in enumerate(ends) if not end]

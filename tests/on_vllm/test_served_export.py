@@ -201,11 +201,11 @@ def test_a_logit_bias_is_the_dial_of_the_decision(kat):
         prompt = protocol.render(problem.prompt)
         (free,) = engine.generate([Request(prompt)], greedy(kat.policy.config), 0)
         found = protocol.find_switch(free.ids)
-        if found is None or max(free.switch_probs.values()) < 0.4:
+        if found is None:
             continue
         think = free.switch_probs["think"] / sum(free.switch_probs.values())
-        for tau in (0.1, 0.9):
-            if abs(think - tau) < NEAR:
+        for tau in (think - 0.02, think + 0.02):
+            if not 0 < tau < 1:
                 continue
             choice = kat.ask(problem.prompt, logit_bias={token: logit_bias(tau)})
             mine = protocol.find_switch(choice["token_ids"])

@@ -24,6 +24,11 @@ REFUSED = {"Granite 3.3", "LFM2.5", "gpt-oss", "Muse Glimmer"}
 FAMILIES = sorted({*SHIPPED, *STAND_INS} - REFUSED)
 
 
+def spelled(protocol, *parts):
+    """A response as text, without its end of turn."""
+    return protocol.decode(protocol.response(*parts)[: -len(protocol.end_turn)])
+
+
 def beside(name, protocol, folder, **dial):
     """A file of an export as a module, beside the decision of this protocol."""
     (folder / "decision.json").write_text(json.dumps(decision_table(protocol)))
@@ -43,7 +48,7 @@ def test_the_parser_takes_a_response_of_every_family_apart(family, tmp_path):
     split = beside("step_srpo_parser", protocol, tmp_path).split
     for mode in MODES:
         thought = "Three and four." if mode == "think" else ""
-        text = protocol.response_text(mode, "It is 7.", thought)
+        text = spelled(protocol, mode, "It is 7.", thought)
         assert tuple(part.strip() for part in split(text)) == (thought, "It is 7.")
         if mode != protocol.other and not protocol.spec.judge_close:
             behind = text.removeprefix(protocol.spec.decision + protocol.spec.switch(mode) + protocol.spec.after(mode))
@@ -58,7 +63,7 @@ def test_a_judge_text_belongs_to_the_reasoning(tmp_path):
     protocol = family_protocol("KAT-V1")
     split = beside("step_srpo_parser", protocol, tmp_path).split
     for mode, thought in (("think", "Three and four."), ("no_think", "")):
-        whole, answer = split(protocol.response_text(mode, "It is 7.", thought, "Easy?"))
+        whole, answer = split(spelled(protocol, mode, "It is 7.", thought, "Easy?"))
         assert (whole.split(), answer.strip()) == (["Easy?", *thought.split()], "It is 7.")
     assert split("Easy?") == ("Easy?", "")
 

@@ -26,6 +26,11 @@ TOOL = {
 }
 
 
+def spelled(protocol, *parts):
+    """A response as text, without its end of turn."""
+    return protocol.decode(protocol.response(*parts)[: -len(protocol.end_turn)])
+
+
 def rendered(protocol, turns, **arguments):
     return protocol.tokenizer.apply_chat_template(
         turns,
@@ -52,8 +57,8 @@ def test_each_mode_gives_the_ids_that_an_evaluation_asks_and_forces(family):
 @pytest.mark.parametrize("family", FAMILIES)
 def test_earlier_turns_stand_without_their_thoughts_however_they_were_given(family):
     protocol = family_protocol(family)
-    think = protocol.response_text("think", "It is 42.", "Six sevens.")
-    direct = protocol.response_text("no_think", "It is 42.")
+    think = spelled(protocol, "think", "It is 42.", "Six sevens.")
+    direct = spelled(protocol, "no_think", "It is 42.")
     plain, as_text, as_direct, as_field = (
         rendered(protocol, [{"role": "user", "content": "7 times 6?"}, {"role": "assistant", **said}, ASKED])
         for said in (
