@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.serving.decision import bias_of, can_bias
+from rl.serving.decision import allowed_threshold, bias_of, can_bias
+from rl.serving.margin import Margin
+from rl.statistics.dial import logit_bias
 from rl.statistics.names import MODE_LABELS
 from rollout.protocol import DecisionProtocol
 
@@ -18,13 +20,14 @@ MODEL_NAME = "MODEL"
 @dataclass(frozen=True)
 class Facts:
     """What a card tells. `evaluations`: (whose, its evaluation) with the untouched model first, None where it was not
-    measured; `dial`: the contents of `dial.json`; `margin`: a sentence about the logit bias."""
+    measured; `dial`: the contents of `dial.json`; `margin`: how far the no_think token stays behind elsewhere, None
+    where that was not measured."""
 
     protocol: DecisionProtocol
     base: str
     evaluations: Sequence[tuple[str, Mapping[str, Any] | None]]
     dial: Mapping[str, Any] | None
-    bias: str
+    margin: Margin | None
 
 
 def card(facts: Facts) -> str:
@@ -109,10 +112,30 @@ def _dialled(facts: Facts) -> list[str]:
     ]
     if facts.dial:
         lines.append(f"`dial.json` sets it to {facts.dial['tau']:.4f} for requests that bring none.")
-        if not can_bias(facts.protocol):
-            bias = json.dumps(bias_of(facts.protocol, facts.dial["tau"]))
-            lines.append(f'Without the processor the same threshold is `"logit_bias": {bias}`.')
-    return [*lines, facts.bias] if facts.bias else lines
+    return [*lines, "", *bias_lines(facts)]
+
+
+def bias_lines(facts: Facts) -> list[str]:
+    """What is known of the dial as a logit bias, which a server adds at every place."""
+    reason, margin = can_bias(facts.protocol), facts.margin
+    if reason:
+        return [f"A `logit_bias` cannot be this model's dial: {reason}."]
+    if margin is None:
+        return ["Whether a `logit_bias` would act at the decision alone was not measured: use the processor."]
+    if margin.least <= 0:
+        return [
+            f"A `logit_bias` acts elsewhere too: on {margin.problems} test problems the no_think token is the likeliest "
+            "one at a place that is no decision. Use the processor."
+        ]
+    lines = [
+        f"On any server `logit_bias` of log(τ / (1 − τ)) on token {facts.protocol.switch_ids['no_think']} does the same "
+        f"for τ up to {allowed_threshold(margin.least):.4f}. A server adds it everywhere; at the {margin.places} places "
+        f"of the greedy responses to {margin.problems} test problems that are no decision, the token stays at least "
+        f"{margin.least:.2f} below the likeliest one, so that a smaller bias changes nothing there."
+    ]
+    if facts.dial and logit_bias(facts.dial["tau"]) < margin.least:
+        lines.append(f'For `dial.json`: `"logit_bias": {json.dumps(bias_of(facts.protocol, facts.dial["tau"]))}`.')
+    return lines
 
 
 def read_evaluations(run: Path) -> list[tuple[str, Mapping[str, Any] | None]]:

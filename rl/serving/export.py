@@ -15,9 +15,9 @@ from rl.evaluation.dial import FILE as DIAL
 from rl.files.atomic import clear_part, complete_folder
 from rl.models.inputs import files_of_model
 from rl.models.loading import load_tokenizer, read_model
-from rl.models.open import Policy, open_policy
+from rl.models.open import open_policy
 from rl.serving.card import Facts, card, read_evaluations
-from rl.serving.decision import allowed_threshold, can_bias, decision_table
+from rl.serving.decision import can_bias, decision_table
 from rl.serving.margin import margin_elsewhere
 from rl.serving.source import SCHEMA, SETTINGS
 from rl.serving.template import check_template, exported_template
@@ -55,7 +55,8 @@ def export(
         shutil.copyfile(Path(__file__).with_name(name), part / name)
     evaluations = read_evaluations(run) if checkpoint is None else read_evaluations(run)[:-1]
     base = config.model.path if "/" in config.model.path and not Path(config.model.path).exists() else ""
-    text = card(Facts(protocol, base, evaluations, dial, bias_sentence(policy, problems)))
+    margin = margin_elsewhere(policy, problems) if problems and not can_bias(protocol) else None
+    text = card(Facts(protocol, base, evaluations, dial, margin))
     (part / "README.md").write_text(text, encoding="utf-8")
     if checkpoint is not None:
         shutil.rmtree(part / "weights")
@@ -134,26 +135,6 @@ def settings_of_export(config: Config, protocol: DecisionProtocol) -> dict[str, 
     found |= {"name": spec.name, "judge_patience": protocol.judge_patience}
     longest = config.evaluation.max_new_tokens or config.rollout.max_new_tokens
     return {"schema": SCHEMA, "protocol": found, "max_new_tokens": longest}
-
-
-def bias_sentence(policy: Policy, problems: Sequence[Problem]) -> str:
-    """What is known of the dial as a logit bias."""
-    reason = can_bias(policy.protocol)
-    if reason:
-        return f"A `logit_bias` cannot be this model's dial: {reason}."
-    if not problems:
-        return "Whether a `logit_bias` acts at the decision alone was not measured."
-    found = margin_elsewhere(policy, problems)
-    if found.least <= 0:
-        return (
-            f"A `logit_bias` acts elsewhere too: on {found.problems} test problems the no_think token is the likeliest "
-            "one at a place that is no decision."
-        )
-    return (
-        f"At the {found.places} places of the greedy responses to {found.problems} test problems that are no decision, "
-        f"the no_think token stays at least {found.least:.2f} below the likeliest one. A `logit_bias` below that, "
-        f"which is any τ up to {allowed_threshold(found.least):.4f}, changes no token there."
-    )
 
 
 def _write_json(file: Path, value: Any) -> None:

@@ -17,7 +17,9 @@ from small_runs import save_policy, script, settings
 from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from rl.models.open import open_policy
+from rl.serving.card import Facts, bias_lines
 from rl.serving.decision import allowed_threshold, can_bias, decision_table
+from rl.serving.margin import Margin
 from rl.serving.source import find_source
 from rl.statistics.dial import logit_bias
 from rollout.types import MODES
@@ -75,7 +77,24 @@ def test_the_card_has_the_untouched_model_first_and_the_ways_to_ask(exported):
     assert rows == ["model", "---", *["the untouched model"] * 3, *["this model"] * 3]
     assert "| this model | auto | 0.500 | 7.0 | 25.0% |" in card
     assert "`dial.json` sets it to 0.2500" in card
-    assert "test problems that are no decision" in card or "acts elsewhere too" in card
+    assert "on any server" in card.lower() or "acts elsewhere too" in card  # a random model may do either
+
+
+def test_the_card_offers_a_logit_bias_only_where_it_was_seen_to_act_nowhere_else():
+    kat, qwen = family_protocol("KAT-V1"), family_protocol("Qwen3")
+
+    def told(least, tau):
+        margin = None if least is None else Margin(least, 90, 5)
+        return " ".join(bias_lines(Facts(kat, "", [], {"tau": tau} if tau else None, margin)))
+
+    texts = {(least, tau): told(least, tau) for least in (None, -0.1, 2.0) for tau in (None, 0.3, 0.95)}
+    assert {key for key, text in texts.items() if "On any server" in text} == {(2.0, None), (2.0, 0.3), (2.0, 0.95)}
+    # log(0.95 / 0.05) is 2.94, above the margin.
+    assert {key for key, text in texts.items() if "For `dial.json`" in text} == {(2.0, 0.3)}
+    assert "τ up to 0.8808" in texts[2.0, 0.3]
+    assert "acts elsewhere too" in texts[-0.1, 0.3]
+    assert "not measured" in texts[None, 0.3]
+    assert "cannot be this model's dial" in bias_lines(Facts(qwen, "", [], None, None))[0]
 
 
 def test_it_is_opened_again_here_with_the_same_prompts_and_decisions(run, exported):
