@@ -124,13 +124,13 @@ def bias_lines(facts: Facts) -> list[str]:
         return ["Whether a `logit_bias` would act at the decision alone was not measured: use the processor."]
     if margin.least <= 0:
         return [
-            f"A `logit_bias` acts elsewhere too: on {margin.problems} test problems the no_think token is the likeliest "
-            "one at a place that is no decision. Use the processor."
+            f"A `logit_bias` acts elsewhere too: on {margin.problems} test problems the no_think token is the "
+            "likeliest one at a place that is no decision. Use the processor."
         ]
     lines = [
-        f"On any server `logit_bias` of log(τ / (1 − τ)) on token {facts.protocol.switch_ids['no_think']} does the same "
-        f"for τ up to {allowed_threshold(margin.least):.4f}. A server adds it everywhere; at the {margin.places} places "
-        f"of the greedy responses to {margin.problems} test problems that are no decision, the token stays at least "
+        f"On any server `logit_bias` of log(τ / (1 − τ)) on token {facts.protocol.switch_ids['no_think']} does the "
+        f"same for τ up to {allowed_threshold(margin.least):.4f}. A server adds it everywhere; at the {margin.places} "
+        f"places of the greedy responses to {margin.problems} test problems that are no decision, the token stays at least "
         f"{margin.least:.2f} below the likeliest one, so that a smaller bias changes nothing there."
     ]
     if facts.dial and logit_bias(facts.dial["tau"]) < margin.least:
