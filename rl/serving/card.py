@@ -130,8 +130,8 @@ def bias_lines(facts: Facts) -> list[str]:
     lines = [
         f"On any server `logit_bias` of log(τ / (1 − τ)) on token {facts.protocol.switch_ids['no_think']} does the "
         f"same for τ up to {allowed_threshold(margin.least):.4f}. A server adds it everywhere; at the {margin.places} "
-        f"places of the greedy responses to {margin.problems} test problems that are no decision, the token stays at least "
-        f"{margin.least:.2f} below the likeliest one, so that a smaller bias changes nothing there."
+        f"places of the greedy responses to {margin.problems} test problems that are no decision, the token stays at "
+        f"least {margin.least:.2f} below the likeliest one, so that a smaller bias changes nothing there."
     ]
     if facts.dial and logit_bias(facts.dial["tau"]) < margin.least:
         lines.append(f'For `dial.json`: `"logit_bias": {json.dumps(bias_of(facts.protocol, facts.dial["tau"]))}`.')
