@@ -1,4 +1,4 @@
-# make demo | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | serve | lock | setup-gpu
+# make demo | report | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | serve | lock | setup-gpu
 # | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
@@ -6,14 +6,18 @@ BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 # The benchmarks of `make bench`; with ARGS=--quick each takes less than two minutes and the results go to runs/bench.
-BENCHMARKS := step rollout padding scaling scoring rewards sandbox
+BENCHMARKS := step memory rollout ahead padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench serve docs lock setup-gpu gpu-bundle clean
+.PHONY: demo report demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench serve docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
+
+# The report of a finished run in a browser: RUN=runs/demo-seed1.
+report: .venv/base.done
+	$(BIN)/python scripts/report.py $(or $(RUN),runs/demo) --open
 
 demo-long: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo-long.yaml seed=$(SEED) run_dir=runs/demo-long$(if $(filter-out 0,$(SEED)),-seed$(SEED))

@@ -21,9 +21,9 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -44,12 +44,13 @@ CONFIG = ROOT / "configs" / "distill.yaml"
 STEPS = 240
 ONE = ("iterate.iterations=1", "iterate.checkpoints=1", "iterate.by_difficulty=false", f"cold_start.steps={STEPS}")
 THREE = ("iterate.iterations=3", f"cold_start.steps={STEPS // 3}")
+# In the order of what they say; every arm has all seeds before the next begins.
 ARMS = {
     "all": (*ONE, "distill.choose.method=all"),
-    "correct": (*ONE, "distill.choose.method=correct"),
     "selected": (*ONE, "distill.choose.method=student"),
-    "iterations": (*THREE, "iterate.checkpoints=1", "distill.choose.method=student"),
     "iterations, merged": (*THREE, "iterate.checkpoints=4", "distill.choose.method=student"),
+    "correct": (*ONE, "distill.choose.method=correct"),
+    "iterations": (*THREE, "iterate.checkpoints=1", "distill.choose.method=student"),
 }
 TEACHERS = ("terse", "verbose", "weak")
 STUDENT_STEPS = 200
@@ -66,17 +67,25 @@ def run(script: str, folder: Path, *overrides: str) -> None:
         raise SystemExit(f"{script} in {folder} ended with code {code}; see {folder / 'log.txt'}")
 
 
+def tune(folder: Path, *overrides: str) -> Path:
+    """A model that the cold start makes, unless it is there."""
+    model = folder / "cold_start" / "model"
+    if not (model / "config.json").is_file():
+        run("cold_start.py", folder, *overrides)
+    return model
+
+
 def make_teachers(folder: Path, steps: Sequence[int]) -> list[str]:
     """The three teachers; the overrides that name them."""
     terse, verbose, weak = (folder / "teachers" / name for name in TEACHERS)
     large = ("model.path=tiny:96x2", "cold_start.batch=128", *LEARNING)
-    run("cold_start.py", terse, *large, f"cold_start.steps={steps[0]}")
+    tune(terse, *large, f"cold_start.steps={steps[0]}")
     rows = folder / "teachers" / "verbose.jsonl"
     if not rows.is_file():
         write_atomically(rows, rows_text(verbose_rows()))
     base = f"model.path={terse / 'cold_start' / 'model'}"
-    run("cold_start.py", verbose, *large[1:], base, f"cold_start.labels={rows}", f"cold_start.steps={steps[1]}")
-    run("cold_start.py", weak, *large, f"cold_start.steps={steps[2]}")
+    tune(verbose, *large[1:], base, f"cold_start.labels={rows}", f"cold_start.steps={steps[1]}")
+    tune(weak, *large, f"cold_start.steps={steps[2]}")
     return [
         f"teachers.{i}.model={folder / 'teachers' / name / 'cold_start' / 'model'}" for i, name in enumerate(TEACHERS)
     ]
@@ -100,10 +109,10 @@ def verbose_rows() -> list[dict[str, Any]]:
 
 def make_chains(folder: Path, teachers: Sequence[str]) -> Path:
     """The scored chains of all teachers, with verbosity and difficulty by rule."""
-    run("distill.py", folder, "--stage", "generate", *teachers)
-    run("distill.py", folder, "--stage", "score", *teachers)
     out = folder / "chains.jsonl"
     if not out.is_file():
+        run("distill.py", folder, "--stage", "generate", *teachers)
+        run("distill.py", folder, "--stage", "score", *teachers)
         levels = {problem.id: int(problem.difficulty or 0) for problem in load_problems(load_config(CONFIG), "train")}
         rows = read_rows(folder / "distill" / "scored.jsonl")
         write_atomically(out, rows_text([with_levels(row, levels[row["problem"]]) for row in rows]))
@@ -119,30 +128,38 @@ def with_levels(row: dict[str, Any], moves: int) -> dict[str, Any]:
     return {**row, "verbosity": min(9, tokens // 3), "difficulty": moves, "judges": {**row["judges"], **rule}}
 
 
-def student_results(folder: Path, seed: int, chains: Path) -> dict[str, Any]:
-    """Accuracy and tokens of forced thinking before, and after each arm."""
+def student_results(folder: Path, seed: int, name: str, chains: Path) -> list[dict[str, Any]]:
+    """The table of one arm: the student before, its checkpoints, and last the model that came of it."""
     place = folder / f"seed{seed}"
-    run("cold_start.py", place / "start", f"seed={seed}", f"cold_start.steps={STUDENT_STEPS}", *LEARNING)
-    found: dict[str, Any] = {}
-    for name, overrides in ARMS.items():
-        arm = place / name.replace(", ", "_")
-        model = place / "start" / "cold_start" / "model"
-        run("iterate.py", arm, f"seed={seed}", f"model.path={model}", f"iterate.chains={chains}", *overrides)
-        rows = json.loads((arm / "iterations" / "table.json").read_text())["rows"]
-        found["untouched"] = rows[0]
-        found[name] = rows[-1] | {"table": rows}
-        print(f"seed {seed}, {name}: {found[name]['think']}", flush=True)
-    return found
+    model = tune(place / "start", f"seed={seed}", f"cold_start.steps={STUDENT_STEPS}", *LEARNING)
+    arm = place / name.replace(", ", "_")
+    share_labels(place / "all" / "iterations" / "1", arm / "iterations" / "1")
+    run("iterate.py", arm, f"seed={seed}", f"model.path={model}", f"iterate.chains={chains}", *ARMS[name])
+    rows = json.loads((arm / "iterations" / "table.json").read_text())["rows"]
+    rows = [{**row, "path": str(Path(row["path"]).relative_to(folder))} for row in rows]
+    print(f"seed {seed}, {name}: {rows[-1]['think']}", flush=True)
+    return rows
 
 
-def summarized(seeds: dict[int, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Mean and 95 % interval over the seeds of each way, and of its difference to `selected`."""
+def share_labels(source: Path, folder: Path) -> None:
+    """Every arm begins with the untouched student, whose pass rates are the same: they are measured once."""
+    if (source / "labels.jsonl").is_file() and not folder.exists():
+        folder.mkdir(parents=True)
+        for name in ("labels.jsonl", "labels.jsonl.settings.json"):
+            shutil.copy2(source / name, folder / name)
+
+
+def summarized(arms: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    """Mean and 95 % interval over the seeds of each way, and of its difference to `selected`, seed by seed."""
+    found = {name: {seed: rows[-1]["think"] for seed, rows in seeds.items()} for name, seeds in arms.items()}
+    found = {"untouched": {seed: rows[0]["think"] for seed, rows in arms["all"].items()}} | found
+    base = found.get("selected", found["untouched"])
     rows = []
-    for name in ("untouched", *ARMS):
+    for name, seeds in found.items():
         row: dict[str, Any] = {"case": name}
         for key in ("accuracy", "mean_tokens"):
-            values = [one[name]["think"][key] for one in seeds.values()]
-            against = [one[name]["think"][key] - one["selected"]["think"][key] for one in seeds.values()]
+            values = [one[key] for one in seeds.values()]
+            against = [one[key] - base[seed][key] for seed, one in seeds.items()]
             row[key] = {"values": values, **interval(values), "against_selected": interval(against)}
         rows.append(row)
     return rows
@@ -156,36 +173,42 @@ def interval(values: Sequence[float]) -> dict[str, Any]:
 
 def markdown(rows: Sequence[dict[str, Any]]) -> str:
     """The table of the documents."""
-    lines = [
-        "| learned from | accuracy of forced thinking | its tokens | accuracy against selected |",
-        "| --- | --- | --- | --- |",
-    ]
+    head = "| learned from | accuracy of forced thinking | its tokens | accuracy − selected | tokens − selected |"
+    lines = [head, "| --- " * 5 + "|"]
     for row in rows:
-        cells = [f"{row[k]['mean']:.3f} ± {row[k]['half'] or 0:.3f}" for k in ("accuracy",)]
-        cells += [f"{row['mean_tokens']['mean']:.1f} ± {row['mean_tokens']['half'] or 0:.1f}"]
-        against = row["accuracy"]["against_selected"]
-        cells += [f"{against['mean']:+.3f} ± {against['half'] or 0:.3f}" if row["case"] != "selected" else ""]
+        accuracy, tokens = row["accuracy"], row["mean_tokens"]
+        cells = [f"{shown(accuracy, 3)} | {shown(tokens, 1)}"]
+        against = [shown(accuracy["against_selected"], 3, "+"), shown(tokens["against_selected"], 1, "+")]
+        cells += against if row["case"] != "selected" else ["", ""]
         lines.append(f"| {row['case']} | {' | '.join(cells)} |")
     return "\n".join(lines)
 
 
+def shown(value: dict[str, Any], digits: int, sign: str = "") -> str:
+    """A mean with its half width, where there is one."""
+    half = f" ± {value['half']:.{digits}f}" if value["half"] is not None else ""
+    return f"{value['mean']:{sign}.{digits}f}{half}"
+
+
 def main() -> None:
-    """Make what is missing, write the JSON, print the table."""
+    """Make what is missing; after each arm write the JSON and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", default="0-2", type=seeds_of)
     parser.add_argument("--folder", default=Path("runs/distill"), type=Path)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    started, folder = time.time(), options.folder.resolve()
+    folder = options.folder.resolve()
     chains = make_chains(folder, make_teachers(folder, (600, 200, 150)))
-    seeds = {seed: student_results(folder, seed, chains) for seed in options.seeds}
-    rows = summarized(seeds)
-    print(markdown(rows))
-    if options.json:
-        scores = json.loads((folder / "distill" / "scores.json").read_text())
-        report = {"rows": rows, "seeds": seeds, "chains": scores, "seconds": round(time.time() - started)}
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    scores = json.loads((folder / "distill" / "scores.json").read_text())
+    arms: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for name in ARMS:
+        arms[name] = {seed: student_results(folder, seed, name, chains) for seed in options.seeds}
+        rows = summarized(arms)
+        print(markdown(rows), flush=True)
+        if options.json:
+            report = {"rows": rows, "arms": arms, "chains": scores}
+            options.json.parent.mkdir(parents=True, exist_ok=True)
+            options.json.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -149,17 +149,13 @@ def _tasks(groups: Sequence[tuple[int, RolloutGroup]], reward: Reward, state: Ma
         if reward.scope == "batch":
             batch += answered
         elif reward.scope == "group" and alive:
-            yield _Task(_group(group, alive), parameters, tuple(place for place, _ in alive), problem)
+            yield _Task(group.usable(), parameters, tuple(place for place, _ in alive), problem)
         elif reward.scope == "rollout":
             for place, rollout in answered:
                 yield _Task(rollout, parameters, (place,), f"{problem}, rollout {place[1]}")
     if batch:
         where = f"a batch of {len(batch)} rollouts, the first of problem {batch[0][1].problem.id!r}"
         yield _Task([r for _, r in batch], given, tuple(place for place, _ in batch), where)
-
-
-def _group(group: RolloutGroup, alive: Sequence[tuple[Place, Rollout]]) -> RolloutGroup:
-    return RolloutGroup(group.problem, tuple(r for _, r in alive))
 
 
 def _by_place(task: _Task, result: Any, reward: Reward) -> dict[Place, Any]:

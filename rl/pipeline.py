@@ -1,6 +1,7 @@
 """The way from a pretrained model to a judged one, as a list of commands over one run folder, each of which resumes.
 
     data         both splits checked and written without bad rows, duplicates and overlaps    data/ (files and hub sets)
+    untouched    evaluation of the pretrained model as it is                                  eval_untouched.json
     manual       the manual gear: both modes, stated in the prompt                            cold_start/manual/
     labels       each training problem answered in both modes                                 labels.jsonl
     select       the labelled problems worth training on                                      selected.jsonl, .png
@@ -11,7 +12,8 @@
     report       what came of it                                                              report.html
 
 Without gears the one fine-tuning comes first, and its model is what labels are measured with; with an automatic gear
-alone the pretrained model is. The demo has five of these: cold_start, before, train, after, report. Whether a stage is
+alone the pretrained model is. The demo has five of these: cold_start, before, train, after, report. An embedded model
+has learned nothing before its cold start, so that there `untouched` is left out. Whether a stage is
 finished, and with which settings, its own record says (rl/files/finished.py): a finished one is not repeated, and not
 mixed with other settings. What a stage made of an older result of those before it is moved to old/TIME/ and made anew.
 """
@@ -32,6 +34,7 @@ from typing import Any
 from rl.cold_start.work import cold_start_work, first_work, label_work, selection_work
 from rl.config.read import overridden
 from rl.config.schema import Config, ConfigError
+from rl.data.embedded import is_tiny
 from rl.data.settings import is_generated
 from rl.evaluation.work import evaluation_work
 from rl.files.finished import (
@@ -53,7 +56,7 @@ from rl.training.work import training_work
 # Contents that an earlier stage makes: where they have changed, what was made of them before is moved aside.
 MADE_BEFORE = (
     *("model", "model.path", "--model", "dial", "labels", "cold_start.gears.labels", "data.train", "data.test"),
-    *("config.json", "metrics.jsonl", "eval_before.json", "eval.json", "rollouts"),
+    *("config.json", "metrics.jsonl", "eval_before.json", "eval.json", "eval_untouched.json", "rollouts"),
 )
 
 
@@ -81,6 +84,7 @@ def stages(config: Config) -> list[Stage]:
     if data:
         out = ("--out", str(folder / "data"))
         made.append(Stage("data", "check and clean the data", "check_data.py", out, data_work, records=True))
+    made += _untouched(config, data)
     tuning = "fine-tune on both modes"
     if gears.manual_steps and gears.automatic_steps:
         arguments = (*data, "--manual-only")
@@ -99,7 +103,25 @@ def stages(config: Config) -> list[Stage]:
 
 def demo_stages(config: Config) -> list[Stage]:
     """Cold start, evaluation, RL on the data as configured, evaluation, report."""
-    return [_cold_start("fine-tune on both modes", ()), *_learning(Path(config.run_dir), (), ())]
+    tuned = _cold_start("fine-tune on both modes", ())
+    return [*_untouched(config, ()), tuned, *_learning(Path(config.run_dir), (), ())]
+
+
+def _untouched(config: Config, data: tuple[str, ...]) -> list[Stage]:
+    """The evaluation of the model that the run begins with, where it is one that has learned something. A run that was
+    finished before there was this stage stays finished."""
+    folder = Path(config.run_dir)
+    out = folder / "eval_untouched.json"
+    earlier = config.resume == "auto" and (folder / "eval.json").is_file() and not out.is_file()
+    if is_tiny(config.model.path) or earlier:
+        return []
+    test = tuple(one for one in data if one.startswith("data.test="))
+
+    def work(config: Config) -> Work:
+        return evaluation_work(config, config.model.path, out, {"--untouched": True})
+
+    arguments = (*(test and data), "--untouched", "--out", str(out))
+    return [Stage("untouched", "evaluate the model as it is", "evaluate.py", arguments, work)]
 
 
 def _data_arguments(config: Config) -> tuple[str, ...]:

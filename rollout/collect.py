@@ -58,20 +58,11 @@ def make_rollout(
         logprobs = (math.log(completion.switch_probs[parsed.mode]), *logprobs[1:])
     return Rollout(
         problem=problem,
-        mode=parsed.mode,
         forced=forced,
-        status=parsed.status,
         prompt_ids=prompt_ids,
         completion_ids=completion.ids,
-        judge_ids=parsed.judge_ids,
-        think_ids=parsed.think_ids,
-        answer_ids=parsed.answer_ids,
-        switch_index=parsed.switch_index,
-        judge_text=parsed.judge_text,
-        think_text=parsed.think_text,
-        answer_text=parsed.answer_text,
         logprobs=logprobs,
         sampled=completion.sampled,
         switch_probs=completion.switch_probs,
-        truncated=parsed.truncated,
+        **vars(parsed),
     )

@@ -23,7 +23,7 @@ import re
 from dataclasses import dataclass, replace
 
 from rollout.errors import UserError
-from rollout.types import Mode
+from rollout.types import MODES, Mode
 
 LAYOUTS = ("kat", "qwen3", "one_token")
 PROTOCOLS = (*LAYOUTS, "auto", "adaptthink", "openpangu", "gemma4", "prefixes")
@@ -152,7 +152,7 @@ def layout(name: str, think: str = "", no_think: str = "") -> Layout:
 
 def checked(spec: Layout) -> Layout:
     """The layout, with `other` for a mode whose switch is empty. Raises `ProtocolError` for one that says nothing."""
-    empty: list[Mode] = [mode for mode in ("think", "no_think") if not spec.switch(mode)]
+    empty: list[Mode] = [mode for mode in MODES if not spec.switch(mode)]
     if len(empty) == 2:
         raise ProtocolError(f"protocol {spec.name!r} has no switch; allowed: protocol.think, protocol.no_think or both")
     if spec.think == spec.no_think:

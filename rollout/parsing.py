@@ -16,7 +16,7 @@ Ids = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Parsed:
-    """The spans of one response; see `rollout.types.Rollout` for the fields."""
+    """The spans of one response: fields of `rollout.types.Rollout`, under the same names."""
 
     mode: Mode | None
     status: Status

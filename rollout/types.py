@@ -51,15 +51,31 @@ class Problem:
 
 @dataclass(frozen=True)
 class Rollout:
-    """One response, `completion_ids = judge_ids + answer step`.
+    """One response, `completion_ids = judge_ids + answer step`; n is the number of its tokens.
 
-    `judge_ids` ends with the switch, the token that fixes the mode, at `switch_index` of `completion_ids`.
-    `think_ids` and `answer_ids` are the texts between the tags, without the tags. `logprobs` has one float per
-    completion token, under the sampling policy. `switch_probs` are the policy's probabilities of the two switches at
-    the decision, before any forcing. `forced` is the mode that the response was forced into, None where the policy
-    chose. `sampled` marks with 1 the tokens the policy chose and with 0 those that were
-    forced on it (the switch of a forced rollout, and the template text written along with it). `broken` says why a
-    reward failed on it (reward_errors.policy: drop): such a rollout counts nowhere and is not trained.
+    Forced to answer directly, in the layout of KAT (a token each, white space left out):
+
+        hm </judge> <think_off> <answer> 7 </answer> <eos>       n = 7, mode and forced "no_think", status "ok"
+        judge_ids are the first three, the switch `<think_off>` stands at switch_index 2, answer_ids are `7`
+        sampled is 1 1 0 1 1 1 1: the engine wrote the switch
+
+    problem         what was asked
+    mode            the mode that it answered in; None without a switch
+    forced          the mode that it was forced into; None where the policy chose
+    status          whether it fits its protocol, or how it does not
+    prompt_ids      what the model read
+    completion_ids  what it wrote, n tokens, tags and end token included
+    judge_ids       all up to the switch, and with it
+    think_ids       the thought, without its tags
+    answer_ids      the answer, without its tags
+    switch_index    where the switch stands in completion_ids
+    judge_text, think_text, answer_text   the three as text, stripped
+    logprobs        n floats: log-probability of each token under the policy that sampled
+    sampled         n of 0 and 1: 1 where the policy chose the token, 0 where the engine wrote it
+    switch_probs    the policy's probability of each mode's switch at the decision, before any forcing
+    truncated       whether it was cut at the length cap
+    scores          what the rewards gave, by name
+    broken          why a reward failed on it (reward_errors.policy: drop); such a rollout counts nowhere
     """
 
     problem: Problem

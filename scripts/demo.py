@@ -22,6 +22,7 @@ SCRIPTS = Path(__file__).parent
 PYTHON = os.path.relpath(sys.executable)
 NEXT = f"""
 What to do next:
+  make report     # the report above in a browser (RUN=DIR for another run's)
   make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
   {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
                   # your own model and data: checks that they fit, trains nothing (README has the formats)
@@ -45,10 +46,11 @@ def main(options: Namespace, config: Config) -> None:
 def summary(config: Config, folder: Path) -> None:
     """The before/after table, and the goals where the configuration names easy and hard levels."""
     from rl.reports.goals import goals
+    from rl.reports.run_folder import UNTOUCHED, read_table
     from rl.reports.tables import before_after_lines
 
     before, after = (json.loads((folder / name).read_text()) for name in ("eval_before.json", "eval.json"))
-    print("\n" + "\n".join(before_after_lines(before, after)))
+    print("\n" + "\n".join(before_after_lines(before, after, read_table(folder / UNTOUCHED, []))))
     if config.data.easy and config.data.hard:
         print()
         for name, passed, detail in goals(before, after):

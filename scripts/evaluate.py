@@ -1,6 +1,7 @@
 """Evaluation in three modes (forced think, forced direct, the model's own choice) on the test problems.
 
 python scripts/evaluate.py configs/demo.yaml --model runs/demo/model --out runs/demo/eval.json
+python scripts/evaluate.py CONFIG --untouched --out runs/NAME/eval_untouched.json    # model.path as it was published
 python scripts/evaluate.py ... --target "accuracy >= think - 0.005"    # picks the dial on one half, saves it in DIR
 python scripts/evaluate.py ... evaluation.budget=256,1024              # accuracy against thinking budget
 python scripts/evaluate.py CONFIG --server http://127.0.0.1:8000/v1 --out FILE    # modes by template argument or tags
@@ -24,11 +25,11 @@ from rl.statistics.dial import check_threshold, parse_target
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
-    sources = [name for name in ("model", "server", "records") if getattr(options, name)]
+    sources = [name for name in ("model", "untouched", "server", "records") if getattr(options, name)]
     if len(sources) != 1:
-        raise ConfigError("allowed: one of --model DIR, --server URL and --records FILE")
-    if options.model:
-        check_model_path(options.model)
+        raise ConfigError("allowed: one of --model DIR, --untouched, --server URL and --records FILE")
+    if options.model or options.untouched:
+        check_model_path(options.model or config.model.path)
     if options.target:
         parse_target(options.target)
     if options.dial not in ("", "off"):
@@ -42,9 +43,10 @@ def main(options: Namespace, config: Config) -> None:
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
     told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
-    work = evaluation_work(config, options.model, options.out, told)
+    model = config.model.path if options.untouched else options.model
+    work = evaluation_work(config, model, options.out, told)
     if is_finished(work, config.resume):
-        show(json.loads(work.product.read_text(encoding="utf-8")))
+        show(json.loads(work.product.read_text(encoding="utf-8")), options.out)
         print(f"already finished, nothing is measured or written: {options.out}")
         return
     hold(work.product)
@@ -54,30 +56,31 @@ def main(options: Namespace, config: Config) -> None:
 
     problems = take(load_problems(config, "test"), config.evaluation.problems, config, config.data.test)
     rewards = build_rewards(config.rewards)
-    result = {"model": of_model, "server": of_server, "records": of_records}[sources[0]](
-        options, config, problems, rewards
-    )
+    measure = {"model": of_model, "untouched": of_untouched, "server": of_server, "records": of_records}[sources[0]]
+    result = measure(options, config, problems, rewards)
     for line in begin(work, config.resume, **settings_of(config, BATCHES)):
         print(line)
     write_atomically(work.product, json.dumps(result, indent=2) + "\n")
     for rows in (_rows_file(options), *(_rows_file(options, budget) for budget in config.evaluation.budget)):
         for file in (rows, Work("rows", rows, {}).record):
             file.unlink(missing_ok=True)
-    show(result)
+    show(result, options.out)
     print(f"written: {options.out}")
 
 
-def show(result: dict[str, Any]) -> None:
-    """The tables, for people."""
+def show(result: dict[str, Any], out: str) -> None:
+    """The tables, for people; the untouched model first where its evaluation lies beside."""
     from rl.reports.choice import budget_lines, choice_lines, dial_lines, setting_lines
+    from rl.reports.parts import part_lines
+    from rl.reports.run_folder import UNTOUCHED, read_json
     from rl.reports.tables import mode_lines
 
-    lines = [*mode_lines(result), ""] if "modes" in result else []
-    print(
-        "\n".join(
-            [*lines, *choice_lines(result), *dial_lines(result["dial"]), *budget_lines(result), *setting_lines(result)]
-        )
-    )
+    beside = Path(out).with_name(UNTOUCHED)
+    same = not beside.is_file() or beside.resolve() == Path(out).resolve()
+    untouched = {} if same else read_json(beside.read_text(encoding="utf-8", errors="replace")) or {}
+    lines = [*mode_lines(result, untouched), *part_lines(result), ""] if "modes" in result else []
+    lines += [*choice_lines(result), *dial_lines(result["dial"]), *budget_lines(result), *setting_lines(result)]
+    print("\n".join(lines))
 
 
 def _rows_file(options: Namespace, budget: int | None = None) -> Path:
@@ -113,6 +116,19 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
         result["budget"] = budget_curve(config, problems, policy.engine, policy.protocol, rewards, store)
     set_dial(options, result)
     return {**result, "obedience": obedience(config, problems, policy.engine, policy.protocol)}
+
+
+def of_untouched(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
+    """The configured model before this project touched it: asked plainly where its decision tokens are yet to come."""
+    from rl.data.prompts import fit_prompts
+    from rl.evaluation.untouched import evaluate_plainly, needs_tokens
+    from rl.models.open import open_protocol
+
+    if not needs_tokens(config):
+        return of_model(
+            Namespace(**{**vars(options), "model": config.model.path, "dial": "off"}), config, problems, rewards
+        )
+    return evaluate_plainly(config, fit_prompts(config, problems, open_protocol(config)).problems, rewards)
 
 
 def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
@@ -161,6 +177,9 @@ def set_dial(options: Namespace, result: dict[str, Any]) -> None:
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--model", default="", metavar="DIR", help="a model folder or hub id, trained here or not")
+    arguments.add_argument(
+        "--untouched", action="store_true", help="model.path as it was published: the first row of every table"
+    )
     arguments.add_argument(
         "--server", default="", metavar="URL", help="a chat endpoint, such as http://127.0.0.1:8000/v1"
     )

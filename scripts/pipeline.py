@@ -20,7 +20,7 @@ from rl.config.schema import Config
 from rl.files.outputs import check_writable
 from rl.pipeline import Stage, call, fresh, is_stage_finished, lock, run_stages, stages
 from rl.reports.outcomes import outcome_lines
-from rl.reports.run_folder import EVALUATIONS
+from rl.reports.run_folder import EVALUATIONS, UNTOUCHED, read_table
 from rl.reports.tables import before_after_lines
 
 SCRIPTS = Path(__file__).parent
@@ -36,8 +36,10 @@ def main(options: Namespace, config: Config) -> None:
         return
     held = lock(config)
     run_stages(fresh(config, made), made, lambda stage: call(stage, SCRIPTS, options.config, options.overrides, held))
-    before, after = (json.loads((Path(config.run_dir) / name).read_text()) for name in EVALUATIONS)
-    print("\n" + "\n".join([*before_after_lines(before, after), "", *outcome_lines(before, after)]))
+    folder = Path(config.run_dir)
+    before, after = (json.loads((folder / name).read_text()) for name in EVALUATIONS)
+    untouched = read_table(folder / UNTOUCHED, [])
+    print("\n" + "\n".join([*before_after_lines(before, after, untouched), "", *outcome_lines(before, after)]))
 
 
 def dry_run(options: Namespace, config: Config, made: Sequence[Stage]) -> None:

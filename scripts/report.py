@@ -1,14 +1,26 @@
 """Write RUN_DIR/report.html and RUN_DIR/plots/*.png from what a run recorded, or compare several runs on one page.
 
-python scripts/report.py runs/demo
+python scripts/report.py runs/demo [--open]        # --open: and show it in a browser
 python scripts/report.py --compare runs/demo runs/demo-seed1 [--out compare.html]
 """
 
 import argparse
+import os
 import sys
+import webbrowser
 from pathlib import Path
 
 from rollout.errors import UserError
+
+
+def show(page: Path) -> None:
+    """Open a page in the browser, or say where it is: on a machine without a screen there is none."""
+    screen = sys.platform != "linux" or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+    address = page.resolve().as_uri()
+    if screen and webbrowser.open(address):
+        print(f"opened: {address}")
+    else:
+        print(f"no browser on this machine: copy {page} to one that has, the page needs nothing else")
 
 
 def main() -> None:
@@ -17,16 +29,20 @@ def main() -> None:
     arguments.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", type=Path, help="a run folder, such as runs/demo")
     arguments.add_argument("--compare", action="store_true", help="all runs on one page")
     arguments.add_argument("--out", metavar="FILE", type=Path, default=Path("compare.html"), help="that page")
+    arguments.add_argument("--open", action="store_true", help="show the page in a browser")
     options = arguments.parse_args()
     from rl.reports.compare import write_comparison
     from rl.reports.report import write_report
 
     try:
         if options.compare:
-            print(f"written: {write_comparison(options.run_dirs, options.out)}")
-            return
-        for folder in options.run_dirs:
-            print(f"written: {write_report(folder)}")
+            pages = [write_comparison(options.run_dirs, options.out)]
+        else:
+            pages = [write_report(folder) for folder in options.run_dirs]
+        for page in pages:
+            print(f"written: {page}")
+            if options.open:
+                show(page)
     except (UserError, OSError) as error:
         print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from None

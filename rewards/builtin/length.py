@@ -27,7 +27,7 @@ from rewards.builtin.parts import Part, part_ids
 from rewards.parameters import AboveZero, AtLeastZero
 from rewards.plugin import group_reward
 from rollout.errors import UserError
-from rollout.types import Mode, RolloutGroup
+from rollout.types import MODES, Mode, RolloutGroup
 
 
 @group_reward
@@ -93,7 +93,7 @@ def _min_max_by_group(
 ) -> list[float]:
     """`min_max` over the answered rollouts, together or mode by mode; 0 for the others."""
     scores = [0.0] * len(modes)
-    for members in (("think",), ("no_think",)) if per_mode else (("think", "no_think"),):
+    for members in tuple((mode,) for mode in MODES) if per_mode else (MODES,):
         rows = [i for i, mode in enumerate(modes) if mode in members]
         if rows:
             values = min_max([sizes[i] for i in rows], [right[i] for i in rows])

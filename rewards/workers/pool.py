@@ -69,13 +69,6 @@ class WorkerPool:
             slot.abandon()
         self._reset()
 
-    def warm_up(self) -> None:
-        """Starts one worker and waits until it is ready, so that the first call does not pay for it."""
-        with self._gate:
-            slot = self._take()
-            slot.wait_ready(time.monotonic() + _START_LIMIT_S)
-            self._give(slot)
-
     def call(self, job: dict[str, Any], limit_s: float, wait_s: float = _WAIT_S) -> dict[str, Any]:
         """`handler(job)` in a worker. Raises `WorkerTimeout` or `WorkerDied`; `RuntimeError` if no worker can start.
 

@@ -20,6 +20,11 @@ def configured_algorithm(config: Config) -> Algorithm:
             "a group: nothing would train the judge; allowed: a forced share below 1 (rollout.forced.start and "
             "floor), uncorrected or importance"
         )
+    if algorithm.loss.forced_switch == "importance" and config.rollout.ahead:
+        raise ConfigError(
+            "algorithm.forced_switch is 'importance' with rollout.ahead 1: its weights are the probabilities of the "
+            "policy that trains, and those known are a round old; allowed: uncorrected, masked, or ahead 0"
+        )
     return algorithm
 
 

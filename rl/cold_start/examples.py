@@ -49,9 +49,12 @@ def worked_pairs(config: Config) -> list[Pair]:
     (`metadata["solution"]`). Raises `ConfigError` when there are none."""
     count = config.cold_start.problems
     if config.cold_start.labels:
-        pairs = [pair for row in labelled_rows(config.cold_start.labels) if (pair := labelled_pair(row))]
+        rows = labelled_rows(config.cold_start.labels)
+        pairs = [pair for row in rows if (pair := labelled_pair(row))]
         if not pairs:
             raise ConfigError(f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes")
+        if len(pairs) < len(rows) and is_main():
+            print(f"cold start: {len(rows) - len(pairs)} of {len(rows)} labelled problems left out, in one mode alone")
         return pairs[:count]
     if is_tiny(config.data.train):
         return _embedded_pairs(config, count)
@@ -108,10 +111,10 @@ def labelled_example(row: Mapping[str, Any], mode: Mode) -> Example | None:
 def paired_rows(
     pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
 ) -> Iterator[Row]:
-    """`steps × batch` rows, half of each batch a mode; `manual` states the mode in each prompt, and then
-    `gears.think_share` of a batch, one row at least of each mode, is in think mode."""
+    """`steps × batch` rows, `think_share` of each batch in think mode, one row at least of each mode; `manual` states
+    the mode in each prompt and takes its share from `gears`."""
     settings = config.cold_start
-    think = round(settings.batch * settings.gears.think_share) if manual else settings.batch // 2
+    think = round(settings.batch * settings.gears.think_share) if manual else int(settings.batch * settings.think_share)
     think = min(max(think, 1), settings.batch - 1)
     counts = (think, settings.batch - think)
     rng = random.Random(f"cold-start-{config.seed}")

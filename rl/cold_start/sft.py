@@ -88,19 +88,10 @@ def fine_tune(
     if is_main():
         hold(work.product)
     policy = _opened(config, source, title)
-    dataset = Dataset.from_list(list(rows(policy.protocol)))
     progress = ProgressLine(steps, title)
-    trainer = SFTTrainer(
-        model=policy.model,
-        args=sft_config(config, checkpoints, steps, kept),
-        train_dataset=dataset,
-        processing_class=policy.tokenizer,
-        peft_config=lora_config(config, policy.model, policy.tokenizer, policy.added),
-        callbacks=[progress],
+    trainer = _trainer(
+        config, policy, list(rows(policy.protocol)), sft_config(config, checkpoints, steps, kept), progress
     )
-    fit_fused_head(trainer.model)
-    for callback in (PrinterCallback, ProgressCallback):
-        trainer.remove_callback(callback)
     start = _checkpoint(config, trainer, work, checkpoints)
     with at_the_next_step():
         trainer.train(resume_from_checkpoint=start)
@@ -108,6 +99,23 @@ def fine_tune(
         raise Terminated
     _save(trainer, work.product, None if kept else checkpoints)
     return work.product
+
+
+def _trainer(
+    config: Config, policy: Policy, rows: list[Row], arguments: SFTConfig, progress: ProgressLine
+) -> SFTTrainer:
+    trainer = SFTTrainer(
+        model=policy.model,
+        args=arguments,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=policy.tokenizer,
+        peft_config=lora_config(config, policy.model, policy.tokenizer, policy.added),
+        callbacks=[progress],
+    )
+    fit_fused_head(trainer.model)
+    for callback in (PrinterCallback, ProgressCallback):
+        trainer.remove_callback(callback)
+    return trainer
 
 
 def _opened(config: Config, source: str, title: str) -> Policy:
@@ -175,11 +183,6 @@ def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTCo
         max_steps=steps,
         per_device_train_batch_size=micro,
         gradient_accumulation_steps=settings.batch // (micro * ranks),
-        learning_rate=settings.learning_rate,
-        lr_scheduler_type=settings.schedule,
-        warmup_steps=settings.warmup_steps,
-        weight_decay=settings.weight_decay,
-        adam_beta2=settings.adam_beta2,
         max_grad_norm=1.0,
         max_length=None,
         packing=False,
@@ -190,5 +193,5 @@ def sft_config(config: Config, output: Path, steps: int, kept: int = 0) -> SFTCo
         save_strategy="steps" if settings.save_every or kept else "no",
         save_steps=steps // kept if kept else settings.save_every or 500,
         save_total_limit=None if kept else 2,
-        **trainer_arguments(config),
+        **trainer_arguments(config, settings),
     )

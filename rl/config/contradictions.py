@@ -12,8 +12,21 @@ from rollout.types import MODES
 
 def check_together(config: Config) -> None:
     """Everything that one value says about another."""
-    checks = (_warmups, _modes, _gears, _forced, _checkpoints, _micro_tokens, _phases, _shares, _teachers, _sharding)
-    for check in (*checks, _budgets):
+    checks = (
+        _warmups,
+        _modes,
+        _gears,
+        _forced,
+        _ahead,
+        _checkpoints,
+        _micro_tokens,
+        _phases,
+        _shares,
+        _teachers,
+        _sharding,
+        _budgets,
+    )
+    for check in checks:
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
@@ -21,10 +34,6 @@ def check_together(config: Config) -> None:
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.sandbox.tier == 3 and not config.sandbox.allow_weak:
         raise ConfigError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
-    try:
-        config.rollout.sampling()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _warmups(config: Config) -> None:
@@ -39,6 +48,9 @@ def _warmups(config: Config) -> None:
 def _modes(config: Config) -> None:
     if config.protocol.tags and set(config.protocol.tags) != set(MODES):
         raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    caps = config.rollout.max_new_tokens_by_mode
+    if not set(caps) <= set(MODES):
+        raise ConfigError(f"rollout.max_new_tokens_by_mode is {caps}; allowed: whole numbers for {', '.join(MODES)}")
     gate = config.cold_start.gate
     if not set(gate.min_accuracy) <= set(MODES):
         raise ConfigError(
@@ -64,6 +76,17 @@ def _forced(config: Config) -> None:
     if 2 * forced.minimum > size:
         raise ConfigError(
             f"rollout.forced.minimum is {forced.minimum}; allowed: at most half of rollout.group_size, {size // 2}"
+        )
+
+
+def _ahead(config: Config) -> None:
+    rollout = config.rollout
+    if rollout.ahead and rollout.replay:
+        raise ConfigError("rollout.ahead is 1 with rollout.replay, which draws nothing; allowed: ahead 0")
+    if rollout.ahead and rollout.vllm.sleep:
+        raise ConfigError(
+            "rollout.ahead is 1 with rollout.vllm.sleep, which gives up the engine's memory while it shall decode; "
+            "allowed: sleep false, or ahead 0"
         )
 
 

@@ -29,9 +29,9 @@ class EvaluationConfig:
     batch: Positive = 256
     """Rows decoded at once."""
     every: Count = 0
-    """The policy's own choice is measured after every so many generations and at the end; 0: never."""
+    """All three modes are measured before RL, after every so many generations and at the end; 0: never."""
     probe: Positive = 200
-    """The test problems that it is measured on during training."""
+    """The test problems that they are measured on during training."""
     max_new_tokens: Count = 0
     """The most tokens of an answer; 0: `rollout.max_new_tokens`."""
     budget: Annotated[list[Count], BeforeValidator(budgets)] = field(default_factory=list)

@@ -58,8 +58,10 @@ class ForcedConfig(ForcedShare):
 class RolloutConfig:
     """Sampling in training."""
 
-    engine: Literal["auto", "hf", "vllm", "vllm_server"] = "auto"
+    engine: Literal["auto", "hf", "hf_process", "vllm", "vllm_server"] = "auto"
     """What decodes; auto: vllm where a GPU and the package are present, else hf."""
+    ahead: Annotated[int, Field(ge=0, le=1)] = 0
+    """1 draws each round from the weights before the last update: while one trains, the next is decoded."""
     group_size: Positive = 8
     """Rollouts of a problem."""
     temperature: Annotated[float, BeforeValidator(number), Field(ge=0.01, le=100)] = 1.0
@@ -83,7 +85,7 @@ class RolloutConfig:
     vllm: VLLMConfig = field(default_factory=VLLMConfig)
 
     def sampling(self) -> Sampling:
-        """What the engine is told. Raises `ValueError` on values out of range."""
+        """What the engine is told."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.max_new_tokens_by_mode)
 
 

@@ -73,7 +73,8 @@ class TrainerConfig:
     clip_high: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] = 0.28
     """ε_high: the ratio counts up to 1 + ε_high."""
     engine_ratio_cap: Annotated[float, BeforeValidator(number), Field(ge=1, le=1e6)] = 2.0
-    """Truncates the importance ratio between the trainer's policy and a vLLM engine's."""
+    """Truncates the importance ratio between the trainer's policy and the one that an engine apart, or a round ahead,
+    drew from."""
     kl: Annotated[float, BeforeValidator(number), Field(ge=0, le=100)] | None = None
     """Weight of the KL to the starting model; null: the algorithm's own, 0 for most."""
     save_every: Positive = 20

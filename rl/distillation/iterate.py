@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -68,6 +69,8 @@ def check_iterations(config: Config) -> None:
         raise ConfigError(f"cold_start.steps is {steps}; allowed: a multiple of iterate.checkpoints, {kept}")
     if config.model.lora.rank:
         raise ConfigError(f"model.lora.rank is {config.model.lora.rank}; allowed: 0, whole models are merged")
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"iterate.py was started on {os.environ['WORLD_SIZE']} ranks; allowed: one process")
     if config.distill.choose.labels:
         raise ConfigError("distill.choose.labels is set; allowed: not here, each iteration measures its own")
     if not chains_file(config).is_file():
@@ -76,9 +79,16 @@ def check_iterations(config: Config) -> None:
         )
 
 
+def check_chains(config: Config, chains: Sequence[Chain]) -> None:
+    """That the configured method has something to choose from. Raises `UserError`."""
+    settings = config.distill.choose
+    choose(chains, dataclasses.replace(settings, method="correct") if settings.method == "student" else settings, {})
+
+
 def iterate(config: Config, show: Show = print) -> list[dict[str, Any]]:
     """Run what is not finished and return the rows of the table."""
     chains = read_chains(chains_file(config))
+    check_chains(config, chains)
     model = start_model(config)
     rows = [measured(config, 0, "start", model)]
     for number in range(1, config.iterate.iterations + 1):

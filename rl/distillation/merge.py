@@ -12,6 +12,7 @@ once by some and twice by others: it counts where all have it. Left out: adapter
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -23,10 +24,13 @@ from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rl.files.atomic import clear_part, complete_folder
 from rollout.errors import UserError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 WEIGHT_FILES = (".safetensors", ".bin", ".pt", ".pth", ".index.json")
+# What is said of one checkpoint alone: the threshold of its dial, where its training stood.
+OWN_FILES = ("dial.json", "trainer_state.json", "complete.json")
 
 
 class MergeError(UserError):
@@ -42,7 +46,7 @@ class Weights:
         if (folder / "adapter_config.json").is_file():
             raise MergeError(f"{folder} holds adapters; allowed: whole models (merge the adapters into theirs first)")
         if (folder / INDEX).is_file():
-            places: dict[str, str] = json.loads((folder / INDEX).read_text(encoding="utf-8"))["weight_map"]
+            places = _weight_map(folder / INDEX)
         elif (folder / SINGLE).is_file():
             places = {}
         else:
@@ -77,11 +81,11 @@ def merge(
     if out.exists():
         raise MergeError(f"{out} is there already; allowed: a new folder")
     shares = list(weights) or [1 / len(checkpoints)] * len(checkpoints)
-    if base is None and (len(shares) != len(checkpoints) or abs(sum(shares) - 1) > 1e-6):
+    if not math.isfinite(scale):
+        raise MergeError(f"scale is {scale}; allowed: a number")
+    if base is None and (len(shares) != len(checkpoints) or not abs(sum(shares) - 1) <= 1e-6):
         raise MergeError(f"weights are {list(weights)}; allowed: one for each of {len(checkpoints)} models, sum 1")
-    unfinished = out.with_name(out.name + ".unfinished")
-    shutil.rmtree(unfinished, ignore_errors=True)
-    unfinished.mkdir(parents=True)
+    unfinished = clear_part(out)
     with ExitStack() as stack:
         models = [Weights(folder, stack) for folder in checkpoints]
         start = Weights(base, stack) if base else None
@@ -93,9 +97,9 @@ def merge(
     if (checkpoints[0] / INDEX).is_file():
         _write_index(unfinished, models[0], names)
     for file in checkpoints[0].iterdir():
-        if file.is_file() and not file.name.endswith(WEIGHT_FILES):
+        if file.is_file() and not file.name.endswith(WEIGHT_FILES) and file.name not in OWN_FILES:
             shutil.copy2(file, unfinished / file.name)
-    unfinished.rename(out)
+    complete_folder(out)
     return len(names)
 
 
@@ -131,6 +135,14 @@ def _merged(
     if origin.shape != first.shape and not (origin.shape[1:] == first.shape[1:] and origin.numel() < first.numel()):
         raise MergeError(f"{name} is {_shape(origin)} in {start.folder}; allowed: {_shape(first)}, or fewer rows")
     return delta_mean(origin, tensors, scale).to(first.dtype).contiguous()
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    """Where each tensor is. Raises `MergeError` for an index that cannot be read."""
+    try:
+        return dict(json.loads(index.read_text(encoding="utf-8"))["weight_map"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise MergeError(f"{index} cannot be read: {type(error).__name__} {error}") from error
 
 
 def _common(models: Sequence[Weights], start: Weights | None) -> list[str]:

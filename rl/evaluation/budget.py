@@ -39,7 +39,7 @@ def budget_curve(
         drawn = dataclasses.replace(sampling(config), thinking_budget=budget)
         kept = store(budget)
         found = batches(config, problems, plan, engine, protocol, rewards, kept, drawn, f"budget {budget}")
-        groups = [g.rollouts for made in found for g in made if not any(r.broken for r in g.rollouts)]
+        groups = [g.rollouts for made, _ in found for g in made if not any(r.broken for r in g.rollouts)]
         point: dict[str, Any] = {"budget": budget, "n": len(groups)}
         for place, name in enumerate(PLAN):
             answers = [members[place * samples : (place + 1) * samples] for members in groups]

@@ -43,8 +43,9 @@ def evaluate(
     samples = config.evaluation.samples
     plan = tuple(mode for mode in MODE_PLAN.values() for _ in range(samples))
     outcomes: list[Outcome] = []
-    broken = 0
-    for groups in batches(config, problems, plan, engine, protocol, rewards, store, sampling(config)):
+    broken, earlier = 0, 0.0
+    for groups, seconds in batches(config, problems, plan, engine, protocol, rewards, store, sampling(config)):
+        earlier += seconds
         for group in groups:
             if any(r.broken for r in group.rollouts):
                 broken += 1
@@ -57,8 +58,8 @@ def evaluate(
     if not outcomes:
         raise RewardError(f"rewards broke on each of the {broken} problems in one mode or another: nothing to report")
     result = summarize(outcomes, config.data.easy, config.data.hard)
-    seconds = time.perf_counter() - started
-    return {**result, "dial": operating_points(result["problems"]), "broken": broken, "seconds": seconds}
+    spent = {"broken": broken, "seconds": earlier + time.perf_counter() - started}
+    return {**result, "dial": operating_points(result["problems"]), **spent}
 
 
 def batches(
@@ -71,20 +72,23 @@ def batches(
     store: RowStore | None,
     drawn: Sampling,
     show: str = "evaluate",
-) -> Iterator[list[RolloutGroup]]:
-    """The groups of each batch: from the store where all of a batch are there, else answered, and kept there. A batch
-    is answered as a whole, because what is decoded together shares its seed."""
+) -> Iterator[tuple[list[RolloutGroup], float]]:
+    """The groups of each batch: from the store where all of a batch are there, with the seconds that they took then,
+    else answered, and kept there. A batch is answered as a whole, because what is decoded together shares its seed."""
     size = max(1, config.evaluation.batch // len(plan))
     with tqdm(total=len(problems), desc=show, unit="problem", dynamic_ncols=True) as progress:
         for start in range(0, len(problems), size):
             batch = problems[start : start + size]
             if store is not None and all(problem.id in store for problem in batch):
                 groups = [_group_of(store.rows[problem.id], problem) for problem in batch]
+                yield groups, sum(store.rows[problem.id].get("seconds", 0.0) for problem in batch)
             else:
+                started = time.perf_counter()
                 (groups,) = answer(config, batch, plan, engine, protocol, rewards, drawn)
+                took = (time.perf_counter() - started) / len(batch)
                 if store is not None:
-                    store.append([_row_of(group) for group in groups])
-            yield groups
+                    store.append([{**_row_of(group), "seconds": took} for group in groups])
+                yield groups, 0.0
             progress.update(len(batch))
 
 

@@ -8,7 +8,6 @@ token count is refused and counted, never guessed.
 from __future__ import annotations
 
 import asyncio
-import math
 import re
 import time
 from collections import Counter
@@ -30,6 +29,7 @@ from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 THOUGHT = re.compile(r"^\s*(?:<think>)?(?P<thought>.*?)</think>(?P<answer>.*)$", re.DOTALL)
 RESPONSES = ("response", "output", "completion", "generation", "text")
 LONGEST_TEXT = 200_000
+MOST_TOKENS = 10_000_000  # of one response
 Answers = Mapping[tuple[str, str], Sequence[Rollout]]
 
 
@@ -68,7 +68,7 @@ def evaluate_server(
         raise EndpointError(
             f"no answer to evaluate: {refused.most_common(1)[0][0] if refused else 'nothing was asked'}"
         )
-    result = _result(config, problems, answers, rewards, refused)
+    result = settings_result(config, problems, answers, rewards, refused)
     return {**result, "seconds": time.perf_counter() - started}
 
 
@@ -100,7 +100,7 @@ def evaluate_records(
     if not answers:
         told = ", ".join(f"{n} × {why}" for why, n in refused.most_common())
         raise ConfigError(f"no record to evaluate: {told or 'the file is empty'}")
-    return _result(config, problems, answers, rewards, refused)
+    return settings_result(config, problems, answers, rewards, refused)
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -132,11 +132,21 @@ def _drawn(config: Config, draw: int) -> dict[str, Any]:
     return {"temperature": rollout.temperature, "top_p": rollout.top_p, "seed": config.seed + draw, **only}
 
 
-def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
-    thought, answer = reply.reasoning, reply.content
-    found = THOUGHT.match(answer) if not thought else None
+def split_thought(text: str) -> tuple[str, str]:
+    """(thought, answer) of a response whose thought stands in its text. One that was never closed is all thought.
+
+    >>> split_thought("<think>3+4</think>7"), split_thought("<think>3+")
+    (('3+4', '7'), ('3+', ''))
+    """
+    found = THOUGHT.match(text)
     if found:
-        thought, answer = found["thought"], found["answer"]
+        return found["thought"], found["answer"]
+    opened = text.lstrip().startswith("<think>")
+    return (text.lstrip().removeprefix("<think>"), "") if opened else ("", text)
+
+
+def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
+    thought, answer = (reply.reasoning, reply.content) if reply.reasoning else split_thought(reply.content)
     return text_rollout(
         problem,
         "think" if thought.strip() else "no_think",
@@ -163,13 +173,12 @@ def _recorded(
         return f"no response (one of {', '.join(RESPONSES)})", None
     if str(row.get("setting", "auto")) not in MODE_PLAN:
         return "a setting that is none of think, no_think, auto", None
-    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not 0 <= tokens < math.inf:
+    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not 0 <= tokens <= MOST_TOKENS:
         return f"no token count in {tokens_from!r}", None
     mode = _mode_of(row, text[:LONGEST_TEXT], pattern)
     if mode is None:
         return "no mode", None
-    found = THOUGHT.match(text)
-    thought, answer = (found["thought"], found["answer"]) if found else ("", text)
+    thought, answer = split_thought(text)
     forced = MODE_PLAN[row.get("setting", "auto")]
     length = len(problem.prompt)
     truncated = bool(row.get("truncated", False))
@@ -199,8 +208,8 @@ def text_rollout(
     *,
     tokens: int,
     prompt_tokens: int,
-    forced: Mode | None,
-    truncated: bool,
+    forced: Mode | None = None,
+    truncated: bool = False,
 ) -> Rollout:
     """Texts and counts as a rollout; its ids are placeholders, as many as there were tokens."""
     return Rollout(
@@ -216,9 +225,15 @@ def text_rollout(
     )
 
 
-def _result(
-    config: Config, problems: Sequence[Problem], answers: Answers, rewards: Sequence[Reward], refused: Counter[str]
+def settings_result(
+    config: Config,
+    problems: Sequence[Problem],
+    answers: Answers,
+    rewards: Sequence[Reward],
+    refused: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
+    """The tables of answers by (problem id, setting): the whole evaluation over the problems with all settings, and
+    what there is of each setting."""
     scored = _scored(config, problems, answers, [reward for reward in rewards if reward.step == "answer"])
     whole = [
         Outcome(problem, {setting: tuple(scored[problem.id, setting]) for setting in MODE_PLAN})
@@ -226,7 +241,7 @@ def _result(
         if all((problem.id, setting) in scored for setting in MODE_PLAN)
     ]
     result = _without_parts(summarize(whole, config.data.easy, config.data.hard)) if whole else {}
-    return {**result, "settings": _settings(scored), "dial": {}, "refused": dict(refused)}
+    return {**result, "settings": _settings(scored), "dial": {}, "refused": dict(refused or {})}
 
 
 def _scored(

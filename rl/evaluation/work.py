@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rl.config.schema import Config
 from rl.files.finished import DIGEST, Work, settings_of
@@ -15,6 +16,7 @@ BATCHES = ("evaluation.batch", "rollout.engine")
 # What scripts/evaluate.py takes besides the model, each with the source that it is for; a pipeline gives none of them.
 OPTIONS = {
     **dict.fromkeys(("dial", "target"), "model"),
+    "untouched": "untouched",
     **dict.fromkeys(("server", "server-model", "switch"), "server"),
     **dict.fromkeys(("records", "mode-from", "tokens-from"), "records"),
 }
@@ -22,7 +24,7 @@ SAMPLED = ("rollout.temperature", "rollout.top_p", "rollout.top_k")
 
 
 def evaluation_work(
-    config: Config, model: str | Path, out: str | Path, options: Mapping[str, str] | None = None, earlier: str = ""
+    config: Config, model: str | Path, out: str | Path, options: Mapping[str, Any] | None = None, earlier: str = ""
 ) -> Work:
     """The JSON of an evaluation. `options`: what the command was told besides the configuration. `earlier`: the
     pipeline stage that an earlier version recorded it under."""
@@ -31,7 +33,10 @@ def evaluation_work(
     told = {f"--{name}": "" for name in OPTIONS} | dict(options or {}) | {"--model": str(model)}
     settings = data_settings(config, "test") | policy_settings(config) | settings_of(config, keys, APART) | told
     digests = input_digests(config, ("test",), str(model))
-    contents = {"--model": digests.pop(f"{DIGEST}model.path", ""), "--records": digest_of([Path(told["--records"])])}
+    contents = {
+        "--model": digests.pop(f"{DIGEST}model.path", ""),
+        "--records": digest_of([Path(str(told["--records"]))]),
+    }
     # The dial beside the model is measured too, unless the command picks or names one.
     dial = Path(model) / "dial.json"
     contents["dial"] = "" if told["--dial"] or told["--target"] else digest_of([dial])

@@ -20,6 +20,8 @@ from rl.files.wandb_run import WandbRun
 from rollout.errors import UserError
 from rollout.types import RolloutGroup, rollout_to_json
 
+TITLE = 63
+
 
 class RunLog:
     """Writes the metrics and sample rollouts of one run; `told` are lines for the user. Make it on the main process
@@ -75,9 +77,10 @@ class RunLog:
         self._wandb.tell(show)
 
     def alert(self, text: str) -> None:
-        """A W&B alert."""
+        """A W&B alert. W&B drops a second one of its title within a minute, and takes titles below 64 characters."""
         if self._wandb is not None:
-            self._wandb.tell(lambda run: run.alert(title=f"{self.run_dir.name}: alarm", text=text))
+            title = f"{self.run_dir.name[:20]}: {text}"[:TITLE]
+            self._wandb.tell(lambda run: run.alert(title=title, text=text, level="WARN"))
 
     def finish(self) -> None:
         """Close W&B and TensorBoard; the files need no closing."""
@@ -92,7 +95,8 @@ def cut_back(run_dir: Path, step: int) -> list[str]:
     damaged; a last line without its end is what a kill leaves, and no such news."""
     path, told = run_dir / "metrics.jsonl", []
     if path.is_file():
-        *lines, last = path.read_bytes().split(b"\n")
+        # A run from the start writes step 0 too.
+        *lines, last = path.read_bytes().split(b"\n") if step else [b""]
         steps = [_step_of(line) for line in lines]
         if damaged := [str(number) for number, found in enumerate(steps, 1) if found is None]:
             told = [f"{path}: no record of a step in line {', '.join(damaged)}; the others are kept"]

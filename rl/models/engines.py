@@ -1,8 +1,8 @@
 """Which engine decodes (`rollout.engine`), and how it gets the policy's weights.
 
-`hf` decodes with the policy itself. The vLLM engines are copies: before each rollout the weights are pushed to them
-once an update, the optimizer step being their version. Adapters are merged and shards gathered on the way, one tensor
-at a time, by TRL's own reader. Nothing here imports torch before an engine is opened.
+`hf` decodes with the policy itself. The others are copies: before each rollout the weights are pushed to them once an
+update, the optimizer step being their version (rl/models/weights.py). With `rollout.ahead` they decode beside the
+update, vLLM of this process then in one of its own. Nothing here imports torch before an engine is opened.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 import contextlib
 import copy
 import importlib.util
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ def engine_name(config: Config) -> str:
 def check_engine(config: Config) -> None:
     """Raises `ConfigError` when the configured engine cannot be had: no package, no server. Quick, without torch."""
     if config.rollout.engine == "vllm" and importlib.util.find_spec("vllm") is None:
-        raise ConfigError("rollout.engine is 'vllm', but no package vllm is installed; allowed: auto, hf, vllm_server")
+        raise ConfigError(
+            "rollout.engine is 'vllm', but no package vllm is installed; allowed: auto, hf, hf_process, vllm_server"
+        )
     if config.rollout.engine == "vllm_server":
         from rollout.engines.vllm_server import check_temperature, served_model
 
@@ -42,7 +45,7 @@ def check_engine(config: Config) -> None:
 def open_engine(config: Config, model: Any, protocol: DecisionProtocol, pad_id: int) -> Engine:
     """An engine over a model that does not change."""
     name = engine_name(config)
-    if name == "hf":
+    if name in ("hf", "hf_process"):
         from rollout.engines.hf import HFEngine
 
         return HFEngine(model, protocol, pad_id)
@@ -71,28 +74,27 @@ class PolicyEngine:
             with unwrap_model_for_generation(trainer.model_wrapped, trainer.accelerator) as model:
                 yield HFEngine(model, self.protocol, trainer.processing_class.pad_token_id)
             return
-        if self._copy is None:
-            model = trainer.accelerator.unwrap_model(trainer.model)
-            self._copy = _copy_of(self.config, self.name, model, self.protocol, trainer.accelerator.is_main_process)
-        self._copy.sync(trainer.state.global_step, lambda: policy_weights(trainer.model, trainer.accelerator))
-        trainer.accelerator.wait_for_everyone()
-        yield self._copy
+        yield self.synced(trainer)
         self._copy.rest()
 
+    def synced(self, trainer: Any) -> Engine:
+        """The copy with the trainer's present weights."""
+        from rl.models.weights import all_weights, kept_weights
 
-def policy_weights(model: Any, accelerator: Any) -> Iterable[tuple[str, Any]]:
-    """(checkpoint name, tensor) of every weight, adapters merged and shards gathered. Every rank must iterate to the
-    end. The tensors are copies, because a loader may hold on to one after its shards have been let go."""
-    from trl.distributed import DistributedBackend
-    from trl.generation.vllm_generation import VLLMGeneration
+        accelerator = trainer.accelerator
+        if self._copy is None:
+            model, pad_id = accelerator.unwrap_model(trainer.model), trainer.processing_class.pad_token_id
+            self._copy = _copy_of(self.config, self.name, model, self.protocol, accelerator.is_main_process, pad_id)
+        read = all_weights if self.name == "hf_process" else kept_weights
+        self._copy.sync(trainer.state.global_step, lambda: read(trainer.model, accelerator))
+        accelerator.wait_for_everyone()
+        return self._copy
 
-    class Reader(VLLMGeneration):
-        """TRL's weight reader without its engine."""
-
-        def __init__(self) -> None:
-            self.model, self.accelerator, self._dist = model, accelerator, DistributedBackend(accelerator)
-
-    return ((name, tensor.detach().clone()) for name, tensor in Reader()._iter_named_params())
+    def close(self) -> None:
+        """End what runs beside this process."""
+        if hasattr(self._copy, "close"):
+            self._copy.close()
+        self._copy = None
 
 
 def save_architecture(model: Any, folder: Path) -> Path:
@@ -114,8 +116,10 @@ def model_length(config: Config, model: Any) -> int:
     return asked or min(needed, positions or needed)
 
 
-def _copy_of(config: Config, name: str, model: Any, protocol: DecisionProtocol, is_main: bool = True) -> Any:
-    """A vLLM engine without the policy's weights yet."""
+def _copy_of(
+    config: Config, name: str, model: Any, protocol: DecisionProtocol, is_main: bool = True, pad_id: int = 0
+) -> Any:
+    """An engine that is a copy, without the policy's weights yet."""
     settings = config.rollout.vllm
     if name == "vllm_server":
         from rollout.engines.vllm_server import ServerEngine
@@ -127,11 +131,15 @@ def _copy_of(config: Config, name: str, model: Any, protocol: DecisionProtocol, 
             patience=settings.patience,
             concurrency=settings.concurrency,
             pushes=is_main,
+            folder=Path(config.run_dir) / "vllm" / "weights",
         )
+    unwrapped = model.get_base_model() if hasattr(model, "get_base_model") else model
+    if name == "hf_process":
+        return _process_of(config, unwrapped, protocol, pad_id)
     from rollout.engines.vllm_local import VLLMEngine
 
-    unwrapped = model.get_base_model() if hasattr(model, "get_base_model") else model
-    return VLLMEngine(
+    make = partial(
+        VLLMEngine,
         save_architecture(unwrapped, Path(config.run_dir) / "vllm"),
         protocol,
         max_model_len=model_length(config, unwrapped),
@@ -140,3 +148,28 @@ def _copy_of(config: Config, name: str, model: Any, protocol: DecisionProtocol, 
         sleep=settings.sleep,
         eager=settings.eager,
     )
+    if not config.rollout.ahead:
+        return make()
+    from rollout.engines.process import ProcessEngine
+    from rollout.engines.process_main import loading
+
+    return ProcessEngine(partial(loading, make), model.device.index)
+
+
+def _process_of(config: Config, model: Any, protocol: DecisionProtocol, pad_id: int) -> Any:
+    """A transformers model in a process of its own."""
+    from rollout.engines.process import ProcessEngine
+    from rollout.engines.process_main import ModelCopy
+
+    # Before a sharded model's own class comes one that FSDP makes while it runs.
+    kind = next(kind for kind in type(model).__mro__ if not kind.__name__.startswith("FSDP"))
+    build = partial(
+        ModelCopy,
+        kind=kind,
+        config=copy.deepcopy(model.config),
+        protocol=protocol,
+        pad_id=pad_id,
+        device="cuda:0" if model.device.type == "cuda" else str(model.device),
+        bfloat16=config.trainer.bf16,
+    )
+    return ProcessEngine(build, model.device.index)

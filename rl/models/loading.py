@@ -12,7 +12,7 @@ from tokenizers import AddedToken
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 from transformers.utils import logging as transformers_logging
 
-from rl.config.schema import Config, ConfigError
+from rl.config.schema import ColdStartConfig, Config, ConfigError, TrainerConfig
 from rl.data import is_tiny
 from rl.models.location import model_location
 from rl.models.protocols import find_layout
@@ -160,9 +160,15 @@ def device_arguments() -> dict[str, Any]:
     return {"use_cpu": True, "ddp_backend": "gloo" if "WORLD_SIZE" in os.environ else None}
 
 
-def trainer_arguments(config: Config) -> dict[str, Any]:
-    """What every trainer of a run is told alike: precision, places, seeds, and to log and show nothing by itself."""
+def trainer_arguments(config: Config, update: TrainerConfig | ColdStartConfig) -> dict[str, Any]:
+    """What every trainer of a run is told alike: the optimizer of its section, precision, places, seeds, and to log
+    and show nothing by itself."""
     return {
+        "learning_rate": update.learning_rate,
+        "lr_scheduler_type": update.schedule,
+        "warmup_steps": update.warmup_steps,
+        "weight_decay": update.weight_decay,
+        "adam_beta2": update.adam_beta2,
         "bf16": config.trainer.bf16,
         "gradient_checkpointing": config.model.gradient_checkpointing,
         "deepspeed": config.trainer.deepspeed or None,

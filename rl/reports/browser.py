@@ -64,8 +64,9 @@ def entry_of(rollout: Rollout, step: str) -> dict[str, Any]:
     right = number(scores, "correct")
     outcome = "unscored" if right is None else "right" if right >= 1 else "wrong"
     difficulty = "" if problem.difficulty is None else _clean(problem.difficulty, NAME_LIMIT)
+    at = int(step.rpartition("_")[2]) if step.rpartition("_")[2].isdecimal() else 0
     badges = [
-        step.replace("_", " "),
+        f"step {at}",
         mode,
         "forced" if rollout.forced else "chosen",
         _clean(rollout.status, NAME_LIMIT),
@@ -75,7 +76,7 @@ def entry_of(rollout: Rollout, step: str) -> dict[str, Any]:
     parts = [("problem", problem.prompt), ("judge", rollout.judge_text), ("thinking", rollout.think_text)]
     parts += [("answer", rollout.answer_text), ("gold answer", problem.answer or ""), ("scores", _scores(scores))]
     return {
-        "step": int(step.rpartition("_")[2]) if step.rpartition("_")[2].isdecimal() else 0,
+        "step": at,
         "difficulty": difficulty or "none",
         "mode": mode,
         "outcome": outcome,

@@ -29,6 +29,14 @@ def choice_lines(result: Mapping[str, Any]) -> list[str]:
     return lines + area_lines(result.get("dial") or {})
 
 
+def curve_lines(dial: Any) -> list[str]:
+    """The areas and the dial of an evaluation file, which may hold anything."""
+    try:
+        return [*area_lines(dial), *dial_lines(dial)] if isinstance(dial, Mapping) else []
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return []
+
+
 def area_lines(dial: Mapping[str, Any]) -> list[str]:
     """AIQ beside random mixing and the oracle; APGR where the modes differ."""
     lines = []

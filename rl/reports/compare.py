@@ -18,7 +18,7 @@ from rl.reports.frontier import operating_curves
 from rl.reports.plots import THEMES, Inputs, Plot, Theme, render
 from rl.reports.report import HERE, bounded, figure
 from rl.reports.run_folder import ReportError, Run, read_run
-from rl.reports.tables import DASH, number, printable, show
+from rl.reports.tables import DASH, number, printable, show, untouched_rows
 
 NAME_LIMIT = 40
 MARKS = "osv^DP*X"
@@ -37,7 +37,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
     page = environment.get_template("compare.html.jinja").render(
         missing=missing,
         head=HEAD,
-        body=[[name, *_cells(run.inputs.after)] for name, run in runs.items()],
+        body=[row for name, run in runs.items() for row in _rows(name, run)],
         plot=figure(plot, pictures),
         setting_head=("setting", *runs),
         settings=differing({name: run.config for name, run in runs.items()}),
@@ -65,6 +65,15 @@ def _name(folder: Path, folders: Sequence[Path]) -> str:
     own = folder.resolve().name
     twice = sum(other.resolve().name == own for other in folders) > 1
     return printable(str(folder) if twice else own, NAME_LIMIT)
+
+
+def _rows(name: str, run: Run) -> list[list[str]]:
+    """The untouched model where it was measured, then the run."""
+    own = [
+        [f"{name}: {row.label}", show(row.accuracy[0], ".3f"), show(row.tokens[0], ".1f"), *[DASH] * (len(HEAD) - 3)]
+        for row in untouched_rows(run.inputs.untouched)
+    ]
+    return [*own, [name, *_cells(run.inputs.after)]]
 
 
 def _cells(after: Mapping[str, Any]) -> list[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
@@ -57,6 +57,7 @@ class Inputs:
     records: Sequence[Mapping[str, Any]]
     before: Mapping[str, Any]
     after: Mapping[str, Any]
+    untouched: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -112,12 +113,12 @@ def running_mean(values: Sequence[float], window: int) -> list[float]:
     return [sum(part) / len(part) for part in parts]
 
 
-def trace(axes: Axes, inputs: Inputs, key: str, label: str, colour: Any) -> bool:
+def trace(axes: Axes, inputs: Inputs, key: str, label: str, colour: Any, *, smooth: bool = True) -> bool:
     """One metric over the steps, smoothed over a twentieth of them; False where nothing was recorded."""
     steps, values = series(inputs.records, key)
     if not steps:
         return False
-    window = len(values) // 20 * 2 + 1
+    window = len(values) // 20 * 2 + 1 if smooth else 1
     if window > 1:
         axes.plot(steps, values, color=colour, linewidth=0.7, alpha=0.35)
     marker = "o" if len(steps) == 1 else None
@@ -154,6 +155,23 @@ def modes(theme: Theme, inputs: Inputs) -> Figure | None:
     return _over_steps(
         theme, inputs, Panel("accuracy", upper, percent=True), Panel("tokens a response", lower, zero=True)
     )
+
+
+def probes(theme: Theme, inputs: Inputs) -> Figure | None:
+    """Accuracy and tokens of the three modes on the test problems, before RL (step 0) and while it goes on."""
+    figure, (upper, lower) = _figure(2, 4.8)
+    drawn = []
+    for mode, place, label in (("think", "/think", "think"), ("no_think", "/no_think", "direct"), ("auto", "", "auto")):
+        drawn.append(trace(upper, inputs, f"probe/accuracy{place}", label, theme.colours[mode], smooth=False))
+        drawn.append(trace(lower, inputs, f"probe/tokens{place}", "_", theme.colours[mode], smooth=False))
+    if not any(drawn):
+        return None
+    _percent(upper, "accuracy")
+    lower.set_ylim(bottom=0)
+    lower.set_ylabel("tokens a response")
+    lower.set_xlabel("step")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
 
 
 def trade_off(theme: Theme, inputs: Inputs) -> Figure | None:
@@ -255,6 +273,12 @@ PLOTS = (
         "Accuracy and tokens by mode",
         "Training rollouts, forced and free together; each mode answers its own share of the problems.",
         "accuracy/<mode> and tokens/<mode> in metrics.jsonl",
+    ),
+    Plot(
+        probes,
+        "The test problems over the run",
+        "All three modes on a part of the test problems, greedy; step 0 is before RL.",
+        "probe/accuracy and probe/tokens in metrics.jsonl (evaluation.every)",
     ),
     Plot(
         trade_off,

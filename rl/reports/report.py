@@ -1,6 +1,6 @@
 """A run folder to `report.html` and `plots/*.png`: when the model thinks, and what that costs.
 
-Reads config.json, metrics.jsonl, eval_before.json, eval.json and rollouts/step_*.jsonl. Any of them may be missing or
+Reads config.json, metrics.jsonl, the evaluations and rollouts/step_*.jsonl. Any of them may be missing or
 cut short: the report says which and shows the rest. The page stands alone (pictures, style and script inside, nothing
 loaded) and follows the reader's light or dark setting.
 
@@ -22,11 +22,12 @@ from markupsafe import Markup
 
 from rl.files.atomic import write_atomically
 from rl.reports.browser import Sample, sample, shown_settings
-from rl.reports.choice import MEASURES, WAYS, spread
+from rl.reports.choice import MEASURES, WAYS, curve_lines, spread
+from rl.reports.parts import GROUPS, group_rows, part_table
 from rl.reports.plots import PLOTS, THEMES, Inputs, Plot, render
 from rl.reports.run_folder import Run, read_run
 from rl.reports.sentence import sentence
-from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, printable, rows, show
+from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, printable, rows, show, untouched_rows
 
 HERE = Path(__file__).parent
 TEXT_LIMIT, NAME_LIMIT = 1500, 60
@@ -87,6 +88,8 @@ def page(name: str, run: Run, rollouts: Sample, plots: Sequence[Mapping[str, Any
         missing=list(dict.fromkeys(missing)),
         choice=choice(inputs.after),
         comparison=comparison(inputs),
+        parts=part_table(inputs.after),
+        groups={name: group_rows(inputs.after, name) for name in GROUPS},
         captured=captured_line(inputs.before, inputs.after),
         sizes=f"The same problems in every mode: {sizes[0]} before, {sizes[1]} after.",
         plots=plots,
@@ -129,14 +132,19 @@ def choice(after: Mapping[str, Any]) -> dict[str, Any] | None:
             [label, spread(found["ways"][name]["accuracy"], ".3f"), spread(found["ways"][name]["tokens"], ".1f")]
             for name, label in WAYS.items()
         ]
-        return {"ways": ways, "measures": [(label, spread(found[name], ".3f")) for name, label in MEASURES.items()]}
+        measures = [(label, spread(found[name], ".3f")) for name, label in MEASURES.items()]
     except (KeyError, TypeError, ValueError):
         return None
+    return {"ways": ways, "measures": measures, "lines": curve_lines(after.get("dial"))}
 
 
 def comparison(inputs: Inputs) -> list[list[Any]]:
-    """Modes and routers, each number before and after."""
-    return [
+    """The untouched model where it was measured, modes and routers, each number before and after."""
+    own = [
+        [row.label, show(row.accuracy[0], ".3f"), show(row.tokens[0], ".1f"), show(row.think_rate[0], ".1%")]
+        for row in untouched_rows(inputs.untouched)
+    ]
+    return own + [
         [row.label, change(row.accuracy, ".3f"), change(row.tokens, ".1f"), change(row.think_rate, ".1%")]
         for row in rows(inputs.before, inputs.after)
     ]

@@ -16,6 +16,7 @@ from rl.reports.tables import number, rows
 from rollout.errors import UserError
 
 FILES = ("config.json", "metrics.jsonl", "eval_before.json", "eval.json")
+UNTOUCHED = "eval_untouched.json"  # only where there is such a model
 EVALUATIONS = ("eval_before.json", "eval.json")
 
 
@@ -45,7 +46,8 @@ def read_run(folder: Path) -> Run:
         absent = [row.label for row in rows(result, {}) if None in (row.accuracy[0], row.tokens[0])]
         missing += [f"{name}: no numbers for {', '.join(absent)}"] * bool(result and absent)
     records = [r for r in read_lines(folder / "metrics.jsonl", missing) if number(r, "step") is not None]
-    return Run(config, Inputs(records, before, after), missing)
+    untouched = read_table(folder / UNTOUCHED, missing) if (folder / UNTOUCHED).exists() else {}
+    return Run(config, Inputs(records, before, after, untouched), missing)
 
 
 def read_text(path: Path, missing: list[str]) -> str | None:

@@ -41,9 +41,13 @@ class LevelRow:
     think_probability: Pair
 
 
-def mode_lines(result: Mapping[str, Any]) -> list[str]:
-    """Accuracy, tokens and think rate of each mode and router, then the think rate by difficulty."""
+def mode_lines(result: Mapping[str, Any], untouched: Mapping[str, Any] | None = None) -> list[str]:
+    """Accuracy, tokens and think rate of each mode and router, the untouched model first where it was measured; then
+    the think rate by difficulty."""
     lines = [f"{'':<22}{'accuracy':>9}{'tokens':>9}{'think':>8}"]
+    for row in untouched_rows(untouched or {}):
+        cells = [(row.accuracy[0], ".3f", 9), (row.tokens[0], ".1f", 9), (row.think_rate[0], ".1%", 8)]
+        lines.append(f"{row.label:<22}" + "".join(f"{show(value, spec):>{width}}" for value, spec, width in cells))
     for name, label in (("think", "forced think"), ("no_think", "forced direct"), ("auto", "auto")):
         row = result["modes"][name]
         rate = {"think": 1.0, "no_think": 0.0}.get(name, row.get("think_rate"))
@@ -62,6 +66,14 @@ def mode_lines(result: Mapping[str, Any]) -> list[str]:
                 f"{auto['accuracy']:>9.3f}{auto['think_rate']:>12.1%}{auto['think_probability']:>10.3f}"
             )
     return lines
+
+
+def untouched_rows(untouched: Mapping[str, Any]) -> list[Row]:
+    """The untouched model as it answers by itself, in the place of the numbers before; none where it was not
+    measured."""
+    place = ("modes", "auto") if number(untouched, "modes", "auto", "accuracy") is not None else ("settings", "auto")
+    accuracy, tokens, rate = (number(untouched, *place, key) for key in ("accuracy", "mean_tokens", "think_rate"))
+    return [Row("untouched model", (accuracy, None), (tokens, None), (rate, None))] if accuracy is not None else []
 
 
 def number(table: Any, *path: str) -> float | None:
@@ -147,13 +159,16 @@ def captured_line(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     )
 
 
-def before_after_lines(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """The table that a whole run ends with: modes and routers, think rate by difficulty, share of the saving."""
+def before_after_lines(
+    before: Mapping[str, Any], after: Mapping[str, Any], untouched: Mapping[str, Any] | None = None
+) -> list[str]:
+    """The table that a whole run ends with: the untouched model where there is one, modes and routers, think rate by
+    difficulty, share of the saving."""
     lines = [
         f"{'':<16}{'accuracy':^18}{'tokens':^18}{'think rate':^18}".rstrip(),
         f"{'':<16}" + f"{'before':>9}{'after':>9}" * 3,
     ]
-    for row in rows(before, after):
+    for row in [*untouched_rows(untouched or {}), *rows(before, after)]:
         cells = [*_cells(row.accuracy, ".3f"), *_cells(row.tokens, ".1f"), *_cells(row.think_rate, ".1%")]
         lines.append(f"{row.label:<16}" + "".join(f"{cell:>9}" for cell in cells))
     levels = level_rows(before, after)

@@ -12,7 +12,7 @@ from rl.models.inputs import digest_of
 def report_work(run_dir: str | Path) -> Work:
     """`report.html`; made anew whenever one of those files has changed."""
     run = Path(run_dir)
-    names = ("config.json", "metrics.jsonl", "eval_before.json", "eval.json")
+    names = ("config.json", "metrics.jsonl", "eval_before.json", "eval.json", "eval_untouched.json")
     settings = {f"{DIGEST}{name}": digest_of([run / name]) for name in names}
     settings[f"{DIGEST}rollouts"] = digest_of(run.glob("rollouts/*.jsonl"))
     earlier = (run / "stages" / "report.json",)

@@ -50,10 +50,13 @@ class Talk:
 
     def __post_init__(self) -> None:
         """Raises `UserError` for a budget that no answer can hold."""
-        try:
-            self.sampling = dataclasses.replace(greedy(self.policy.config), thinking_budget=self.budget)
-        except ValueError as error:
-            raise UserError(f"--budget: {error}") from error
+        plain = greedy(self.policy.config)
+        if self.budget is not None and not 0 <= self.budget < plain.max_new_tokens:
+            raise UserError(
+                f"--budget is {self.budget}; allowed: 0 or more, and less than the {plain.max_new_tokens} tokens of an "
+                "answer (--max-new-tokens)"
+            )
+        self.sampling = dataclasses.replace(plain, thinking_budget=self.budget)
 
     def say(self, message: str, show: Shown) -> Answer:
         """Answer a message; `show` is given each piece of text with its part. Raises `ProtocolError` for a message that

@@ -40,7 +40,7 @@ class StepBatch:
     A_judge at each judge token, `answer_B` A_answer. The masks are 1 at the trained tokens of each part, `sampled_BT`
     where the policy drew the token, `coin_BT` at a switch that a coin chose (forced_log_prob: half). `engine_BT` are
     the log-probabilities of an engine apart, `reference_BT` those of the starting model, `policy_old_BT` those of the
-    policy that generated, None where there is none or not yet.
+    policy that the round begins to train, None where there is none or not yet.
     `parts`: which rows go through the model together, one part after the other.
     """
 

@@ -30,7 +30,7 @@ OF_THE_LOSS = {
 
 class AfterUpdate(TrainerCallback):
     """Watches one trainer; see the module docstring. Every optimizer step has a record; those that take no new rollouts
-    have none of the metrics of rollouts."""
+    have none of the metrics of rollouts. Where there is a probe, step 0 has what it measured before the first one."""
 
     def __init__(self, trainer: StepSRPOTrainer, journal: Journal, probe: Probe | None) -> None:
         self.trainer, self.journal, self.probe = trainer, journal, probe
@@ -41,6 +41,11 @@ class AfterUpdate(TrainerCallback):
         """The round under way."""
         assert self.trainer.round is not None
         return self.trainer.round
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """What RL starts from, as step 0."""
+        if self.probe and state.global_step == 0:
+            self.journal.step(0, {"tokens/spent": 0.0, **self._probed()})
 
     def on_optimizer_step(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Before the schedule moves on, which may follow the tokens spent."""
@@ -63,9 +68,13 @@ class AfterUpdate(TrainerCallback):
             control.should_training_stop = control.should_save = True
         last = run_state.over or state.global_step >= state.max_steps
         if self.probe and (last or self.probe.due(state.global_step)):
-            with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
-                engine = HFEngine(model, self.trainer.rounds.protocol, self.trainer._tokenizer.pad_token_id)
-                self.metrics |= self.probe.measure(engine)
+            self.metrics |= self._probed()
+
+    def _probed(self) -> dict[str, float]:
+        assert self.probe is not None
+        with unwrap_model_for_generation(self.trainer.model_wrapped, self.trainer.accelerator) as model:
+            engine = HFEngine(model, self.trainer.rounds.protocol, self.trainer._tokenizer.pad_token_id)
+            return self.probe.measure(engine)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
         """One record a step, of everything that is known of it."""

@@ -14,6 +14,7 @@ from rollout.errors import UserError
 HISTORY = "pass_history.json"
 RUN_STATE = "run_state.json"
 REFERENCE = "reference.json"
+AHEAD = "round_ahead.json"
 COMPLETE = "complete.json"
 
 

@@ -123,7 +123,8 @@ def time_lines(config: Config, timed: Timed, problems: int) -> list[str]:
     gears = config.cold_start.gears
     tuning = gears.manual_steps + gears.automatic_steps or config.cold_start.steps
     cold = tuning * config.cold_start.batch * full.update / full.rows
-    measured = 2 * 3 * config.evaluation.problems * answers
+    probes = rounds // config.evaluation.every + 2 if config.evaluation.every else 0
+    measured = 3 * (2 * config.evaluation.problems + probes * config.evaluation.probe) * answers
     labels = 2 * config.label.samples * (config.label.problems or problems) * answers
     spent = timed.rollout + timed.reward + timed.update
     return [
@@ -131,7 +132,7 @@ def time_lines(config: Config, timed: Timed, problems: int) -> list[str]:
         f"{timed.rollout:.1f}, rewards {timed.reward:.1f}, update {timed.update:.1f}), timed with the engine hf",
         f"a step with every response at its cap of {cap} tokens: {full.rollout + full.reward + full.update:.1f} s",
         f"at most: RL {hours(training)} ({trainer.steps} steps), cold start {hours(cold)} ({tuning} steps), "
-        f"evaluation before and after {hours(measured)}, labels of the pipeline {hours(labels)}, together "
+        f"evaluations {hours(measured)}, labels of the pipeline {hours(labels)}, together "
         f"{hours(training + cold + measured + labels)}",
     ]
 

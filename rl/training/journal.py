@@ -10,6 +10,7 @@ from typing import Any
 from tqdm import tqdm
 
 from rl.config.schema import Config
+from rl.evaluation.probe import probe_line
 from rl.files.run_log import RunLog
 from rl.training.alarms import Alarms, uninformative_line
 from rl.training.metrics import step_line
@@ -40,12 +41,15 @@ class Journal:
             self._bar.write(text)
 
     def step(self, step: int, metrics: Mapping[str, float]) -> None:
-        """The record of one optimizer step; the bar moves to it."""
+        """The record of one optimizer step, or of step 0, which is before the first; the bar moves to it."""
         if self._log is not None:
             # Neither JSON nor a chart has a place for what is not finite; the alarms see it.
             self._log.log(step, {name: value for name, value in metrics.items() if math.isfinite(value)})
             data, total = self._config.data, self._config.trainer.steps
-            self.line(step_line(step, total, metrics, data.easy, data.hard, self._left_s(step, total)))
+            if step:
+                self.line(step_line(step, total, metrics, data.easy, data.hard, self._left_s(step, total)))
+            if probed := probe_line(metrics):
+                self.line(probed if step else f"before RL, {probed}")
             self._bar.update(step - self._bar.n)
             if silent := uninformative_line(metrics):
                 self.line(silent)

@@ -4,8 +4,9 @@
         + kl · (1/N) Σ_t k_t  −  entropy · (1/N) Σ_t H_t
 
     ρ    π / π_old, clipped by s(ρ, A) = min(ρ A, clip(ρ, 1 − low, 1 + high) A)        PPO, arXiv 1707.06347; DAPO
-    w    min(π_old / μ, cap), a constant: an engine apart samples from μ, another precision of π_old
-         (truncated importance sampling, Yao et al., 2025). A factor of the policy terms alone, not of KL and entropy
+    w    min(π_old / μ, cap), a constant: an engine apart samples from μ, another precision of π_old, and with
+         rollout.ahead the policy before the last update does (truncated importance sampling, Yao et al., 2025).
+         A factor of the policy terms alone, not of KL and entropy
     k    e^d − d − 1 with d = log π_reference − log π, an estimate of the KL to the starting model     Schulman, 2020
     H    the entropy of the policy's distribution at the token
 

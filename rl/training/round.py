@@ -26,12 +26,12 @@ from rl.algorithms.group import free_choices, judge_targets
 from rl.config.schema import Config
 from rl.curriculum.phases import rollout_at
 from rl.models.engines import PolicyEngine
+from rl.training.ahead import Ahead, Drawn, Order
 from rl.training.batch import StepBatch, step_batch
 from rl.training.controls import permuted
 from rl.training.masks import Counts, count_tokens
 from rl.training.metrics import step_metrics
 from rl.training.run_state import RunState
-from rollout.collect import collect
 from rollout.modes import ForcedShare, make_plan
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
@@ -43,7 +43,8 @@ logger = logging.getLogger(__name__)
 class Round:
     """What one generation gave. `groups` are this rank's; `everyone` are (groups, judge advantages, answer advantages)
     of all ranks, advantages one float a rollout. `counts` is what the loss divides by, `seconds` what took how long,
-    `sums` what the loss of the optimizer step under way has added up for its metrics."""
+    `sums` what the loss of the optimizer step under way has added up for its metrics. `version` is the optimizer step
+    whose weights drew it."""
 
     step: int
     groups: list[RolloutGroup]
@@ -52,6 +53,7 @@ class Round:
     counts: Counts
     batch: StepBatch
     seconds: dict[str, float]
+    version: int
     observed: bool = False
     sums: dict[str, Tensor] = field(default_factory=dict)
 
@@ -80,17 +82,16 @@ class RoundMaker:
         self.state = RunState(config, problems, rewards)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
+        self.ahead = Ahead(self) if config.rollout.ahead else None
 
     def make(self, trainer: Any, names: Sequence[str]) -> Round:
         """The round of these problem ids, each `group_size` times in a row. Raises `RewardError`, on all ranks or on
         none, when more rewards broke than allowed."""
         started = time.perf_counter()
         step = trainer.state.global_step
-        early = EarlyScores(self.rewards)
-        problems = [self.problems[name] for name in names[:: self.config.rollout.group_size]]
-        groups = self._collect(trainer, problems, early)
+        drawn = self._drawn(trainer, names[:: self.config.rollout.group_size])
         generated = time.perf_counter()
-        groups = self._scored(groups, step, early)
+        groups = self._scored(drawn.groups, step, drawn.early)
         seconds = {"time/rollout": generated - started, "time/reward": time.perf_counter() - generated}
         everyone = gather_object(groups)
         self._check_broken(trainer, everyone)
@@ -103,16 +104,17 @@ class RoundMaker:
             weights_B,
             self.loss,
             pad_id=trainer._tokenizer.pad_token_id,
-            engine=self.engine.apart and not self.recorded,
+            engine=(self.engine.apart or self.ahead is not None) and not self.recorded,
         )
         return Round(
             step,
             groups,
             (everyone, gather_object(judge_B), gather_object(answer_B)),
-            self.forced_share(trainer),
+            drawn.forced_share,
             self._counts(trainer, groups),
             batch,
             seconds,
+            drawn.version,
         )
 
     def observe(self, round_: Round) -> dict[str, float]:
@@ -123,7 +125,8 @@ class RoundMaker:
             groups, judge, answer, forced_share=round_.forced_share, history_size=len(self.state.history)
         )
         round_.observed = True
-        return {**shown, **state, **round_.seconds}
+        staleness = {"engine/staleness": float(round_.step - round_.version)} if self.ahead else {}
+        return {**shown, **state, **round_.seconds, **staleness}
 
     def _check_broken(self, trainer: Any, groups: Sequence[RolloutGroup]) -> None:
         """On the groups of all ranks, so that all of them stop or none."""
@@ -132,15 +135,23 @@ class RoundMaker:
             step = trainer.state.global_step + 1
             logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
 
-    def _collect(self, trainer: Any, problems: list[Problem], early: EarlyScores) -> list[RolloutGroup]:
-        if self.recorded is not None:
-            return [self.recorded[problem.id] for problem in problems]
+    def _drawn(self, trainer: Any, names: Sequence[str]) -> Drawn:
         step = trainer.state.global_step
-        settings = rollout_at(self.config, step)
-        plan = make_plan(settings.group_size, self.forced_share(trainer), self.forced.least(settings.group_size))
-        seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
+        if self.ahead is not None:
+            return self.ahead.next(trainer, names)
+        early = EarlyScores(self.rewards)
+        if self.recorded is not None:
+            return Drawn([self.recorded[name] for name in names], self.forced_share(trainer, step), step, early)
+        order = self.order(trainer, step, names)
         with self.engine.open(trainer) as engine:
-            return collect(problems, plan, engine, self.protocol, settings.sampling(), seed, finished=early.begin)
+            return Drawn(order.collect(engine, self.protocol, early), order.forced_share, step, early)
+
+    def order(self, trainer: Any, step: int, names: Sequence[str]) -> Order:
+        """What the engine is asked for the round of these problem ids that begins at `step`."""
+        settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
+        plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
+        seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
+        return Order(step, [self.problems[name] for name in names], plan, settings.sampling(), seed, share)
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
         policy = self.config.reward_errors.policy
@@ -154,7 +165,7 @@ class RoundMaker:
             group_advantages(
                 self.algorithm,
                 group,
-                progress=self.progress(trainer),
+                progress=self.progress(trainer, trainer.state.global_step),
                 history=self.state.history.counts(group.problem),
                 batch_think_share=think / chosen if chosen else None,
                 batch_target_share=target / decided if decided else None,
@@ -170,14 +181,13 @@ class RoundMaker:
         limit = rollout_at(self.config, trainer.state.global_step).max_new_tokens
         return Counts(rollouts, tokens, answer_tokens, limit, trainer.accelerator.num_processes)
 
-    def progress(self, trainer: Any) -> float:
-        """The share of the run that is over."""
-        return self.state.budget.progress(trainer.state.global_step / max(trainer.args.max_steps, 1))
+    def progress(self, trainer: Any, step: int) -> float:
+        """The share of the run that is over at this step."""
+        return self.state.budget.progress(step / max(trainer.args.max_steps, 1))
 
-    def forced_share(self, trainer: Any) -> float:
+    def forced_share(self, trainer: Any, step: int) -> float:
         """The share of a group that is forced at this step."""
-        step = trainer.state.global_step
-        return self.state.forced_share(self.forced.at(step, self.progress(trainer)), step)
+        return self.state.forced_share(self.forced.at(step, self.progress(trainer, step)), step)
 
 
 def _over_ranks(trainer: Any, *counts: int) -> list[int]:

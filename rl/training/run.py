@@ -26,11 +26,12 @@ from rl.files.json_lines import json_lines
 from rl.files.outputs import hold
 from rl.files.terminated import Terminated, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config
-from rl.models.loading import trainer_arguments
+from rl.models.loading import fsdp_arguments, trainer_arguments
 from rl.models.location import trained_path
 from rl.models.open import open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
+from rl.training.ahead import ahead_lines
 from rl.training.callbacks import AfterUpdate
 from rl.training.checkpoints import check_readable, last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
@@ -61,6 +62,7 @@ class Setup:
 
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
+    fsdp_arguments(config)
     rewards = build_rewards(config.rewards)
     configured_loss(config, configured_algorithm(config))
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
@@ -72,7 +74,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     policy = open_policy(config, path, to_train=True)
-    for line in policy.protocol.notes:
+    for line in (*policy.protocol.notes, *ahead_lines(config)):
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
     problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
@@ -131,11 +133,6 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         top_p=rollout.top_p,
         top_k=rollout.top_k,
         max_steps=trainer.steps,
-        learning_rate=trainer.learning_rate,
-        lr_scheduler_type=trainer.schedule,
-        warmup_steps=trainer.warmup_steps,
-        weight_decay=trainer.weight_decay,
-        adam_beta2=trainer.adam_beta2,
         adam_epsilon=trainer.adam_epsilon,
         max_grad_norm=trainer.max_grad_norm,
         beta=0.0,
@@ -143,7 +140,7 @@ def grpo_config(config: Config, ranks: int) -> GRPOConfig:
         save_steps=trainer.save_every,
         save_total_limit=trainer.keep_checkpoints,
         logging_steps=1,
-        **trainer_arguments(config),
+        **trainer_arguments(config, trainer),
     )
 
 
@@ -199,6 +196,9 @@ def train(setup: Setup) -> Path:
             _open_run(config, work, journal, resume, trainer.accelerator.device.type)
         trainer.accelerator.wait_for_everyone()
         _go_on(trainer, config, work, journal, resume)
+    except UserError as error:
+        journal.alarm(f"the run has ended: {error}")
+        raise
     finally:
         journal.close()
     return work.product
@@ -223,6 +223,7 @@ def _go_on(trainer: StepSRPOTrainer, config: Config, work: Work, journal: Journa
     if step < config.trainer.steps and not state.over:
         with at_the_next_step():
             trainer.train(resume_from_checkpoint=str(resume) if resume else None)
+        trainer.rounds.engine.close()
         step = trainer.state.global_step
         if trainer.terminated and step < config.trainer.steps and not state.over:
             journal.line(f"SIGTERM: step {step} is saved in {work.product.parent / 'checkpoints'}")

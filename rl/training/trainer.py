@@ -33,9 +33,10 @@ from rl.config.schema import Config
 from rl.curriculum.sampler import RoundSampler
 from rl.curriculum.token_budget import learning_rate_share
 from rl.files.atomic import write_atomically
+from rl.models.weights import reshard
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
-from rl.training.checkpoints import COMPLETE, HISTORY, REFERENCE, RUN_STATE
+from rl.training.checkpoints import AHEAD, COMPLETE, HISTORY, REFERENCE, RUN_STATE
 from rl.training.loss import policy_loss
 from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
@@ -206,12 +207,16 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         folder = Path(self._get_output_dir(trial=trial)) / f"checkpoint-{self.state.global_step}"
+        ahead = self.rounds.ahead.state_dict() if self.rounds.ahead else {}
         if self.accelerator.is_main_process:
             state = self.rounds.state
             write_atomically(folder / HISTORY, json.dumps(state.history.state_dict()))
             write_atomically(folder / RUN_STATE, json.dumps(state.state_dict()))
+            if ahead:
+                write_atomically(folder / AHEAD, json.dumps(ahead))
             if self.reference:
                 write_atomically(folder / REFERENCE, json.dumps({"sha256": self.reference.hash}))
+        reshard(model)
         super()._save_checkpoint(model, trial)
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
@@ -225,6 +230,9 @@ class StepSRPOTrainer(GRPOTrainer):
         state.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
         file = checkpoint / RUN_STATE
         state.load_state_dict(json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {})
+        file = checkpoint / AHEAD
+        if self.rounds.ahead and file.is_file():
+            self.rounds.ahead.load_state_dict(json.loads(file.read_text(encoding="utf-8")))
         file = checkpoint / REFERENCE
         if self.reference and file.is_file():
             self.reference.check(json.loads(file.read_text(encoding="utf-8"))["sha256"])

@@ -8,18 +8,20 @@ tried again, with a pause that doubles, for as long as `patience` says; seeds ma
 A server that was gone after weights had been pushed to it has lost them: that is an error, and a run goes on from its
 last checkpoint, whose weights are pushed anew.
 
-Weights are pushed over NCCL by TRL's client, which needs a CUDA device on both sides, and on the server
-`VLLM_SERVER_DEV_MODE=1` and `--weight-transfer-config '{"backend": "nccl"}'`.
+Weights are pushed over NCCL by TRL's client where this side has a CUDA device; the server then needs one too, and
+`--weight-transfer-config '{"backend": "nccl"}'`. Elsewhere they are written to a folder, which the server reads again.
+Both need `VLLM_SERVER_DEV_MODE=1` on the server.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from pathlib import Path
 from typing import Any
 
-from requests import RequestException, Session
+from requests import RequestException, Response, Session
 from requests.adapters import HTTPAdapter
 
 from rollout.engines.base import Completion, Finished, Request, Sampling
@@ -77,10 +79,12 @@ class ServerEngine:
         concurrency: int = 128,
         patience: float = 300.0,
         pushes: bool = True,
+        folder: Path | None = None,
     ) -> None:
         """`timeout`: seconds that one call may take. `patience`: seconds that the server may be away or answer with
-        errors. `pushes`: whether this rank sends weights. Raises `ServerError` when no server answers."""
-        self.url, self.protocol, self.timeout = url.rstrip("/"), protocol, timeout
+        errors. `pushes`: whether this rank sends weights. `folder`: where they are written for the server without NCCL;
+        it must find the folder under this name. Raises `ServerError` when no server answers."""
+        self.url, self.protocol, self.timeout, self.folder = url.rstrip("/"), protocol, timeout, folder
         self.concurrency, self.patience, self.pushes = concurrency, patience, pushes
         self.model, self.max_model_len = served_model(url)
         self.version: int | None = None
@@ -112,8 +116,8 @@ class ServerEngine:
         return rows.results()
 
     def sync(self, version: int, weights: Callable[[], Iterable[tuple[str, Any]]]) -> bool:
-        """Push `weights()` unless they are already those of `version`; returns whether it did. CUDA only. Raises
-        `ServerError` elsewhere."""
+        """Push `weights()` unless they are already those of `version`; returns whether it did. Raises `ServerError`
+        where the server does not take them."""
         if version == self.version:
             return False
         if not self.pushes:
@@ -130,10 +134,9 @@ class ServerEngine:
     def _push(self, weights: Callable[[], Iterable[tuple[str, Any]]]) -> None:
         import torch
 
-        if not torch.cuda.is_available():
-            raise ServerError(
-                "rollout.engine is 'vllm_server' without a CUDA device, which pushing weights needs; allowed: hf, vllm"
-            )
+        if not (torch.cuda.is_available() and torch.distributed.is_nccl_available()):
+            self._push_by_folder(weights)
+            return
         if self._client is None:
             from trl.generation.vllm_client import VLLMClient
 
@@ -143,6 +146,39 @@ class ServerEngine:
         shapes = [(name, str(t.dtype).removeprefix("torch."), list(t.shape)) for name, t in weights()]
         self._client.update_named_params(shapes, iter(weights()))
         self._client.reset_prefix_cache()
+
+    def _push_by_folder(self, weights: Callable[[], Iterable[tuple[str, Any]]]) -> None:
+        from safetensors.torch import save_file
+
+        if self.folder is None:
+            raise ServerError(
+                "weights cannot be pushed without NCCL or a folder; allowed: rollout.engine: hf, hf_process"
+            )
+        tensors = {name: tensor.contiguous() for name, tensor in weights()}
+        if self.version is None and "lm_head.weight" not in tensors:
+            self._check_tied_head()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        save_file(tensors, self.folder / "model.safetensors")
+        reload = {"method": "reload_weights", "kwargs": {"weights_path": str(self.folder.absolute())}}
+        self._develop("POST", "collective_rpc", reload)
+        self._develop("POST", "reset_prefix_cache")
+
+    def _check_tied_head(self) -> None:
+        """Raises `ServerError` for a server on a CPU: that multiplies by a packed copy of the output matrix, which it
+        does not pack anew where that matrix is the embeddings."""
+        if "device_config=cpu" in self._develop("GET", "server_info").json()["vllm_config"]:
+            raise ServerError(
+                f"rollout.vllm.server_url: the server at {self.url} runs on a CPU, where it keeps the old head of a "
+                "model whose head is its embeddings; allowed: a server on a GPU, rollout.engine: hf or hf_process"
+            )
+
+    def _develop(self, method: str, name: str, body: Any = None) -> Response:
+        """Ask for what a server does in its mode for development alone."""
+        hints = {
+            404: "it takes no weights; allowed: the server started with VLLM_SERVER_DEV_MODE=1",
+            500: f"it cannot load the weights in {self.folder}; allowed: a folder that it sees under this very name",
+        }
+        return _answer(self._session, method, f"{self.url}/{name}", self.timeout, body, hints)
 
     def _ask(self, call: Call, sampling: Sampling) -> Piece:
         url, body = f"{self.url}/v1/completions", self._payload(call, sampling)
@@ -193,14 +229,21 @@ def parse_choice(choice: dict[str, Any], call: Call) -> Piece:
 
 
 def _send(session: Session, method: str, url: str, timeout: float, body: Any = None) -> Any:
+    return _answer(session, method, url, timeout, body).json()
+
+
+def _answer(
+    session: Session, method: str, url: str, timeout: float, body: Any = None, hints: Mapping[int, str] | None = None
+) -> Response:
+    """A good answer. Raises `ServerError` for all others, with the hint for its status."""
     try:
         answer = session.request(method, url, json=body, timeout=(10.0, timeout))
     except RequestException as error:
         text = f"rollout.vllm.server_url: no answer from {url} ({type(error).__name__}); {HINT}"
         raise _AwayError(text, gone="Connection refused" in str(error)) from error
-    if answer.status_code >= 500:
+    if answer.status_code >= 500 and answer.status_code not in (hints or {}):
         raise _AwayError(f"rollout.vllm.server_url: no answer from {url} but {answer.status_code}, again and again")
     if answer.status_code != 200:
-        text = " ".join(answer.text.split())[:300]
+        text = (hints or {}).get(answer.status_code) or " ".join(answer.text.split())[:300]
         raise ServerError(f"rollout.vllm.server_url: {url} answered {answer.status_code}: {text}")
-    return answer.json()
+    return answer

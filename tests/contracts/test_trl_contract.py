@@ -15,7 +15,7 @@ from trl.models.utils import unwrap_model_for_generation
 
 from rl.config.schema import Config, TrainerConfig
 from rl.curriculum.sampler import RoundSampler
-from rl.models.engines import policy_weights
+from rl.models.weights import policy_weights
 from rl.training.batch import StepBatch
 from rl.training.run import build_trainer, grpo_config
 

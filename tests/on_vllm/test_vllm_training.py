@@ -31,9 +31,8 @@ def variety(rollout):
 """
 
 
-@pytest.mark.parametrize("lora", [0, 4], ids=["full", "lora"])
-def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lora):
-    policy = save_policy(tmp_path / "policy", hidden=128)
+def trained(tmp_path, policy, lora=0, **rollout):
+    """A run of three steps; its records, and the rollouts of the third."""
     plug_in = tmp_path / "variety.py"
     plug_in.write_text(VARIETY)  # a random policy is always wrong; this differs from row to row
     raw = settings(
@@ -41,17 +40,34 @@ def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lo
         policy,
         model={"lora": {"rank": lora}},
         rewards=[{"name": "judge"}, {"name": "math"}, {"name": f"{plug_in}:variety", "step": "answer"}],
-        rollout={"engine": "vllm", "vllm": {"eager": True}},
-        trainer={"learning_rate": 2e-2, "save_every": 1},
+        rollout={"engine": "vllm", "vllm": {"eager": True}, **rollout},
+        trainer={"learning_rate": 2e-2, "save_every": 1, "keep_checkpoints": 3},
     )
     done = script("train.py", str(write_config(tmp_path / "config.json", raw)), timeout=2000)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     records = metrics(tmp_path / "run")
     assert [record["step"] for record in records] == [1, 2, 3]
-    assert all(record["engine/logprob_gap"] < 1e-4 and record["engine/ratio_cut"] == 0 for record in records)
     lines = (tmp_path / "run" / "rollouts" / "step_000003.jsonl").read_text().splitlines()
     third = [rollout_from_json(json.loads(line)) for line in lines]
     assert len(third) == 16
+    return records, third
+
+
+def test_a_round_ahead_is_sampled_in_a_process_of_its_own_from_the_weights_before_the_last_update(tmp_path):
+    policy = save_policy(tmp_path / "policy", hidden=128)
+    records, third = trained(tmp_path, policy, ahead=1)
+    assert [record["engine/staleness"] for record in records] == [0, 1, 1]
+    checkpoints = [tmp_path / "run" / "checkpoints" / f"checkpoint-{step}" for step in (1, 2)]
+    gaps = [logprob_gap(AutoModelForCausalLM.from_pretrained(folder).eval(), third) for folder in checkpoints]
+    assert gaps[0] < 1e-4
+    assert gaps[1] > 0.01
+
+
+@pytest.mark.parametrize("lora", [0, 4], ids=["full", "lora"])
+def test_three_steps_are_sampled_from_the_policy_of_the_step_before(tmp_path, lora):
+    policy = save_policy(tmp_path / "policy", hidden=128)
+    records, third = trained(tmp_path, policy, lora)
+    assert all(record["engine/logprob_gap"] < 1e-4 and record["engine/ratio_cut"] == 0 for record in records)
     start = AutoModelForCausalLM.from_pretrained(policy).eval()
     assert logprob_gap(start, third) > 0.01
     second = tmp_path / "run" / "checkpoints" / "checkpoint-2"

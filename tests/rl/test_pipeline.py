@@ -51,17 +51,17 @@ LEARNING = ["before", "train", "after", "report"]
     ],
 )
 def test_labels_are_measured_with_a_model_that_can_do_both_modes(tmp_path, gears, expected):
-    assert names(config_of(tmp_path, cold_start={"gears": gears})) == expected
+    assert names(config_of(tmp_path, cold_start={"gears": gears})) == ["untouched", *expected]
 
 
 @pytest.mark.parametrize(
     ("name", "first"),
     [
-        ("qwen3-0.6b", ["data", "labels", "select", "cold_start"]),
-        ("qwen3-8b", ["data", "labels", "select", "cold_start"]),
-        ("deepseek-r1-distill", ["data", "labels", "select", "cold_start"]),
-        ("kat", ["data", "manual", "labels", "select", "cold_start"]),
-        ("smollm2", ["manual", "labels", "select", "cold_start"]),
+        ("qwen3-0.6b", ["data", "untouched", "labels", "select", "cold_start"]),
+        ("qwen3-8b", ["data", "untouched", "labels", "select", "cold_start"]),
+        ("deepseek-r1-distill", ["data", "untouched", "labels", "select", "cold_start"]),
+        ("kat", ["data", "untouched", "manual", "labels", "select", "cold_start"]),
+        ("smollm2", ["untouched", "manual", "labels", "select", "cold_start"]),
     ],
 )
 def test_the_configurations_of_real_models_go_through_every_stage(name, first):
@@ -73,7 +73,15 @@ def test_data_from_files_is_checked_first_and_every_later_stage_reads_the_clean_
     assert made[0].script == "check_data.py"
     clean = f"data.test={tmp_path / 'run' / 'data' / 'test.jsonl'}"
     reading = [stage for stage in made[1:] if stage.script not in ("report.py", "select_problems.py")]
-    assert [clean in stage.arguments and "data.format=problems" in stage.arguments for stage in reading] == [True] * 5
+    assert [clean in stage.arguments and "data.format=problems" in stage.arguments for stage in reading] == [True] * 6
+
+
+def test_a_run_that_was_finished_without_the_untouched_model_is_left_as_it_is(tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "eval.json").write_text("{}")
+    config = config_of(tmp_path)
+    assert names(config)[0] == "cold_start"
+    assert names(dataclasses.replace(config, resume="never"))[0] == "untouched"
 
 
 def test_labels_of_somebody_else_are_refused(tmp_path):
@@ -111,21 +119,21 @@ def test_a_finished_stage_is_not_repeated_and_not_mixed_with_other_settings(tmp_
 
 def test_a_gate_that_is_changed_after_it_stopped_a_run_repeats_nothing_before_it(tmp_path):
     config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 2}})
-    manual = stages(config)[0]
+    manual = stages(config)[1]
     make(config, manual)
     changed = config_of(
         tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 9}, "gate": {"min_obedience": 0.1}}
     )
-    assert is_stage_finished(changed, stages(changed)[0])
+    assert is_stage_finished(changed, stages(changed)[1])
 
 
 def test_a_cold_start_whose_gate_was_never_measured_is_not_finished(tmp_path):
     config = config_of(tmp_path, cold_start={"gate": {"problems": 4}})
-    cold_start = stages(config)[0]
+    cold_start = stages(config)[1]
     make(config, cold_start)
     assert not is_stage_finished(config, cold_start)
     ungated = config_of(tmp_path)
-    assert is_stage_finished(ungated, stages(ungated)[0])
+    assert is_stage_finished(ungated, stages(ungated)[1])
 
 
 def test_what_later_stages_made_of_an_old_result_is_moved_aside(tmp_path, capsys):
@@ -134,24 +142,24 @@ def test_what_later_stages_made_of_an_old_result_is_moved_aside(tmp_path, capsys
     made, run = stages(config), tmp_path / "run"
     for stage in made:
         make(config, stage)
-    assert [is_stage_finished(config, stage) for stage in made] == [True] * 7
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 8
     save_policy(run / "model", seed=1)
-    assert [is_stage_finished(config, stage) for stage in made] == [True] * 5 + [False, True]
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 6 + [False, True]
     (run / "labels.jsonl").write_text("more")
-    assert [is_stage_finished(config, stage) for stage in made] == [*[True] * 2, False, True, True, False, True]
+    assert [is_stage_finished(config, stage) for stage in made] == [*[True] * 3, False, True, True, False, True]
     (run / "labels.jsonl").write_text("{}")
     other = config_of(tmp_path, rewards=[{"name": "exact"}])
-    with pytest.raises(UserError, match=r"labels .* rewards"):
+    with pytest.raises(UserError, match=r"evaluation .* rewards"):
         run_stages(other, made, lambda stage: 1)
     assert not (run / "old").exists()
-    set_aside(config, made[5:])
+    set_aside(config, made[6:])
     (kept,) = (run / "old").iterdir()
     assert str(kept) in capsys.readouterr().out
     assert {path.name for path in kept.iterdir()} == {
         *("eval.json", "eval.json.settings.json", "report.html", "report.html.settings.json")
     }
     assert (run / "labels.jsonl").exists()
-    assert [is_stage_finished(config, stage) for stage in made] == [True] * 5 + [False] * 2
+    assert [is_stage_finished(config, stage) for stage in made] == [True] * 6 + [False] * 2
 
 
 def test_never_moves_everything_that_was_made_into_one_folder(tmp_path):
@@ -167,8 +175,9 @@ def test_never_moves_everything_that_was_made_into_one_folder(tmp_path):
     assert (kept / "model" / "model.safetensors").is_file()
 
 
-def test_the_demo_is_five_of_these_stages(tmp_path):
-    made = demo_stages(config_of(tmp_path))
+def test_the_demo_is_five_of_these_stages_and_the_model_as_it_was_where_there_was_one(tmp_path):
+    assert [stage.name for stage in demo_stages(config_of(tmp_path))][:2] == ["untouched", "cold_start"]
+    made = demo_stages(config_of(tmp_path, model={"path": "tiny"}))
     assert [stage.name for stage in made] == ["cold_start", "before", "train", "after", "report"]
     assert [one for stage in made for one in stage.arguments if one.startswith("data.")] == []
 
@@ -227,14 +236,14 @@ def test_killed_in_labelling_and_in_rl_a_run_goes_on_with_the_rows_it_had(tmp_pa
     assert len(lines_of(run / "labels.jsonl")) == 40
     ended = script("pipeline.py", str(path))
     assert ended.returncode == 0, ended.stderr
-    assert "== 1/7 cold_start: fine-tune on both modes, then the gate (done)" in ended.stdout
-    assert "== 3/7 select: keep what is worth training on (done)" in ended.stdout
+    assert "== 2/8 cold_start: fine-tune on both modes, then the gate (done)" in ended.stdout
+    assert "== 4/8 select: keep what is worth training on (done)" in ended.stdout
     assert "resuming from" in ended.stdout + ended.stderr
     steps = [json.loads(line)["step"] for line in lines_of(run / "metrics.jsonl")]
     assert steps == [1, 2, 3, 4, 5, 6]
     assert len(json.loads((run / "eval.json").read_text())["problems"]) == 4
     again = script("pipeline.py", str(path))
-    assert again.stdout.count("(done)") == 7
+    assert again.stdout.count("(done)") == 8
     refused = script("pipeline.py", str(path), "trainer.learning_rate=0.5")
     assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
     assert "training (" in refused.stderr

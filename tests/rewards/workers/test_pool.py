@@ -17,6 +17,7 @@ from rewards.workers.process import compute, send
 ROOT = str(Path(__file__).resolve().parents[3])
 LIMIT_S = 0.3
 ROOMY_S = 10.0
+NOTHING = {"do": "add", "a": 0, "b": 0}  # the first job starts a worker
 # A busy machine may delay one measurement; a limit that does not hold is late every time.
 ATTEMPTS = 6
 
@@ -24,7 +25,7 @@ ATTEMPTS = 6
 @pytest.fixture(scope="module")
 def pool():
     pool = WorkerPool("pool_handlers:handle", size=2, memory_bytes=512 << 20)
-    pool.warm_up()
+    pool.call(NOTHING, ROOMY_S)
     yield pool
     pool.close()
 
@@ -66,7 +67,7 @@ def test_a_power_that_holds_the_interpreter_lock_is_killed_at_the_limit(pool):
 def test_the_job_after_a_kill_does_not_wait_for_a_new_interpreter(pool):
     begin = time.monotonic()
     fresh = WorkerPool("pool_handlers:handle", size=1)
-    fresh.warm_up()
+    fresh.call(NOTHING, ROOMY_S)
     start = time.monotonic() - begin
     fresh.close()
     assert any(seconds_of_the_job_after_a_kill(pool) < start / 2 for _ in range(ATTEMPTS))
@@ -120,7 +121,7 @@ def test_a_job_whose_supervisor_is_killed_begins_anew_and_the_old_computation_en
 
 def test_a_job_that_loses_two_supervisors_is_a_timeout():
     single = WorkerPool("pool_handlers:handle", size=1)
-    single.warm_up()
+    single.call(NOTHING, ROOMY_S)
     stop = threading.Event()
 
     def kill_every_worker() -> None:
@@ -147,7 +148,7 @@ def test_the_start_of_a_worker_takes_nothing_from_the_limit():
 @pytest.mark.medium
 def test_waiting_for_a_worker_has_its_own_limit():
     single = WorkerPool("pool_handlers:handle", size=1)
-    single.warm_up()
+    single.call(NOTHING, ROOMY_S)
     busy = threading.Thread(target=single.call, args=({"do": "sleep", "s": 1.0}, ROOMY_S))
     busy.start()
     while single._free:
@@ -272,7 +273,7 @@ def test_a_supervisor_that_is_still_importing_ends_with_its_caller(tmp_path):
         f"sys.path.insert(0, {str(tmp_path)!r})\n"
         "import threading, time\n"
         "pool = WorkerPool('slow_handler:handle', size=1)\n"
-        "threading.Thread(target=pool.warm_up, daemon=True).start()\n"
+        "threading.Thread(target=pool.call, args=({}, 60.0), daemon=True).start()\n"
         "while not pool._all: time.sleep(0.01)\n"
         "time.sleep(0.5); print(pool._all[0].process.pid, flush=True); time.sleep(60)\n"
     )

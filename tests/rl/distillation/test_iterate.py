@@ -114,6 +114,19 @@ def test_what_cannot_work_is_said_before_the_first_step(tmp_path, change, messag
         check_iterations(parse_config(made))
 
 
+def test_chains_without_a_correct_one_and_several_ranks_are_refused_before_the_first_step(tmp_path, monkeypatch):
+    made = raw(tmp_path)
+    wrong = [json.loads(line) for line in (tmp_path / "chains.jsonl").read_text().splitlines()]
+    text = "".join(json.dumps({**row, "correctness": 0}) + "\n" for row in wrong)
+    (tmp_path / "chains.jsonl").write_text(text)
+    with pytest.raises(UserError, match="keeps none of 12 chains"):
+        iterate(parse_config(made))
+    assert not (tmp_path / "run" / "iterations").exists()
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="one process"):
+        check_iterations(parse_config(made))
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_iterations_killed_at_any_moment_end_with_the_weights_and_the_table_of_unbroken_ones(tmp_path):

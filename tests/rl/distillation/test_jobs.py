@@ -20,6 +20,8 @@ TEMPLATE = (
     "{% if add_output %}{{ message['output'] }}<|im_end|>{% endif %}"
 )
 
+SYSTEM = "You are a helpful assistant."
+
 
 def teach(body, seen):
     text = body["messages"][-1]["content"]
@@ -122,19 +124,12 @@ def test_black_box_distillation_labels_and_tunes_the_student(tmp_path, key):
     }
     models = {"student": str(save_real("qwen3", tmp_path / "student"))}
     with chat_server(teach) as (url, seen):
-        job = first(
-            tmp_path,
-            url,
-            "kd_black_box_api",
-            dataset=dataset,
-            models=models,
-            training=training,
-            inference={"system_prompt": "You are a helpful assistant."},
-        )
-        run_job(job, quiet)
-        run_job(job, quiet)
+        parts = {"dataset": dataset, "models": models, "training": training}
+        job = first(tmp_path, url, "kd_black_box_api", **parts, inference={"system_prompt": SYSTEM})
+        for _ in range(2):
+            run_job(job, quiet)
     assert len(seen.bodies) == 2
-    assert seen.bodies[0]["messages"][0] == {"role": "system", "content": "You are a helpful assistant."}
+    assert seen.bodies[0]["messages"][0] == {"role": "system", "content": SYSTEM}
     assert (tmp_path / "result" / "model.safetensors").is_file()
     raw = json.loads(job.read_text())
     raw |= {"job_type": "kd_black_box_train_only", "models": models}

@@ -115,3 +115,29 @@ def test_a_folder_that_is_there_is_never_written_over(tmp_path):
         merge([one], one)
     with pytest.raises(MergeError, match="sum 1"):
         merge([one], tmp_path / "out", weights=[0.5])
+
+
+def test_what_is_said_of_one_checkpoint_alone_is_not_said_of_the_merged_model(tmp_path):
+    one, two = (save(tmp_path / str(i), tensors(i)) for i in range(2))
+    for name in ("dial.json", "trainer_state.json", "tokenizer.json"):
+        (one / name).write_text("{}")
+    merge([one, two], tmp_path / "out")
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == [
+        "config.json",
+        "model.safetensors",
+        "tokenizer.json",
+    ]
+
+
+@pytest.mark.parametrize("settings", [{"scale": float("nan")}, {"weights": [float("nan"), 1.0]}])
+def test_numbers_that_are_none_are_refused(tmp_path, settings):
+    one, two = (save(tmp_path / str(i), tensors(i)) for i in range(2))
+    with pytest.raises(MergeError, match="nan"):
+        merge([one, two], tmp_path / "out", **settings)
+
+
+def test_an_index_that_cannot_be_read_is_named(tmp_path):
+    one = save(tmp_path / "one", tensors(1), 2)
+    (one / "model.safetensors.index.json").write_text("[]")
+    with pytest.raises(MergeError, match="index"):
+        merge([one], tmp_path / "out")

@@ -5,13 +5,14 @@ from collections import Counter
 from dataclasses import replace
 
 import pytest
+import torch
 from factories import make_problem, make_protocol, make_rollout
 from small_runs import save_policy, small_config
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
-from rl.config.schema import RewardErrorsConfig
+from rl.config.schema import EvaluationConfig, RewardErrorsConfig
 from rl.data import load_problems
 from rl.evaluation.dial import dialled, load_dial, pick_threshold
 from rl.evaluation.evaluate import evaluate
@@ -175,6 +176,22 @@ def test_a_dialled_run_is_the_point_of_the_curve():
         assert sum(r.scores["correct"] for r in run.values()) / 6 == pytest.approx(at["accuracy"])
 
 
+def test_in_bfloat16_only_rows_at_the_threshold_may_differ_from_the_curve():
+    protocol = make_protocol("kat", judge_patience=2)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2).to(torch.bfloat16)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    config = parse_config({"rollout": {"max_new_tokens": 9}, "protocol": {"judge_patience": 2}})
+    problems = [make_problem(f"p{i}", f"{i}1 + 34", str(i), domain="math") for i in range(12)]
+    rewards = build_rewards([{"name": "judge"}, {"name": "math"}])
+    rows = evaluate(config, problems, engine, protocol, rewards)["problems"]
+    in_threes = replace(config, evaluation=EvaluationConfig(batch=3))
+    for tau in dial.thresholds(rows):
+        run = dialled(in_threes, problems, tau, engine, protocol, rewards)
+        far = [row for row in rows if abs(row["p_think"] - tau) > 1e-3]
+        assert len(far) >= 6
+        assert all((run[row["id"]].forced == "think") == (row["p_think"] >= tau) for row in far)
+
+
 def test_several_samples_give_a_problem_its_means_and_pass_at_k():
     protocol = make_protocol("one_token")
     engine = HFEngine(
@@ -255,9 +272,10 @@ def test_an_evaluation_that_was_killed_goes_on_and_comes_to_the_same(tmp_path):
     again = evaluate(config, problems, engine, protocol, rewards, store=RowStore(path, {"model": "m"}))
     assert {**again, "seconds": 0} == {**whole, "seconds": 0}
     assert len(path.read_bytes().splitlines()) == 7  # the batch that was torn is answered as a whole
-    seen = []
-    evaluate(config, problems, None, protocol, rewards, seen.append, RowStore(path, {"model": "m"}))
+    seen, store = [], RowStore(path, {"model": "m"})
+    last = evaluate(config, problems, None, protocol, rewards, seen.append, store)
     assert len(seen) == 6  # without an engine: nothing is answered again
+    assert last["seconds"] > sum(row["seconds"] for row in store.rows.values()) > 0
 
 
 def test_a_reward_that_asks_for_step_and_history_is_scored_outside_of_training_too():

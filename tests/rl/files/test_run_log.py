@@ -58,7 +58,9 @@ def test_resuming_drops_what_was_written_after_the_checkpoint(make_log):
 
 
 def test_a_fresh_start_drops_an_older_run(make_log):
-    make_log().log(1, {"loss": 1.0})
+    log = make_log()
+    log.log(0, {"probe/accuracy": 1.0})
+    log.log(1, {"loss": 1.0})
     assert read_metrics(make_log().run_dir) == []
 
 

@@ -13,7 +13,8 @@ from trainer_setups import quiet_setup
 
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
-from rl.models.engines import check_engine, engine_name, model_length, open_engine, policy_weights, save_architecture
+from rl.models.engines import check_engine, engine_name, model_length, open_engine, save_architecture
+from rl.models.weights import kept_weights, policy_weights
 from rl.worlds.model import build_model
 from rollout.engines.hf import HFEngine
 from rollout.errors import UserError
@@ -89,11 +90,29 @@ def test_pushed_weights_have_the_adapters_merged_in_and_leave_the_policy_as_it_w
             if "lora_B" in name:
                 parameter.fill_(0.1)
     before = {name: p.clone() for name, p in trainer.model.named_parameters()}
-    pushed = dict(policy_weights(trainer.model, trainer.accelerator))
+    pushed = dict(kept_weights(trainer.model, trainer.accelerator))
     layer = trainer.model.base_model.model.model.layers[0].self_attn.q_proj
     scale = layer.scaling["default"]
     expected = layer.base_layer.weight + scale * layer.lora_B["default"].weight @ layer.lora_A["default"].weight
     torch.testing.assert_close(pushed["model.layers.0.self_attn.q_proj.weight"], expected)
     assert not any("lora" in name or "base_layer" in name for name in pushed)
-    for name, parameter in trainer.model.named_parameters():
-        torch.testing.assert_close(parameter, before[name])
+    # To the last bit: what is left of rounding would add up from update to update.
+    assert all(torch.equal(parameter, before[name]) for name, parameter in trainer.model.named_parameters())
+
+
+def test_rows_of_added_tokens_are_pushed_as_they_were_trained(tmp_path):
+    from rl.training.run import build_trainer
+
+    policy = save_policy(tmp_path / "policy")
+    sections = {"model": {"path": str(policy), "lora": {"rank": 2}}}
+    setup = quiet_setup(small_config(tmp_path / "run", policy, **sections))
+    setup.added = ["<judge>"]  # as if the vocabulary had lacked it
+    trainer = build_trainer(setup, 1)
+    row = setup.tokenizer.convert_tokens_to_ids("<judge>")
+    with torch.no_grad():
+        for name, parameter in trainer.model.named_parameters():
+            if "trainable_tokens_delta" in name:
+                parameter.fill_(0.5)
+    pushed = {name: tensor.clone() for name, tensor in policy_weights(trainer.model, trainer.accelerator)}
+    assert torch.equal(pushed["model.embed_tokens.weight"][row], torch.full((32,), 0.5))
+    assert {name.rpartition(".")[2] for name in pushed} == {"weight"}

@@ -92,7 +92,8 @@ def make_run(folder, levels=("1", "5"), answer="42", prompt="1 + 2", steps=3):
             pair = [rollout(level, m, forced=step == 1, answer=answer, prompt=prompt) for m in ("think", "no_think")]
             groups.append(RolloutGroup(pair[0].problem, tuple(pair)))
         n = 2 * len(levels)
-        log.log(step, step_metrics(groups, [0.0] * n, [0.0] * n, forced_share=1 / step, history_size=2))
+        values = step_metrics(groups, [0.0] * n, [0.0] * n, forced_share=1 / step, history_size=2)
+        log.log(step, {**values, "probe/accuracy": 0.5, "probe/tokens": 9.0})
         log.save_rollouts(step, groups)
     write_atomically(folder / "eval_before.json", evaluation(levels, "think"))
     write_atomically(folder / "eval.json", evaluation(levels, "no_think"))
@@ -116,13 +117,14 @@ def test_a_complete_run_becomes_a_page_that_needs_nothing_else(tmp_path):
     assert "auto captures 100.0% of the tokens that the oracle router saves" in shown.text
     assert {tag for tag, _ in shown.tags} <= TAGS
     links = [v for _, a in shown.tags for k, v in a.items() if k in ("src", "srcset", "href")]
-    assert len(links) == 10
+    assert len(links) == 12
     for link in links:
         assert base64.b64decode(link.removeprefix("data:image/png;base64,")).startswith(PNG)
     files = sorted((tmp_path / "demo" / "plots").iterdir())
     assert [file.name for file in files] == [
         "advantages.png",
         "modes.png",
+        "probes.png",
         "rewards.png",
         "think_rate.png",
         "trade_off.png",
@@ -136,7 +138,7 @@ def test_the_browser_has_every_rollout_with_its_parts_and_scores(tmp_path):
     assert "48 of 48 recorded rollouts" in shown.text
     first, last = shown.rollouts[0], shown.rollouts[-1]
     assert (first["step"], first["mode"], first["outcome"], first["difficulty"]) == (1, "think", "right", "1")
-    assert first["badges"] == ["step 000001", "think", "forced", "ok", "right", "30 tokens", "level 1"]
+    assert first["badges"] == ["step 1", "think", "forced", "ok", "right", "30 tokens", "level 1"]
     assert dict(first["parts"])["thinking"] == "1+2=3"
     assert dict(first["parts"])["scores"] == "correct 1, math 1, answer_reward 1, judge_reward 0.5"
     assert (last["step"], last["mode"], last["badges"][2]) == (12, "direct", "chosen")
@@ -227,7 +229,7 @@ def test_files_that_were_cut_short_are_named_and_what_is_left_is_shown(tmp_path)
     assert "eval.json: cut short or no JSON mapping" in shown.text
     assert "eval_before.json: no numbers for auto" in shown.text
     assert "forced direct1.000 → –8.0 → –" in shown.text
-    assert "step 000002" in shown.rollouts[-1]["badges"]
+    assert "step 2" in shown.rollouts[-1]["badges"]
 
 
 def test_a_plot_without_numbers_says_what_it_lacks_and_leaves_no_old_file(tmp_path):

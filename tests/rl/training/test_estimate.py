@@ -40,9 +40,21 @@ def test_hours_of_all_stages_by_hand():
     assert full == "a step with every response at its cap of 80 tokens: 18.0 s"
     # RL 50 x 9 s + 100 x 9 s; cold start 50 x 16 rows of 9/8 s; 600 answers and 240 labels of 1 s.
     assert total == (
-        "at most: RL 22.5 minutes (100 steps), cold start 15.0 minutes (50 steps), evaluation before and after 10.0 "
+        "at most: RL 22.5 minutes (100 steps), cold start 15.0 minutes (50 steps), evaluations 10.0 "
         "minutes, labels of the pipeline 4.0 minutes, together 51.5 minutes"
     )
+
+
+def test_the_probes_of_a_run_are_part_of_its_hours():
+    config = parse_config(
+        {
+            "rollout": {"max_new_tokens": 80, "max_prompt_tokens": 20},
+            "trainer": {"steps": 100},
+            "evaluation": {"problems": 100, "every": 25, "probe": 10},
+        }
+    )
+    # 600 answers, and 30 each of the probes at 0, 25, 50, 75, 100 and the end, 1 s an answer.
+    assert "evaluations 13.0 minutes" in time_lines(config, TIMED, 1000)[2]
 
 
 @pytest.mark.medium

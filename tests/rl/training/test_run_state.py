@@ -9,9 +9,13 @@ import pytest
 from factories import make_group, make_problem
 from small_runs import metrics, save_policy, small_config
 
+from rewards.registry import build_rewards
 from rl.config.read import parse_config
 from rl.curriculum.token_budget import TokenBudget, learning_rate_share
+from rl.data.prompts import usable_problems
+from rl.evaluation.evaluate import evaluate
 from rl.files.run_log import RunLog
+from rl.models.open import open_policy
 from rl.training.run import set_up, train
 from rl.training.run_state import RunState
 from rollout.errors import UserError
@@ -119,12 +123,12 @@ def test_a_run_killed_inside_a_stage_gives_the_metrics_of_an_unbroken_one(tmp_pa
     run(changing(broken, policy, tmp_path))
     assert metrics(broken) == metrics(whole)
     records = metrics(whole)
-    assert [r["stage"] for r in records] == [0] * 4 + [1] * 5
-    assert [r["forced_share"] for r in records[4:]] == [1.0] * 5
-    assert max(r["tokens"] for r in records[:4]) <= 12 < max(r["tokens"] for r in records[4:])
+    assert [r["stage"] for r in records[1:]] == [0] * 4 + [1] * 5
+    assert [r["forced_share"] for r in records[5:]] == [1.0] * 5
+    assert max(r["tokens"] for r in records[1:5]) <= 12 < max(r["tokens"] for r in records[5:])
     assert records[-1]["history/retired"] > 0
-    assert [r["step"] for r in records if "probe/accuracy" in r] == [2, 4, 6, 8, 9]
-    assert records[-1]["tokens/spent"] == sum(r["tokens/total"] for r in records)
+    assert [r["step"] for r in records if "probe/accuracy" in r] == [0, 2, 4, 6, 8, 9]
+    assert records[-1]["tokens/spent"] == sum(r["tokens/total"] for r in records[1:])
     assert 0 < records[-1]["learning_rate"] < 0.9e-3
 
 
@@ -147,7 +151,9 @@ def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(
     trainer = {"steps": 8, "prompts_per_step": 2, "iterations": 2, "save_every": 8}
     config = small_config(tmp_path / "run", policy, trainer=trainer, evaluation={"every": 2, "probe": 4})
     run(config)
-    records = metrics(tmp_path / "run")
+    before, *records = metrics(tmp_path / "run")
+    # Step 0 is before RL.
+    assert (before["step"], before["tokens/spent"], "loss" in before) == (0, 0.0, False)
     assert [record["step"] for record in records if "probe/accuracy" in record] == [4, 8]
     # A generation is logged with the first step on it, a probe with the last; every step has its own loss.
     assert [record["step"] for record in records] == [1, 2, 3, 4, 5, 6, 7, 8]
@@ -155,6 +161,24 @@ def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(
     assert all({"loss", "grad_norm", "learning_rate", "clip_ratio", "token_entropy"} <= set(r) for r in records)
     spent = [record["tokens/spent"] for record in records]
     assert spent[2] == spent[3] < spent[4] < spent[6] == spent[7]
+
+
+@pytest.mark.medium
+def test_a_probe_before_rl_is_the_evaluation_of_what_it_starts_from_and_changes_nothing(tmp_path, policy):
+    shape = {"trainer": {"steps": 2, "prompts_per_step": 2, "save_every": 2}, "data": {"test_size": 4}}
+    watched = small_config(tmp_path / "watched", policy, **shape, evaluation={"every": 1, "probe": 4, "problems": 4})
+    run(watched)
+    run(small_config(tmp_path / "alone", policy, **shape))
+    weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("watched", "alone")]
+    assert weights[0] == weights[1]
+    before = metrics(tmp_path / "watched")[0]
+    opened = open_policy(watched, str(policy))
+    problems = usable_problems(watched, "test", opened.protocol)
+    result = evaluate(watched, problems, opened.own_engine, opened.protocol, build_rewards(watched.rewards))
+    for place, mode in (("", "auto"), ("/think", "think"), ("/no_think", "no_think")):
+        assert before[f"probe/accuracy{place}"] == result["modes"][mode]["accuracy"]
+        assert before[f"probe/tokens{place}"] == result["modes"][mode]["mean_tokens"]
+    assert before["probe/think_rate"] == result["modes"]["auto"]["think_rate"]
 
 
 @pytest.mark.medium

@@ -6,10 +6,13 @@ import json
 import threading
 import time
 from contextlib import contextmanager
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+import torch
 from factories import make_protocol
+from safetensors.torch import load_file
 
 from rollout.engines.base import Request, Sampling
 from rollout.engines.server_calls import Call
@@ -29,16 +32,22 @@ def choice(body):
 
 
 @contextmanager
-def serving(answer, port=0):
-    """A server whose completions are `answer(body, count)`: (status, JSON); yields its URL and the bodies it got."""
+def serving(answer, port=0, development=lambda path, body: 404, device="cuda"):
+    """A server whose completions are `answer(body, count)`: (status, JSON); yields its URL and the bodies it got.
+    `development(path, body)` gives the status of whatever else is asked."""
     bodies = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply(200, MODELS)
+            information = {"vllm_config": f"model='policy', device_config={device}, seed=0"}
+            self.reply(200, information if self.path == "/server_info" else MODELS)
 
         def do_POST(self):
-            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "null")
+            if self.path != "/v1/completions":
+                self.reply(development(self.path, body), {})
+                return
+            bodies.append(body)
             self.reply(*answer(bodies[-1], len(bodies)))
 
         def reply(self, status, body):
@@ -165,9 +174,49 @@ def test_logits_in_place_of_log_probabilities_are_noticed():
         parse_choice({"token_ids": [THINK], "logprobs": {"token_logprobs": [3.5], "top_logprobs": tops}}, call)
 
 
-@pytest.mark.skipif("__import__('torch').cuda.is_available()")
-def test_pushing_weights_without_cuda_is_refused_in_one_line():
+WITHOUT_CUDA = pytest.mark.skipif(torch.cuda.is_available(), reason="weights go over NCCL on a GPU")
+
+
+def filled(value):
+    return [("a", torch.full((2,), value))]
+
+
+@WITHOUT_CUDA
+def test_without_nccl_weights_go_to_a_folder_that_the_server_reads_once_an_update(tmp_path):
+    asked = []
+
+    def take(path, body):
+        asked.append((path, body, load_file(tmp_path / "weights" / "model.safetensors")["a"].tolist()))
+        return 200
+
+    with serving(lambda body, _: (200, choice(body)), development=take) as (url, _):
+        engine = ServerEngine(url, PROTOCOL, folder=tmp_path / "weights")
+        pushed = [engine.sync(version, partial(filled, version)) for version in (3, 3, 4)]
+    assert pushed == [True, False, True]
+    reload = {"method": "reload_weights", "kwargs": {"weights_path": str(tmp_path / "weights")}}
+    assert asked == [
+        ("/collective_rpc", reload, [3, 3]),
+        ("/reset_prefix_cache", None, [3, 3]),
+        ("/collective_rpc", reload, [4, 4]),
+        ("/reset_prefix_cache", None, [4, 4]),
+    ]
+
+
+@WITHOUT_CUDA
+def test_a_server_that_takes_no_weights_is_one_line_with_the_way_on(tmp_path):
     with serving(lambda body, _: (200, choice(body))) as (url, _):
-        engine = ServerEngine(url, PROTOCOL)
-        with pytest.raises(ServerError, match="'vllm_server' without a CUDA device, which pushing weights needs"):
-            engine.sync(0, lambda: [])
+        engine = ServerEngine(url, PROTOCOL, folder=tmp_path)
+        with pytest.raises(ServerError, match=r"answered 404: .*VLLM_SERVER_DEV_MODE=1"):
+            engine.sync(0, lambda: [("a", torch.zeros(1))])
+
+
+@WITHOUT_CUDA
+def test_a_server_on_a_cpu_is_refused_weights_whose_head_it_would_not_take(tmp_path):
+    def weights(name):
+        return lambda: [("embed", torch.zeros(1)), (name, torch.zeros(1))]
+
+    with serving(lambda body, _: (200, choice(body)), development=lambda *_: 200, device="cpu") as (url, _):
+        engine = ServerEngine(url, PROTOCOL, folder=tmp_path)
+        with pytest.raises(ServerError, match="runs on a CPU, where it keeps the old head"):
+            engine.sync(0, weights("norm"))
+        assert engine.sync(0, weights("lm_head.weight"))
