@@ -36,10 +36,8 @@ def main(options: Namespace, config: Config) -> None:
         check_threshold(options.dial)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
-    if config.evaluation.budget and not options.model:
-        raise ConfigError(
-            "evaluation.budget closes thoughts, which only --model lets it; allowed: evaluation.budget=[]"
-        )
+    if config.evaluation.budget and (options.server or options.records):
+        raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
     told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
