@@ -2,9 +2,11 @@
 
 import base64
 import json
+import re
 import shutil
 import subprocess
 import sys
+import tracemalloc
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -278,6 +280,46 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
     with pytest.raises(ReportError, match="holds no run"):
         write_report(tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_a_model_is_no_run_and_gets_no_report(tmp_path):
+    (tmp_path / "config.json").write_text('{"model_type": "qwen3"}')
+    with pytest.raises(ReportError, match="holds no run"):
+        write_report(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["config.json"]
+
+
+def test_a_folder_in_the_place_of_a_file_is_named_and_the_rest_is_shown(tmp_path):
+    make_run(tmp_path, steps=2)
+    (tmp_path / "rollouts" / "step_000003.jsonl").mkdir()
+    (tmp_path / "eval.json").unlink()
+    (tmp_path / "eval.json").mkdir()
+    shown = read(tmp_path)
+    assert "step_000003.jsonl: unreadable" in shown.text
+    assert "eval.json: unreadable" in shown.text
+    assert len(shown.rollouts) == 8
+
+
+def test_a_long_run_is_smoothed_in_time_and_memory_that_grow_with_its_length():
+    steps = 200_000
+    tracemalloc.start()
+    smoothed = running_mean([float(i % 2) for i in range(steps)], steps // 20)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100 * 2**20
+    assert smoothed[steps // 2] == pytest.approx(0.5, abs=1e-3)
+
+
+def test_numbers_that_nobody_counts_to_are_no_measurements(tmp_path):
+    make_run(tmp_path, steps=1)
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 2, "tokens": 1e299, "probe/tokens": Infinity}\n')
+    before = json.loads((tmp_path / "eval.json").read_text())
+    before["modes"]["auto"]["mean_tokens"] = 10**400
+    (tmp_path / "eval.json").write_text(json.dumps(before))
+    shown = read(tmp_path)
+    assert "eval.json: no numbers for auto" in shown.text
+    assert not re.search(r"\d{40}", shown.text)
 
 
 def test_series_are_ordered_by_step_and_skip_what_is_no_number():
