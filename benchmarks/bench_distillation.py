@@ -21,6 +21,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -66,17 +67,25 @@ def run(script: str, folder: Path, *overrides: str) -> None:
         raise SystemExit(f"{script} in {folder} ended with code {code}; see {folder / 'log.txt'}")
 
 
+def tune(folder: Path, *overrides: str) -> Path:
+    """A model that the cold start makes, unless it is there."""
+    model = folder / "cold_start" / "model"
+    if not (model / "config.json").is_file():
+        run("cold_start.py", folder, *overrides)
+    return model
+
+
 def make_teachers(folder: Path, steps: Sequence[int]) -> list[str]:
     """The three teachers; the overrides that name them."""
     terse, verbose, weak = (folder / "teachers" / name for name in TEACHERS)
     large = ("model.path=tiny:96x2", "cold_start.batch=128", *LEARNING)
-    run("cold_start.py", terse, *large, f"cold_start.steps={steps[0]}")
+    tune(terse, *large, f"cold_start.steps={steps[0]}")
     rows = folder / "teachers" / "verbose.jsonl"
     if not rows.is_file():
         write_atomically(rows, rows_text(verbose_rows()))
     base = f"model.path={terse / 'cold_start' / 'model'}"
-    run("cold_start.py", verbose, *large[1:], base, f"cold_start.labels={rows}", f"cold_start.steps={steps[1]}")
-    run("cold_start.py", weak, *large, f"cold_start.steps={steps[2]}")
+    tune(verbose, *large[1:], base, f"cold_start.labels={rows}", f"cold_start.steps={steps[1]}")
+    tune(weak, *large, f"cold_start.steps={steps[2]}")
     return [
         f"teachers.{i}.model={folder / 'teachers' / name / 'cold_start' / 'model'}" for i, name in enumerate(TEACHERS)
     ]
@@ -100,10 +109,10 @@ def verbose_rows() -> list[dict[str, Any]]:
 
 def make_chains(folder: Path, teachers: Sequence[str]) -> Path:
     """The scored chains of all teachers, with verbosity and difficulty by rule."""
-    run("distill.py", folder, "--stage", "generate", *teachers)
-    run("distill.py", folder, "--stage", "score", *teachers)
     out = folder / "chains.jsonl"
     if not out.is_file():
+        run("distill.py", folder, "--stage", "generate", *teachers)
+        run("distill.py", folder, "--stage", "score", *teachers)
         levels = {problem.id: int(problem.difficulty or 0) for problem in load_problems(load_config(CONFIG), "train")}
         rows = read_rows(folder / "distill" / "scored.jsonl")
         write_atomically(out, rows_text([with_levels(row, levels[row["problem"]]) for row in rows]))
@@ -122,13 +131,22 @@ def with_levels(row: dict[str, Any], moves: int) -> dict[str, Any]:
 def student_results(folder: Path, seed: int, name: str, chains: Path) -> list[dict[str, Any]]:
     """The table of one arm: the student before, its checkpoints, and last the model that came of it."""
     place = folder / f"seed{seed}"
-    run("cold_start.py", place / "start", f"seed={seed}", f"cold_start.steps={STUDENT_STEPS}", *LEARNING)
-    arm, model = place / name.replace(", ", "_"), place / "start" / "cold_start" / "model"
+    model = tune(place / "start", f"seed={seed}", f"cold_start.steps={STUDENT_STEPS}", *LEARNING)
+    arm = place / name.replace(", ", "_")
+    share_labels(place / "all" / "iterations" / "1", arm / "iterations" / "1")
     run("iterate.py", arm, f"seed={seed}", f"model.path={model}", f"iterate.chains={chains}", *ARMS[name])
     rows = json.loads((arm / "iterations" / "table.json").read_text())["rows"]
     rows = [{**row, "path": str(Path(row["path"]).relative_to(folder))} for row in rows]
     print(f"seed {seed}, {name}: {rows[-1]['think']}", flush=True)
     return rows
+
+
+def share_labels(source: Path, folder: Path) -> None:
+    """Every arm begins with the untouched student, whose pass rates are the same: they are measured once."""
+    if (source / "labels.jsonl").is_file() and not folder.exists():
+        folder.mkdir(parents=True)
+        for name in ("labels.jsonl", "labels.jsonl.settings.json"):
+            shutil.copy2(source / name, folder / name)
 
 
 def summarized(arms: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:

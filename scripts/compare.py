@@ -1,11 +1,14 @@
 """Compare algorithms: the same cold start, data and budget of generated tokens; a table, its JSON and plots.
 
-    python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0-4 --worlds chain,kind
-    python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 100,101 --worlds chain \\
+    python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 0-4 --worlds walk,kind
+    python scripts/compare.py configs/compare.yaml --algorithms step_srpo,grpo --seeds 100,101 --worlds development \\
         --tune benchmarks/tuning.yaml --tuned benchmarks/tuned.yaml
+    python scripts/compare.py configs/compare.yaml --routers --seeds 0-4 --worlds test
 
 The second form tunes: it tries the grid of `--tune` and writes the best settings to `--tuned`, which the first form
-reads. Finished runs are kept; a killed comparison goes on where it stopped. Method and measures: docs/comparison.md.
+reads. The third trains no algorithm: it shows for each world and start what a router by true level pass rates has above
+the best constant mode. Finished runs are kept; a killed comparison goes on where it stopped. Method and measures:
+docs/comparison.md; the fair field, with its worlds, seeds and rules: benchmarks/field.py.
 """
 
 from argparse import Namespace
@@ -18,42 +21,69 @@ from rl.config.schema import Config, ConfigError
 def main(options: Namespace, config: Config) -> None:
     """Check everything in all combinations, then run, then write what came of it."""
     from rl.comparison.report import write_comparison
-    from rl.comparison.runs import Plan, run_table
-    from rl.comparison.tuning import combinations, read_settings, tune, write_tuned
-    from rl.worlds.worlds import WORLDS
+    from rl.comparison.runs import Plan
+    from rl.comparison.table import places, run_places
+    from rl.comparison.tuning import grid_of, read_settings, tune, write_tuned
+    from rl.comparison.world_check import check_worlds
+    from rl.worlds.worlds import named_worlds
 
-    worlds = list(WORLDS) if options.worlds == ["all"] else options.worlds or [""]
+    worlds = named_worlds(options.worlds) or [""]
     folder = Path(config.run_dir)
     tuned = read_settings(options.tuned) if options.tuned and not options.tune else {}
     plan = Plan(options.config, options.overrides, folder, tuned, options.starts)
     grids = read_settings(options.tune) if options.tune else {}
-    for name in options.algorithms:
-        if options.tune and name not in grids:
-            raise ConfigError(f"{options.tune} has no grid for {name!r}; it has {', '.join(grids) or 'none'}")
-        for settings in combinations(grids[name], name) if options.tune else [None]:
+    if not options.routers and not options.algorithms:
+        raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
+    for name in [""] if options.routers else options.algorithms:
+        for settings in grid_of(grids, name) if options.tune else [None]:
             for world in worlds:
                 check_light(plan.settings(world, options.seeds[0], name, settings))
+    if options.routers:
+        check_worlds(plan, worlds, options.seeds, print)
+        return
     if options.tune:
         if not options.tuned:
             raise ConfigError("--tune needs --tuned FILE, where the best settings go")
-        best, tried = tune(plan, grids, worlds, options.algorithms, options.seeds, print)
+        best, tried = tune(plan, grids, worlds, options.algorithms, options.seeds, print, options.jobs, options.hours)
         print(f"written: {write_tuned(Path(options.tuned), best, tried, options.seeds, worlds)}")
         return
-    cells = run_table(plan, worlds, options.algorithms, options.seeds, print)
+    wanted = places(worlds, options.algorithms, options.seeds)
+    cells = [cell for cell in run_places(plan, wanted, print, options.jobs, options.hours) if cell is not None]
     for path in write_comparison(folder, cells):
         print(f"written: {path}")
+
+
+def hours_of(text: str) -> float:
+    """Core-hours above 0. Raises `ValueError` for anything else."""
+    hours = float(text)
+    if not 0 < hours < 1e6:
+        raise ValueError(f"{text!r} are no core-hours")
+    return hours
+
+
+def jobs_of(text: str) -> int:
+    """One job or more. Raises `ValueError` for anything else."""
+    jobs = int(text)
+    if jobs < 1:
+        raise ValueError(f"{text!r} is no number of jobs")
+    return jobs
 
 
 if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument(
-        "--algorithms", required=True, type=names_of, metavar="A,B", help="names or file.py:function"
+        "--algorithms", default=[], type=names_of, metavar="A,B", help="names, NAME@published or file.py:function"
     )
     arguments.add_argument("--seeds", default="0-4", type=seeds_of, help="0-4 or 1,3")
     arguments.add_argument(
         "--starts", default=[], type=seeds_of, help="seeds of the cold starts, taken in turn; without: each run's own"
     )
-    arguments.add_argument("--worlds", default=[], type=names_of, metavar="W,V", help="small worlds, or all of them")
+    arguments.add_argument(
+        "--worlds", default=[], type=names_of, metavar="W,V", help="small worlds; development, test, checks or all"
+    )
     arguments.add_argument("--tune", default="", metavar="FILE", help="a grid of settings by algorithm to try")
     arguments.add_argument("--tuned", default="", metavar="FILE", help="the best settings: read, or written by --tune")
+    arguments.add_argument("--routers", action="store_true", help="no runs: what routing is worth in each world")
+    arguments.add_argument("--jobs", default=1, type=jobs_of, metavar="N", help="runs at once, a core each")
+    arguments.add_argument("--hours", default=0.0, type=hours_of, metavar="H", help="core-hours of all runs together")
     run(main, arguments)

@@ -45,9 +45,11 @@ JUDGE_PARAMETERS = ("margin", "wrong")
 def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
     """The algorithm of a config section such as `{name: step_srpo, kappa: 1.0, judge_weight: 0.4}`. `name` may be
     `file.py:NAME`, an `Algorithm` or a function with the signature of `rl.algorithms.step_srpo.advantages`. Raises
-    `UserError` for a name, a parameter or a value that is not allowed."""
+    `UserError` for a name, a parameter or a value that is not allowed. `preset: published` begins with what the
+    algorithm's authors' own code does."""
     own = dict(settings)
     base = _find(own.pop("name", "step_srpo"))
+    own = {**_preset(base, own.pop("preset", "none")), **own}
     signature = inspect.signature(base.advantages).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
     parameters = [p.name for p in list(signature.values())[1:] if p.kind is not p.VAR_KEYWORD]
@@ -64,6 +66,16 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
             raise UserError(_unknown(base, key, [*parameters, *base.loss_names], options))
     made = dataclasses.replace(base, parameters=values, loss=dataclasses.replace(base.loss, **loss))
     return _with_policy_baseline(made) if "baseline" in parameters else made
+
+
+def _preset(base: Algorithm, preset: Any) -> Mapping[str, Any]:
+    """The settings of `preset: published`; the algorithm's own come after them."""
+    if preset == "none":
+        return {}
+    if preset == "published" and base.published is not None:
+        return base.published
+    known = ", ".join(name for name, one in SHIPPED.items() if one.published is not None)
+    raise UserError(f"algorithm.preset is {preset!r} with {base.name!r}; allowed: none, or published with {known}")
 
 
 def _find(name: Any) -> Algorithm:

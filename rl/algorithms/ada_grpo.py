@@ -7,6 +7,8 @@ end r′ = r. z is the group standardisation (sample std, 1e-6; 0 where the std 
 
 A rollout without a switch takes part with r′ = 0 and counts in G.
 
+Published (github.com/TEAM-ARM/ARM): clipped at 0.2 both ways, KL 0.001, entropy bonus 0.001.
+
 Plan: free. Loss: that of GRPO.
 """
 
@@ -30,4 +32,5 @@ def advantages(group: GroupArrays) -> tuple[Array, Array]:
     return both_G, both_G.copy()
 
 
-ADA_GRPO = Algorithm("ada_grpo", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True)
+PUBLISHED = {"clip_low": 0.2, "clip_high": 0.2, "kl": 0.001, "entropy": 0.001}
+ADA_GRPO = Algorithm("ada_grpo", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True, published=PUBLISHED)

@@ -9,6 +9,8 @@ format reward on top of correctness is an advantage that every well-formed respo
 
 A rollout without a switch takes part with r = 0 and without δ.
 
+Published (github.com/THU-KEG/AdaptThink): clipped at 0.2 both ways, no KL, no bonus for entropy.
+
 Plan: half of each group is forced into each mode. Loss: the forced switch's old log-probability is log ½, as if a coin
 had sampled it; sequence ratio s = exp(mean_t Δ log p); each rollout counts the same.
 """
@@ -36,4 +38,5 @@ def _reference(group: GroupArrays) -> float:
 
 
 LOSS = dataclasses.replace(ONE_MEAN, answer_mean="sequences", ratio="sequence", forced_log_prob="half")
-ADAPTTHINK = Algorithm("adaptthink", advantages, loss=LOSS, plan=PAIRED, one_advantage=True)
+PUBLISHED = {"clip_low": 0.2, "clip_high": 0.2}
+ADAPTTHINK = Algorithm("adaptthink", advantages, loss=LOSS, plan=PAIRED, one_advantage=True, published=PUBLISHED)

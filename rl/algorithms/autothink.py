@@ -15,12 +15,18 @@ Right is a correctness above ½. A rollout without a switch is a wrong answer of
 in stage 3 one of the wrong ones. Without `batch_think_share` the group's own share stands in. `stage` 0 (default)
 goes through the stages by thirds of the run (our choice).
 
+`unreadable` says what an answer without the form of one earns: "wrong" (as any wrong answer of its mode) or "zero"
+(r′ = 0 in either mode).
+
+Published (github.com/ScienceOne-AI/AutoThink): unreadable answers earn zero, clipped at 0.2 both ways, no KL, entropy
+bonus 0.001.
+
 Plan: free. Loss: that of GRPO.
 """
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from annotated_types import Ge, Le
@@ -39,11 +45,14 @@ def advantages(
     target_share: Share = 0.5,
     alpha: AtLeastZero = 0.05,
     beta: AtLeastZero = 0.05,
+    unreadable: Literal["wrong", "zero"] = "wrong",
 ) -> tuple[Array, Array]:
     """The same advantage for both steps, each of shape (G,)."""
     stage = stage or min(int(3 * group.progress), 2) + 1
     right = right_answers(group)
     shaped_G = np.array([BASE[mode][0 if ok else 1] for mode, ok in zip(group.modes, right, strict=True)])
+    if unreadable == "zero" and group.readable_G is not None:
+        shaped_G = np.where(group.readable_G > 0, shaped_G, 0.0)
     if stage == 1:
         shaped_G = shaped_G - _surplus(group, target_share)
     elif stage == 3:
@@ -63,4 +72,5 @@ def _surplus(group: GroupArrays, target: float) -> Array:
     return np.where(group.mask(None), 0.0, np.clip(2 * (share_G - target), 0, 1))
 
 
-AUTOTHINK = Algorithm("autothink", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True)
+PUBLISHED = {"unreadable": "zero", "clip_low": 0.2, "clip_high": 0.2, "entropy": 0.001}
+AUTOTHINK = Algorithm("autothink", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True, published=PUBLISHED)

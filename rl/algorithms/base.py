@@ -72,7 +72,8 @@ Advantages = Callable[..., tuple[Array, Array]]
 class Algorithm:
     """`advantages(group, **parameters) -> (judge_G, answer_G)`; `plan` replaces the configured forced share when the
     algorithm prescribes its own. `one_advantage`: both are always equal. `loss_names`: the algorithm's own names of
-    loss options, such as degrpo's alpha for judge_weight."""
+    loss options, such as degrpo's alpha for judge_weight. `published`: the parameters and loss options that its
+    authors' own code differs in, for `preset: published`; None where no such code is known."""
 
     name: str
     advantages: Advantages
@@ -81,6 +82,7 @@ class Algorithm:
     plan: ForcedShare | None = None
     one_advantage: bool = False
     loss_names: Mapping[str, str] = field(default_factory=dict)
+    published: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         loss = self.loss

@@ -7,6 +7,8 @@
 Right is a correctness above ½. A rollout without a switch is wrong; all its |y| tokens are in the second sum. Sampled
 judge text before the switch is in the second sum too: the formula singles out the switch alone.
 
+Published (github.com/VainF/Thinkless): clipped at 0.2 both ways, entropy bonus 0.001.
+
 Plan: free. Loss: `alpha` is the weight of the switch (w_J), kl 0.001 unless trainer.kl is set.
 """
 
@@ -26,4 +28,7 @@ def advantages(group: GroupArrays, *, think_reward: float = 0.5) -> tuple[Array,
 
 
 LOSS = LossOptions(judge_weight=0.001, judge_text="answer", kl=0.001)
-DEGRPO = Algorithm("degrpo", advantages, loss=LOSS, plan=FREE, loss_names={"alpha": "judge_weight"})
+PUBLISHED = {"clip_low": 0.2, "clip_high": 0.2, "entropy": 0.001}
+DEGRPO = Algorithm(
+    "degrpo", advantages, loss=LOSS, plan=FREE, loss_names={"alpha": "judge_weight"}, published=PUBLISHED
+)

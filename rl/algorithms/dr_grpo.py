@@ -4,6 +4,8 @@
 
 A rollout without a switch takes part with its reward of 0.
 
+Published (github.com/sail-sg/understand-r1-zero): clipped at 0.2 both ways, no KL.
+
 Plan: free. Loss: every token counts 1/(n · L_max), however long its response is.
 """
 
@@ -22,4 +24,5 @@ def advantages(group: GroupArrays) -> tuple[Array, Array]:
 
 
 LOSS = dataclasses.replace(ONE_MEAN, answer_mean="constant")
-DR_GRPO = Algorithm("dr_grpo", advantages, loss=LOSS, plan=FREE, one_advantage=True)
+PUBLISHED = {"clip_low": 0.2, "clip_high": 0.2}
+DR_GRPO = Algorithm("dr_grpo", advantages, loss=LOSS, plan=FREE, one_advantage=True, published=PUBLISHED)

@@ -29,7 +29,8 @@ class GroupArrays:
     `modes` is "think", "no_think" or None for each of G rollouts; `rewards_G` the answer rewards r, `judge_G` the
     judge rewards q, `correct_G` in [0, 1], `lengths_G` completion tokens, `switch_probs_GM` the policy's probabilities
     of the modes at the decision, in the order of `MODES`, `forced_G` 1 where the mode was forced, `truncated_G` 1 where
-    the response hit the length limit. `progress` is the share of the run that is over, in [0, 1].
+    the response hit the length limit, `readable_G` 1 where it had the form of an answer (None: all had). `progress` is
+    the share of the run that is over, in [0, 1].
 
     What only some need: `necessity` the problem's own label; `history` the pass counts of earlier visits by mode;
     `batch_think_share` the share of thinking among the free choices of the whole batch (None: nobody chose);
@@ -47,6 +48,7 @@ class GroupArrays:
     forced_G: Array
     truncated_G: Array
     progress: float = 0.0
+    readable_G: Array | None = None
     necessity: Mode | None = None
     history: Mapping[str, PassCounts] = field(default_factory=dict)
     batch_think_share: float | None = None
@@ -116,6 +118,7 @@ def group_arrays(
         forced_G=np.array([r.forced is not None for r in rollouts], dtype=float),
         truncated_G=np.array([r.truncated for r in rollouts], dtype=float),
         progress=progress,
+        readable_G=np.array([r.status == "ok" for r in rollouts], dtype=float),
         necessity=group.problem.necessity,
         history=history or {},
         batch_think_share=batch_think_share,

@@ -5,6 +5,9 @@
 A rollout without a switch takes part with its reward of 0. Nothing separates the decision from the answer: it is
 the baseline that Step-SRPO is compared with.
 
+Published (DeepSeekMath, the paper's objective): each rollout's tokens have their own mean, clipped at 0.2 both ways,
+KL 0.04.
+
 Plan: free. Loss: one mean over all tokens (DAPO's; `answer_mean: sequences` gives the paper's mean per rollout).
 """
 
@@ -21,4 +24,5 @@ def advantages(group: GroupArrays, *, answer_scale: Scale = "std") -> tuple[Arra
     return both_G, both_G.copy()
 
 
-GRPO = Algorithm("grpo", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True)
+PUBLISHED = {"answer_mean": "sequences", "clip_low": 0.2, "clip_high": 0.2, "kl": 0.04}
+GRPO = Algorithm("grpo", advantages, loss=ONE_MEAN, plan=FREE, one_advantage=True, published=PUBLISHED)

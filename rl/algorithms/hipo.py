@@ -10,6 +10,8 @@ The parts are published; the exact form of the bracket is this project's reading
 With one mode only, R̄_{M_i} is R̄ and the bracket is γ (r_i − R̄) / (σ + 1e-6), as the formula says. A rollout without a
 switch counts in R̄ and σ with r = 0, has A_judge = −1 on all its tokens and no answer step, as in step_srpo.py.
 
+Published: A_answer is divided by the mode's sample std (`answer_scale: std`).
+
 Plan: as configured. Loss: that of Step-SRPO.
 """
 
@@ -47,4 +49,4 @@ def judge_bracket(group: GroupArrays, *, omega: float, gamma: float) -> Array:
     return (mode_mean_G - mean + gamma * (rewards_G - mean)) / (std + 1e-6)
 
 
-HIPO = Algorithm("hipo", advantages)
+HIPO = Algorithm("hipo", advantages, published={"answer_scale": "std"})

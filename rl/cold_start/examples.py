@@ -111,10 +111,10 @@ def labelled_example(row: Mapping[str, Any], mode: Mode) -> Example | None:
 def paired_rows(
     pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
 ) -> Iterator[Row]:
-    """`steps × batch` rows, half of each batch a mode; `manual` states the mode in each prompt, and then
-    `gears.think_share` of a batch, one row at least of each mode, is in think mode."""
+    """`steps × batch` rows, `think_share` of each batch in think mode, one row at least of each mode; `manual` states
+    the mode in each prompt and takes its share from `gears`."""
     settings = config.cold_start
-    think = round(settings.batch * settings.gears.think_share) if manual else settings.batch // 2
+    think = round(settings.batch * settings.gears.think_share) if manual else int(settings.batch * settings.think_share)
     think = min(max(think, 1), settings.batch - 1)
     counts = (think, settings.batch - think)
     rng = random.Random(f"cold-start-{config.seed}")

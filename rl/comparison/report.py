@@ -1,4 +1,7 @@
-"""A comparison for readers: Markdown tables, one JSON, and two plots a world. Cells of `rl.comparison.runs` in."""
+"""A comparison for readers: Markdown tables, one JSON, and two plots a world. Cells of `rl.comparison.runs` in.
+
+Worlds that are checks (`rl.worlds.worlds.CHECKS`) have tables of their own and count in no mean.
+"""
 
 from __future__ import annotations
 
@@ -13,21 +16,41 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from rl.comparison.inference import named_comparisons
 from rl.comparison.measures import overall, summary
 from rl.files.atomic import write_atomically
 from rl.statistics.intervals import Interval
+from rl.worlds.worlds import CHECKS
 
 Cells = Sequence[Mapping[str, Any]]
 Rows = dict[str, dict[str, dict[str, Any]]]
+OURS, PEERS = "step_srpo", ("adaptthink", "degrpo", "grpo")
+"""The comparisons that Holm's correction is over; every other difference is description."""
 COLUMNS = (
     ("U", "utility", 3),
+    ("random at its rate", "random_utility", 3),
     ("accuracy", "accuracy", 3),
     ("tokens", "tokens", 2),
     ("think easy", "think_easy", 2),
     ("think hard", "think_hard", 2),
     ("regret", "regret", 3),
+    ("drift", "drift", 3),
+    ("forced think", "change_think", 3),
+    ("forced direct", "change_no_think", 3),
 )
+CONSTANT = {
+    "oracle router of the cold start": "oracle_utility",
+    "cold start's own choice": "start_utility",
+    "always thinking": "always_think_utility",
+    "never thinking": "always_no_think_utility",
+}
 DASH = "–"
+
+
+def judging(cells: Cells) -> list[dict[str, Any]]:
+    """The cells with numbers whose world is no check, the ones that means are over; without a world it is `data`."""
+    checks = {world.name for world in CHECKS}
+    return [{**c, "world": c["world"] or "data"} for c in cells if "error" not in c and c["world"] not in checks]
 
 
 def table_rows(cells: Cells) -> Rows:
@@ -38,17 +61,15 @@ def table_rows(cells: Cells) -> Rows:
             rows.setdefault(cell["world"] or "data", {}).setdefault(cell["algorithm"], {})
     for world, names in rows.items():
         for name in names:
-            mine = [c for c in cells if (c["world"] or "data", c["algorithm"]) == (world, name) and "error" not in c]
-            names[name] = summary(mine)
+            names[name] = summary([c for c in _of(cells, world) if c["algorithm"] == name])
     return rows
 
 
 def markdown(cells: Cells) -> str:
     """All tables, then the runs that failed."""
-    rows = table_rows(cells)
-    lines = _overall_table(rows)
-    for world, names in rows.items():
-        lines += ["", f"### {world}", "", *_world_table(names, cells, world)]
+    lines = [*_overall_table(judging(cells)), *_comparisons(judging(cells))]
+    for world, names in table_rows(cells).items():
+        lines += ["", f"### {world}", "", *_world_table(names, _of(cells, world))]
     failed = [c for c in cells if "error" in c]
     lines += [
         "",
@@ -57,32 +78,83 @@ def markdown(cells: Cells) -> str:
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _overall_table(rows: Rows) -> list[str]:
-    lines = [
-        "| algorithm | worlds | mean U | behind the best by at most | tokens to 95 % of the oracle | collapsed |",
-        "| --- | --- | --- | --- | --- | --- |",
-    ]
-    ordered = sorted(overall(rows).items(), key=lambda pair: -pair[1]["utility"])
-    for name, row in ordered:
-        more = "> " * (row["reached"] < row["runs"])
-        lines.append(
-            f"| {name} | {row['worlds']} | {row['utility']:.3f} | {row['behind']:.3f} "
-            f"| {more}{row['reach']:.0f} ({row['reached']} of {row['runs']}) | {row['collapsed']} of {row['runs']} |"
-        )
+def _of(cells: Cells, world: str) -> list[Mapping[str, Any]]:
+    return [c for c in cells if (c["world"] or "data") == world and "error" not in c]
+
+
+def _overall_table(cells: Cells) -> list[str]:
+    head = ["algorithm", "worlds", "mean U", "behind the best by at most", "tokens to 95 % of the oracle (median)"]
+    head += ["steps", "seconds", "all its steps", "collapsed"]
+    lines = _head(head)
+    for name, row in sorted(overall(cells).items(), key=lambda pair: -pair[1]["utility"]):
+        reach, steps, seconds, whole = (_number(row[key]) for key in ("reach", "reach_steps", "reach_seconds", "steps"))
+        reached = f"{_at_most(row, 'runs')}{reach} ({row['reached']} of {row['runs']})"
+        numbers = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}", reached, steps, seconds, whole]
+        lines.append(_line([name, *numbers, f"{row['collapsed']} of {row['runs']}"]))
+    for name, value in constant_rows(cells).items():
+        lines.append(_line([f"*{name}*", str(len({c["world"] for c in cells})), f"{value:.3f}", *[DASH] * 6]))
     return lines
 
 
-def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells, world: str) -> list[str]:
-    head = ["algorithm", "seeds", *(label for label, _, _ in COLUMNS), "tokens to 95 % of the oracle", "collapsed"]
-    lines = ["| " + " | ".join(head) + " |", "| --- " * len(head) + "|"]
+def constant_rows(cells: Cells) -> dict[str, float]:
+    """Mean U over the worlds, and in each over its starts, of the choices that no algorithm made; those are left out
+    that a start does not know."""
+    found = {}
+    for name, key in CONSTANT.items():
+        means = []
+        for world in dict.fromkeys(cell["world"] for cell in cells):
+            starts = {cell["seed"]: cell.get(key) for cell in cells if cell["world"] == world}
+            known = [value for value in starts.values() if value is not None]
+            means += [sum(known) / len(known)] if len(known) == len(starts) else [None]
+        known = [value for value in means if value is not None]
+        if known and len(known) == len(means):
+            found[name] = sum(known) / len(known)
+    return found
+
+
+def _comparisons(cells: Cells) -> list[str]:
+    found = named_comparisons(cells, OURS, PEERS)
+    if not found:
+        return []
+    lines = ["", f"{OURS} minus its peer in U, mean of the worlds' differences; seeds drawn anew within worlds.", ""]
+    lines += _head(["peer", "difference", "95 % interval", "p", "Holm's p", "worlds won, tied, lost", "detectable"])
+    for peer, row in found.items():
+        low, high = row["interval"]
+        interval, won = f"[{low:+.4f}, {high:+.4f}]", f"{row['win']}, {row['tie']}, {row['loss']}"
+        shown = [f"{row['difference']:+.4f}", interval, f"{row['p']:.4f}", f"{row['holm']:.4f}", won]
+        lines.append(_line([peer, *shown, f"{row['detectable']:.4f}"]))
+    return lines
+
+
+def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[str]:
+    head = ["algorithm", "seeds", *(label for label, _, _ in COLUMNS)]
+    lines = _head([*head, "tokens to 95 % of the oracle (median)", "steps", "seconds", "collapsed"])
     for name, row in sorted(names.items(), key=lambda pair: -pair[1]["utility"].mean):
         shown = [show(row[key], digits) for _, key, digits in COLUMNS]
-        reach = f"{'> ' * (row['reached'] < row['n'])}{show(row['reach'], 0)} ({row['reached']} of {row['n']})"
-        lines.append("| " + " | ".join([name, str(row["n"]), *shown, reach, str(row["collapsed"])]) + " |")
-    mine = [c for c in cells if (c["world"] or "data") == world and "error" not in c]
-    starts = {c["seed"]: (c["oracle_utility"], c["always_think"]) for c in mine}
-    oracle, always = (sum(pair[k] for pair in starts.values()) / len(starts) for k in (0, 1))
-    return [*lines, "", f"Oracle router of the cold start: U {oracle:.3f}; forced thinking takes {always:.2f} tokens."]
+        reach = f"{_at_most(row, 'n')}{_number(row['reach'])} ({row['reached']} of {row['n']})"
+        took = [_number(row["reach_steps"]), _number(row["reach_seconds"])]
+        lines.append(_line([name, str(row["n"]), *shown, reach, *took, str(row["collapsed"])]))
+    one = [{**cell, "world": ""} for cell in cells]
+    constant = "; ".join(f"{name} {value:.3f}" for name, value in constant_rows(one).items())
+    starts = {c["seed"]: c["always_think"] for c in cells}
+    always = sum(starts.values()) / len(starts)
+    return [*lines, "", f"U without an algorithm: {constant}. Forced thinking takes {always:.2f} tokens."]
+
+
+def _at_most(row: Mapping[str, Any], runs: str) -> str:
+    return "> " if 2 * row["reached"] <= row[runs] else ""
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.0f}"
+
+
+def _head(names: Sequence[str]) -> list[str]:
+    return [_line(names), "| --- " * len(names) + "|"]
+
+
+def _line(parts: Sequence[str]) -> str:
+    return "| " + " | ".join(parts) + " |"
 
 
 def show(value: Interval | None, digits: int) -> str:
@@ -143,9 +215,15 @@ def write_comparison(folder: Path, cells: Cells) -> list[Path]:
     """comparison.md, comparison.json and WORLD.png in the folder; returns their paths."""
     paths = [folder / "comparison.md", folder / "comparison.json"]
     write_atomically(paths[0], markdown(cells))
-    write_atomically(paths[1], json.dumps({"cells": cells}, indent=1) + "\n")
+    write_atomically(paths[1], json.dumps(contents(cells), indent=1) + "\n")
     for world in table_rows(cells):
-        mine = [c for c in cells if (c["world"] or "data") == world and "error" not in c]
         paths.append(folder / f"{world}.png")
-        paths[-1].write_bytes(picture(mine, world))
+        paths[-1].write_bytes(picture(_of(cells, world), world))
     return paths
+
+
+def contents(cells: Cells) -> dict[str, Any]:
+    """What comparison.json holds: every run with its curve, and what the tables say of them."""
+    known = judging(cells)
+    named = named_comparisons(known, OURS, PEERS)
+    return {"overall": overall(known), "without": constant_rows(known), "comparisons": named, "cells": cells}

@@ -3,25 +3,31 @@
     FOLDER/WORLD/seedS/cold_start/   a start that all algorithms share, with its evaluations
     FOLDER/WORLD/seedS/ALGORITHM/    one run: metrics.jsonl, config.json, eval.json, log.txt, cell.json (written last)
 
-All runs happen in this process, one after the other: importing the libraries takes longer than some of the runs. What
-they print goes to their log.txt. A run that ends with an error of its own is recorded with that error and no numbers;
-starting again tries it again.
+A run has one core: several at once are several processes (`rl.comparison.table`), each of which makes one after the
+other, because importing the libraries takes longer than some of the runs. A file lock lets one process make a cold
+start that others wait for. What runs print goes to their log.txt. A run that ends with an error of its own is
+recorded with that error and no numbers; starting again tries it again.
+
+An algorithm is a name or `file.py:function`; `NAME@default` has no parameters, whatever the configuration sets for
+NAME, and `NAME@published` those of its authors' own code. Both have the tuned rate and iterations of NAME and no other
+tuned setting.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import fcntl
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from rl.comparison.measures import measures
 from rl.config.read import load_config
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, is_finished
@@ -31,6 +37,10 @@ from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 
 CELL = "cell.json"
+VARIANTS = {"default": "none", "published": "published"}
+"""What may stand behind `NAME@`, and the `preset` that it is."""
+SHARED = ("trainer.learning_rate", "trainer.iterations")
+"""What a variant takes from its algorithm's tuning, and an algorithm without a tuning from those of others."""
 
 
 @dataclass(frozen=True)
@@ -53,14 +63,23 @@ class Plan:
         place = self.place(world, seed)
         start = [f"seed={seed}", f"run_dir={place / (algorithm or '.')}"]
         if algorithm:
-            chosen = self.tuned.get(algorithm, {}) if tuned is None else tuned
+            chosen = self.chosen(algorithm) if tuned is None else tuned
             model = self.place(world, self.start(seed)) / "cold_start" / "model"
             start += [f"model.path={model}", f"data.seed={self.start(seed)}"]
             # The configuration's own parameters belong to the algorithm that it names, not to another one.
-            if load_config(self.config, self.overrides).algorithm.get("name") != algorithm:
-                start.append(f"algorithm={{name: {json.dumps(algorithm)}}}")
+            name, preset = variant(algorithm)
+            if preset is not None:
+                start.append(f"algorithm={{name: {json.dumps(name)}, preset: {preset}}}")
+            elif load_config(self.config, self.overrides).algorithm.get("name") != name:
+                start.append(f"algorithm={{name: {json.dumps(name)}}}")
             start += [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
         return load_config(self.config, [*own, *self.overrides, *start])
+
+    def chosen(self, algorithm: str) -> Mapping[str, Any]:
+        """The tuned settings of an algorithm; of a variant those that are no part of it."""
+        name, preset = variant(algorithm)
+        tuned = self.tuned.get(name, {})
+        return tuned if preset is None else {key: value for key, value in tuned.items() if key in SHARED}
 
     def start(self, seed: int) -> int:
         """The seed of a run's cold start and data."""
@@ -69,6 +88,20 @@ class Plan:
     def place(self, world: str, seed: int) -> Path:
         """The folder of a world's seed."""
         return self.folder / (world or "data") / f"seed{seed}"
+
+
+def variant(algorithm: str) -> tuple[str, str | None]:
+    """(name, preset) of `NAME` or `NAME@VARIANT`; no preset without a variant. Raises `ConfigError`.
+
+    >>> variant("grpo@published"), variant("grpo")
+    (('grpo', 'published'), ('grpo', None))
+    """
+    name, at, last = algorithm.rpartition("@")
+    if not at:
+        return algorithm, None
+    if last not in VARIANTS:
+        raise ConfigError(f"algorithm {algorithm!r} ends with @{last}; allowed: {', '.join(f'@{v}' for v in VARIANTS)}")
+    return name, VARIANTS[last]
 
 
 def cell_work(config: Config, folder: Path) -> Work:
@@ -92,7 +125,7 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     work = cell_work(config, folder)
     if is_finished(work, config.resume):
         return json.loads(work.product.read_text(encoding="utf-8"))
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     before, probe = cold_start_results(plan, world, seed)
     folder.mkdir(parents=True, exist_ok=True)
     work = cell_work(config, folder)  # now that the cold start's model is there
@@ -106,6 +139,7 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     except UserError as error:
         cell["error"] = " ".join(str(error).split())
     cell["seconds"] = round(time.perf_counter() - started, 1)
+    cell["cpu_seconds"] = round(time.process_time() - worked, 1)
     write_atomically(work.product, json.dumps(cell) + "\n")
     return json.loads(work.product.read_text(encoding="utf-8"))
 
@@ -118,6 +152,11 @@ def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any
         config = dataclasses.replace(config, resume="auto")
     plan.seen.add(place)
     place.mkdir(parents=True, exist_ok=True)
+    with _locked(place / "cold_start.lock"):
+        return _cold_start_results(config, place)
+
+
+def _cold_start_results(config: Config, place: Path) -> tuple[dict[str, Any], dict[str, Any]]:
     counts = {"eval.json": config.evaluation.problems, "eval_probe.json": config.evaluation.probe}
     with _written_to(place / "cold_start.log"):
         from rl.cold_start.gears import cold_start
@@ -156,23 +195,17 @@ def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:
 
 
 @contextlib.contextmanager
-def _written_to(file: Path) -> Any:
-    with file.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+def _locked(file: Path) -> Iterator[None]:
+    """Waits until no other process holds the file; a process that dies lets go."""
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 
-def run_table(
-    plan: Plan, worlds: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int], show: Callable[[str], Any]
-) -> list[dict[str, Any]]:
-    """The cells of a table, in order of worlds, seeds and algorithms; a line each as they finish."""
-    places = [(world, seed, name) for world in worlds for seed in seeds for name in algorithms]
-    cells = []
-    for number, (world, seed, name) in enumerate(places, 1):
-        folder = plan.place(world, seed) / name
-        cell = run_cell(plan, world, seed, name, plan.settings(world, seed, name), folder)
-        cells.append(cell)
-        show(f"[{number}/{len(places)}] {line(cell)}")
-    return cells
+@contextlib.contextmanager
+def _written_to(file: Path) -> Any:
+    with file.open("a", encoding="utf-8") as log, contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+        yield
 
 
 def line(cell: Mapping[str, Any]) -> str:

@@ -1,17 +1,18 @@
 """Tuning before a comparison: every algorithm gets the same small grid search, on seeds that the table does not use.
 
-A grid file names for each algorithm its most sensitive settings and their values:
+A grid file names settings and the values to try; what stands under `all` is tried for every algorithm in it:
 
-    grpo: {trainer.learning_rate: [1.0e-4, 3.0e-4], rollout.temperature: [0.7, 1.0]}
+    all: {trainer.iterations: [1, 4], trainer.learning_rate: [3.0e-4, 6.0e-4]}
+    grpo: {trainer.kl: [0.0, 0.05]}
 
 All combinations run; the one with the highest mean U over the tuning worlds and seeds is written to a file that the
 table is then made with. A run that failed or collapsed counts with a U of 0; among settings whose runs all did, the U
-that the collapsed ones ended with decides.
+that the collapsed ones ended with decides. An algorithm without a grid of its own inherits the rate and iterations that
+did best on average for those that have one.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import itertools
 import json
@@ -21,11 +22,13 @@ from typing import Any
 
 import yaml
 
-from rl.comparison.runs import Plan, line, run_cell
+from rl.comparison.runs import SHARED, Plan
+from rl.comparison.table import Place, run_places
 from rl.config.schema import ConfigError
 from rl.files.atomic import write_atomically
 
 Settings = dict[str, Any]
+EVERY = "all"
 
 
 def read_settings(path: str | Path) -> dict[str, Settings]:
@@ -64,6 +67,14 @@ def quality(cells: Sequence[Mapping[str, Any]]) -> tuple[float, float]:
     return score(cells), sum(cell.get("utility", 0.0) for cell in cells) / len(cells)
 
 
+def grid_of(grids: Mapping[str, Mapping[str, Any]], name: str) -> list[Settings]:
+    """The combinations to try for an algorithm, `all` first. Raises `ConfigError` for one without a grid."""
+    if name not in grids or name == EVERY:
+        known = ", ".join(other for other in grids if other != EVERY)
+        raise ConfigError(f"no grid for {name!r}; it has {known or 'none'}")
+    return combinations({**grids.get(EVERY, {}), **grids[name]}, name)
+
+
 def tune(
     plan: Plan,
     grids: Mapping[str, Mapping[str, Any]],
@@ -71,21 +82,42 @@ def tune(
     algorithms: Sequence[str],
     seeds: Sequence[int],
     show: Callable[[str], Any],
+    jobs: int = 1,
+    hours: float = 0.0,
 ) -> tuple[dict[str, Settings], list[dict[str, Any]]]:
-    """(the best settings by algorithm, every combination tried with its score). Finished runs are kept."""
+    """(the best settings by algorithm, every combination tried with its score and runs). Finished runs are kept;
+    algorithms with runs left, because the hours are spent, have no best settings yet."""
+    tries = [(name, settings) for name in algorithms for settings in grid_of(grids, name)]
+    wanted = [_place(world, seed, *one) for seed in seeds for one in tries for world in worlds]
+    cells = run_places(plan, wanted, show, jobs, hours)
+    made = [(p.folder, cell) for p, cell in zip(wanted, cells, strict=True) if cell is not None]
+    tried = [_row(*one, [cell for folder, cell in made if folder == _folder(*one)]) for one in tries]
+    whole = len(worlds) * len(seeds)
     best: dict[str, Settings] = {}
-    tried = []
     for name in algorithms:
-        scores = []
-        for settings in combinations(grids.get(name, {}), name):
-            cells = [_run(plan, world, seed, name, settings, show) for world in worlds for seed in seeds]
-            scores.append((quality(cells), settings))
-            value, utility = scores[-1][0]
-            tried.append({"algorithm": name, "settings": settings, "score": value, "utility": utility})
-            show(f"{name} {settings}: score {value:.3f}, mean U {utility:.3f}")
-        best[name] = max(scores, key=lambda pair: pair[0])[1]
+        rows = [row for row in tried if row["algorithm"] == name]
+        if any(len(row["runs"]) < whole for row in rows):
+            show(f"{name}: runs left to make")
+            continue
+        best[name] = max(rows, key=lambda row: (row["score"], row["utility"]))["settings"]
         show(f"{name}: best {best[name]}")
-    return best, tried
+    return best, [row for row in tried if row["algorithm"] in best]
+
+
+def inherited(tried: Sequence[Mapping[str, Any]]) -> Settings:
+    """The shared settings whose best score with anything else is highest, as a mean over the algorithms that tried
+    them. Empty where nothing was tried.
+
+    >>> inherited([{"algorithm": "a", "score": 0.5, "settings": {"trainer.iterations": 4, "trainer.kl": 0.0}}])
+    {'trainer.iterations': 4}
+    """
+    best: dict[str, dict[str, float]] = {}
+    for row in tried:
+        shared = json.dumps({key: value for key, value in row["settings"].items() if key in SHARED}, sort_keys=True)
+        scores = best.setdefault(shared, {})
+        scores[row["algorithm"]] = max(row["score"], scores.get(row["algorithm"], -1.0))
+    means = {shared: sum(scores.values()) / len(scores) for shared, scores in best.items()}
+    return json.loads(max(means, key=lambda shared: means[shared])) if means else {}
 
 
 def write_tuned(
@@ -108,12 +140,17 @@ def write_tuned(
     return path
 
 
-def _run(
-    plan: Plan, world: str, seed: int, name: str, settings: Settings, show: Callable[[str], Any]
-) -> dict[str, Any]:
-    mark = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]
-    folder = plan.place(world, seed) / f"{name}-{mark}"
-    config = dataclasses.replace(plan.settings(world, seed, name, settings), run_dir=str(folder))
-    cell = run_cell(plan, world, seed, name, config, folder)
-    show(f"  {line(cell)}")
-    return cell
+def _place(world: str, seed: int, name: str, settings: Settings) -> Place:
+    return Place(world, seed, name, _folder(name, settings), settings)
+
+
+def _folder(name: str, settings: Settings) -> str:
+    return f"{name}-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]}"
+
+
+def _row(name: str, settings: Settings, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """A combination with its score and its runs."""
+    value, utility = quality(cells) if cells else (0.0, 0.0)
+    kept = ("world", "seed", "utility", "collapsed", "error", "cpu_seconds")
+    runs = [{key: cell[key] for key in kept if key in cell} for cell in cells]
+    return {"algorithm": name, "settings": settings, "score": value, "utility": utility, "runs": runs}

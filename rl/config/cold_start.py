@@ -101,6 +101,8 @@ class ColdStartConfig:
     """Rows a step."""
     micro_batch: Count = 0
     """Rows that go through the model at once; 0: all."""
+    think_share: Annotated[float, BeforeValidator(number), Field(ge=0.05, le=0.95)] = 0.5
+    """The share of the rows in think mode; above a half the policy starts out thinking, as distilled models do."""
     learning_rate: Rate = 1e-4
     """Peak learning rate of AdamW."""
     schedule: Schedule = "cosine"

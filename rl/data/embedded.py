@@ -20,12 +20,13 @@ def embedded_problems(config: Config, where: str, split: str, size: int | None) 
 
     world = find_world(where)
     shares = config.data.shares or world.shares
+    test_shares = config.data.shares or world.test_shares or shares
     if not shares or not set(shares) <= set(world.levels) or min(shares.values()) < 0 or sum(shares.values()) <= 0:
         levels = ", ".join(world.levels)
         raise DataError(f"data.shares is {dict(shares)}; allowed: shares of 0 or more for the levels {levels}")
     test_size = config.data.test_size or 500
     seed = config.seed if config.data.seed is None else config.data.seed
-    test = [w.problem for w in world.draw(test_size, TEST_SEED + seed, shares, frozenset())]
+    test = [w.problem for w in world.draw(test_size, TEST_SEED + seed, test_shares, frozenset())]
     if split == "test":
         return test
     held_out = frozenset(p.prompt for p in test)

@@ -1,8 +1,9 @@
-"""What teachers cost: tokens and money spent, and a limit that is not passed.
+"""What teachers cost: tokens and money spent, and their limits.
 
-A call is begun only when the most that it can cost still fits beside what is spent and what the open calls can cost:
-all bytes of its prompt and `max_tokens` of an answer. A count that the endpoint does not give is estimated, a token for
-every four bytes. Attempts that were cut count with what had arrived; what a kill interrupts is paid and not counted.
+A call is begun only when the most that it can cost still fits beside what is spent and what the open calls can cost: a
+token for every byte of its prompt, and `max_tokens` of an answer. So a limit is passed at most by what attempts that
+were cut had sent before they were tried again; they count with what had arrived. A count that the endpoint does not
+give is estimated, a token for every four bytes. What a kill interrupts is paid and not counted.
 """
 
 from __future__ import annotations

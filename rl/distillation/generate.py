@@ -122,7 +122,8 @@ def _rewriting(config: Config, teacher: TeacherConfig, store: RowStore) -> Askin
 
     def row(ask: Ask, said: Said) -> dict[str, Any]:
         chain = asked[ask.id][0]
-        thought = rewritten_thought(said.text)
+        # One that was cut may be all of the rewriter's own thinking.
+        thought = "" if said.usage.get("finish_reason") == "length" else rewritten_thought(said.text)
         rest = {"call": dict(said.usage), "rewritten": chain.name}
         new = dataclasses.replace(
             chain, name=ask.id, response=tagged(thought, chain.solution), teacher=teacher.name, rest=rest
@@ -139,8 +140,8 @@ def rewritten_thought(text: str) -> str:
     '3+4 is 7'
     """
     own, answer = split_response(text)
-    if text.lstrip().startswith("<think>"):
-        own, answer = split_response(answer) if answer else ("", "")
+    if text.lstrip().startswith("<think>") and answer:
+        own, answer = split_response(answer)
     return own or answer
 
 

@@ -31,6 +31,7 @@ from rl.models.location import check_model_path
 from rollout.errors import UserError
 
 CHECK_AGAIN_S = 0.02
+OTHER_NAME = "max_completion_tokens"
 
 
 @dataclass(frozen=True)
@@ -82,11 +83,10 @@ def check_teacher(teacher: TeacherConfig) -> None:
         endpoint = Endpoint(teacher.base_url, teacher.model, teacher.key_variable)
         check_endpoint(endpoint)
         check_listening(endpoint)
-        for name in ("messages", "stream", "stream_options", "n", "model"):
+        for name in ("messages", "stream", "stream_options", "n", "model", "max_tokens"):
             if name in teacher.options:
-                raise UserError(
-                    f"teacher {teacher.name!r} has options.{name}; allowed: all that this project does not set"
-                )
+                raise UserError(f"teacher {teacher.name!r} has options.{name}; allowed: what has no key of its own")
+        longest_answer(teacher)
     elif not teacher.model:
         raise UserError(f"teacher {teacher.name!r} has neither base_url nor model; allowed: one of them")
     else:
@@ -109,7 +109,22 @@ def ask_teacher(
 def most_of(teacher: TeacherConfig, ask: Ask) -> Cost:
     """The most that one call can cost: a token a byte of the prompt, and a whole answer."""
     prompt = sum(len(str(turn.get("content", "")).encode("utf-8", "replace")) + 16 for turn in ask.messages)
-    return cost_of(teacher, prompt, teacher.max_tokens)
+    return cost_of(teacher, prompt, longest_answer(teacher))
+
+
+def longest_answer(teacher: TeacherConfig) -> int:
+    """The most tokens of an answer; endpoints that call it `max_completion_tokens` are told so by the options. Raises
+    `UserError`."""
+    most = teacher.options.get(OTHER_NAME, teacher.max_tokens)
+    if not isinstance(most, int) or most < 1:
+        raise UserError(f"teacher {teacher.name!r} has options.{OTHER_NAME} {most!r}; allowed: a whole number above 0")
+    return most
+
+
+def request_options(teacher: TeacherConfig, greedy: bool) -> dict[str, Any]:
+    """What goes into a request besides model and messages."""
+    length = {} if OTHER_NAME in teacher.options else {"max_tokens": teacher.max_tokens}
+    return {"temperature": 0.0 if greedy else teacher.temperature, **length, **teacher.options}
 
 
 async def _ask_endpoint(
@@ -125,8 +140,7 @@ async def _ask_endpoint(
                     budget.exhausted = True
                     return
                 await asyncio.sleep(CHECK_AGAIN_S)
-            temperature = 0.0 if ask.greedy else teacher.temperature
-            yield ask, ask.messages, {"temperature": temperature, "max_tokens": teacher.max_tokens, **teacher.options}
+            yield ask, ask.messages, request_options(teacher, ask.greedy)
 
     with tqdm(total=total, desc=teacher.name, unit="answer", dynamic_ncols=True) as progress:
 

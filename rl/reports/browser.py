@@ -12,8 +12,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rl.reports.tables import number, printable, show
+from rl.reports.tables import number, show
 from rl.statistics.names import level_order
+from rollout.printable import printable
 from rollout.types import Rollout, rollout_from_json
 
 MOST_ROLLOUTS = 2000

@@ -21,8 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from rl.reports.frontier import operating_curves
-from rl.reports.tables import number, printable
+from rl.reports.tables import number
 from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
+from rollout.printable import printable
 
 DPI = 160
 # In inches, close to a phone's width: the 10 pt letters stay readable when the picture shrinks to the screen.

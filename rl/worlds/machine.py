@@ -12,7 +12,9 @@ other kinds of problems of the same length: ``=`` voids the moves (the answer is
 number that nothing in the prompt tells.
 
 A `pair` is two such machines of ten states that make the same moves: ``37 a . c ~ b``, thinking ``37 a 59 c 81 b 87``.
-A blind guess is right once in a hundred times instead of once in eight, so luck does not look like skill.
+A blind guess is right once in a hundred times instead of once in eight, so luck does not look like skill. In a `walk`
+a thought goes through the fillers too, so that thinking costs the same where it is not needed; two `domains` turn a
+surface cue round.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ MARKS = "=?"
 STATES = "01234567"
 DIGITS = "0123456789"
 SHORTEST, LONGEST = 4, 6
+LONG = (7, 8)
 CHAIN_LEVELS = ("1", "2", "3", "4")
 
 
@@ -83,11 +86,44 @@ def kind(rng: random.Random, level: str) -> tuple[str, str, str]:
     return " ".join([*(["="] if level == "void" else []), start, *moves]), state, " ".join(words)
 
 
-def stretched(rng: random.Random, moves: Sequence[str]) -> list[str]:
+def walk(rng: random.Random, level: str) -> tuple[str, str, str]:
+    """(prompt, answer, thinking) of a problem with this many moves, where a thought goes through every place of the
+    prompt, fillers too: it takes the same tokens whether it is needed or not. Level ``4-long`` draws its length above
+    those of the other levels."""
+    moves, _, reach = level.partition("-")
+    made = rng.sample(MOVES, int(moves))
+    start = state = rng.choice(STATES)
+    places = stretched(rng, made, LONG if reach else (SHORTEST, LONGEST))
+    words = []
+    for place in places:
+        state = TABLES[place][state] if place in TABLES else state
+        words += [place, state]
+    return " ".join([start, *places]), state, " ".join(words)
+
+
+def domains(rng: random.Random, level: str) -> tuple[str, str, str]:
+    """(prompt, answer, thinking) in one of two domains, told by the mark in front, where the same cue, the kind of the
+    fillers, says opposite things: among ``.`` the moves of domain ``=`` count and those of domain ``?`` are void, among
+    ``~`` it is the other way round. Neither mark nor cue alone says which."""
+    mark, counts = rng.choice(MARKS), level == "moves"
+    filler = "." if counts == (mark == "=") else "~"
+    moves = rng.sample(MOVES, 4)
+    start = state = rng.choice(STATES)
+    places = stretched(rng, moves, (5, LONGEST), filler)
+    words = []
+    for place in places:
+        state = TABLES[place][state] if counts and place in TABLES else state
+        words += [place, state]
+    return " ".join([mark, start, *places]), state, " ".join(words)
+
+
+def stretched(
+    rng: random.Random, moves: Sequence[str], lengths: tuple[int, int] = (SHORTEST, LONGEST), fillers: str = FILLERS
+) -> list[str]:
     """The moves in order among fillers, in as many places as the length drawn."""
-    length = rng.randint(SHORTEST, LONGEST)
+    length = rng.randint(*lengths)
     places = sorted(rng.sample(range(length), len(moves)))
-    slots = [rng.choice(FILLERS) for _ in range(length)]
+    slots = [rng.choice(fillers) for _ in range(length)]
     for place, move in zip(places, moves, strict=True):
         slots[place] = move
     return slots

@@ -1,13 +1,26 @@
 """The embedded worlds by name: `tiny` is that of carry-less sums (rl/worlds/world.py), `tiny:NAME` a small one.
 
-    pair      the demo's: chain with two digits, whose answers nobody guesses, and no level between easy and hard
-    chain     thinking helps from the second move on; two thirds need none of it
-    never     one move or no answer at all: thinking never helps
-    always    three and four moves: thinking always helps
-    kind      thinking helps on one of two kinds of problems, whatever their length
-    easy95    one problem in twenty needs thinking
-    flipped   chain, with one correctness score in ten turned round in training
-    code      the answers are programs and tests decide
+    pair        the demo's: chain with two digits, whose answers nobody guesses, and no level between easy and hard
+
+For development, where algorithms may be tried and tuned:
+    walk        thinking helps from the second move on; two thirds need none of it
+    kind        thinking helps on one of two kinds of problems, whatever their length
+    rare        one problem in ten needs thinking
+    flipped     walk, with one correctness score in ten turned round in training
+
+For the test, run once when everything is settled:
+    continuum   ten levels; the gain of thinking rises from nothing to nine tenths, through the judge's margin
+    thin        thinking gains 10 points over all problems, and one correctness score in ten is turned round
+    thinker     the start thinks nearly always and hardly knows direct answers, as distilled models do
+    domains     two domains, in which the surface cue for difficulty says opposite things
+    shift       the test has levels and lengths that RL never showed
+    long        walk for ten times the tokens: do routing or answers drift?
+
+Checks, where a constant mode does as well as any router or nearly so; they count in no mean:
+    chain       as walk, but thoughts skip the fillers: a thought that is not needed costs next to nothing
+    never       one move or no answer at all: thinking never helps
+    always      three and four moves: thinking always helps
+    code        the answers are programs and tests decide
 
 A world brings what it must set in a run's configuration as overrides, the easy and hard levels among them.
 """
@@ -16,11 +29,11 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rl.worlds import machine, programs
+from rl.worlds import funnel, machine, programs
 from rl.worlds import world as sums
 from rollout.errors import UserError, nearest
 from rollout.types import Problem
@@ -43,8 +56,8 @@ Draw = Callable[[int, int, Mapping[str, float], frozenset[str]], Iterator[Worked
 @dataclass(frozen=True)
 class World:
     """`draw(count, seed, shares, exclude)` gives that many distinct problems whose prompts are not in `exclude`,
-    difficulties drawn by `shares`; `shares` are those where the configuration names none, `settings` what else it needs
-    there, as overrides."""
+    difficulties drawn by `shares`; `shares` are those where the configuration names none, `test_shares` those of the
+    test problems where they differ, `settings` what else it needs there, as overrides."""
 
     name: str
     levels: tuple[str, ...]
@@ -53,6 +66,7 @@ class World:
     easy: tuple[str, ...] = ()
     hard: tuple[str, ...] = ()
     settings: tuple[str, ...] = ()
+    test_shares: Mapping[str, float] | None = None
 
     @property
     def overrides(self) -> list[str]:
@@ -87,24 +101,62 @@ def _sums(count: int, seed: int, shares: Mapping[str, float], exclude: frozenset
         yield Worked(made.problem, sums.thinking_text(made.chain))
 
 
-_CHAIN_COLD_START = f"cold_start.shares={json.dumps(CHAIN)}"
+def _cold(shares: Mapping[str, float]) -> str:
+    return f"cold_start.shares={json.dumps(shares)}"
+
+
 _CODE = "rewards=[{name: judge, margin: 0.25}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
-_CHAIN = drawn_by(machine.chain)
+_FLIPS = "control.flip_rewards=0.1"
+_LONG = ("trainer.token_budget=400000", "trainer.steps=20000", "evaluation.every=10")
+_SEEN = {"1": 0.2, "3": 0.15, "1-long": 0.25, "2-long": 0.1, "4-long": 0.3}
+_ROOM = ("rollout.max_new_tokens=24", "cold_start.steps=500")
 _LEVELS = machine.CHAIN_LEVELS
+_CHAIN, _WALK = drawn_by(machine.chain), drawn_by(machine.walk)
+_EASY, _HARD = ("1",), ("3", "4")
+_CONTINUUM = dict(zip("0123456789", (0.42, 0.14, 0.1, 0.08, 0.06, 0.05, 0.05, 0.04, 0.03, 0.03), strict=True))
+_SHIFTED = ("1", "3", "1-long", "2-long", "4-long")
+_KINDS = {"void": 0.6, "moves": 0.4}
 SUMS = World("sums", sums.LEVELS, {}, _sums)
 PAIR = World("pair", _LEVELS, {"1": 0.66, "3": 0.1, "4": 0.24}, drawn_by(machine.pair), ("1",), ("4",))
-WORLDS = {
-    world.name: world
-    for world in (
-        World("chain", _LEVELS, CHAIN, _CHAIN, ("1",), ("3", "4")),
-        World("never", ("1", "none"), {"1": 0.8, "none": 0.2}, _CHAIN, ("1",)),
-        World("always", _LEVELS, {"3": 0.5, "4": 0.5}, _CHAIN, (), ("3", "4")),
-        World("kind", ("void", "moves"), {"void": 0.6, "moves": 0.4}, drawn_by(machine.kind), ("void",), ("moves",)),
-        World("easy95", _LEVELS, {"1": 0.95, "4": 0.05}, _CHAIN, ("1",), ("4",), (_CHAIN_COLD_START,)),
-        World("flipped", _LEVELS, CHAIN, _CHAIN, ("1",), ("3", "4"), ("control.flip_rewards=0.1",)),
-        World("code", _LEVELS, CHAIN, drawn_by(programs.program, "code", programs.tests), ("1",), ("3", "4"), (_CODE,)),
-    )
-}
+DEVELOPMENT = (
+    World("walk", _LEVELS, CHAIN, _WALK, _EASY, _HARD),
+    World("kind", ("void", "moves"), _KINDS, drawn_by(machine.kind), ("void",), ("moves",)),
+    World("rare", _LEVELS, {"1": 0.9, "4": 0.1}, _WALK, ("1",), ("4",), (_cold(CHAIN),)),
+    World("flipped", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_FLIPS,)),
+)
+TEST = (
+    World(
+        "continuum", tuple(_CONTINUUM), _CONTINUUM, drawn_by(funnel.continuum), ("0", "1"), ("5", "6", "7", "8", "9")
+    ),
+    World("thin", ("0", "4"), {"0": 0.75, "4": 0.25}, drawn_by(funnel.thin), ("0",), ("4",), (_FLIPS,)),
+    World("thinker", _LEVELS, CHAIN, _WALK, _EASY, _HARD, ("cold_start.think_share=0.9",)),
+    World("domains", ("void", "moves"), _KINDS, drawn_by(machine.domains), ("void",), ("moves",)),
+    World(
+        "shift",
+        _SHIFTED,
+        {"1": 0.6, "3": 0.4},
+        _WALK,
+        ("1", "1-long"),
+        ("3", "4-long"),
+        (_cold(_SEEN), *_ROOM),
+        {"1-long": 0.6, "2-long": 0.1, "4-long": 0.3},
+    ),
+    World("long", _LEVELS, CHAIN, _WALK, _EASY, _HARD, _LONG),
+)
+CHECKS = (
+    World("chain", _LEVELS, CHAIN, _CHAIN, _EASY, _HARD),
+    World("never", ("1", "none"), {"1": 0.8, "none": 0.2}, _CHAIN, _EASY),
+    World("always", _LEVELS, {"3": 0.5, "4": 0.5}, _CHAIN, (), _HARD),
+    World("code", _LEVELS, CHAIN, drawn_by(programs.program, "code", programs.tests), _EASY, _HARD, (_CODE,)),
+)
+GROUPS = {"development": DEVELOPMENT, "test": TEST, "checks": CHECKS}
+WORLDS = {world.name: world for group in GROUPS.values() for world in group}
+
+
+def named_worlds(names: Sequence[str]) -> list[str]:
+    """World names; `development`, `test` and `checks` stand for their worlds, `all` for every one."""
+    groups = {name: [world.name for world in group] for name, group in GROUPS.items()} | {"all": list(WORLDS)}
+    return list(dict.fromkeys(world for name in names for world in groups.get(name, [name])))
 
 
 def find_world(source: str) -> World:

@@ -15,7 +15,7 @@ from small_runs import ROOT, environment, write_config
 
 from rl.config.read import parse_config
 from rl.distillation.formats import read_chains
-from rl.distillation.generate import open_store
+from rl.distillation.generate import open_store, rewritten_thought
 from rl.distillation.ledger import Ledger
 from rl.distillation.stages import generate_stage, score_stage, select_stage
 from rl.files.row_store import read_rows
@@ -155,6 +155,19 @@ def test_a_budget_is_never_passed_and_counts_over_starts(tmp_path):
     assert any("does not hold another call" in line for line in told)
 
 
+def test_endpoints_with_another_name_for_the_length_are_told_in_their_own(tmp_path):
+    with chat_server(teach) as (url, seen):
+        one = config(tmp_path, url, chains=1)
+        other = dataclasses.replace(one.teachers[0], options={"max_completion_tokens": 9, "top_p": 0.5})
+        generate_stage(dataclasses.replace(one, teachers=[other, *one.teachers[1:]]), quiet)
+        assert seen.bodies[0]["max_completion_tokens"] == 9
+        assert "max_tokens" not in seen.bodies[0]
+        twice = dataclasses.replace(one.teachers[1], options={"max_tokens": 9})
+        two = dataclasses.replace(config(tmp_path, url, writers=["two"]), teachers=[other, twice, *one.teachers[2:]])
+        with pytest.raises(UserError, match=r"options\.max_tokens"):
+            generate_stage(two, quiet)
+
+
 def test_money_is_counted_at_the_teachers_prices(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)
@@ -176,6 +189,20 @@ def test_a_chain_is_rewritten_with_its_solution_kept(tmp_path):
     chain = chains["a#one#0~short"]
     assert (chain.thought, chain.solution, chain.teacher) == ("short", "7", "two")
     assert chain.rest["rewritten"] == "a#one#0"
+
+
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("3+4 is 7", "3+4 is 7"),
+        ("<think>\nshorter?\n</think>\n\n3+4 is 7", "3+4 is 7"),
+        ("<think>shorter?</think><|begin_of_thought|>3+4 is 7<|end_of_thought|>", "3+4 is 7"),
+        ("<think>3+4 is 7</think>", "3+4 is 7"),
+        ("", ""),
+    ],
+)
+def test_what_a_rewriter_wrote_is_told_from_what_it_thought(text, thought):
+    assert rewritten_thought(text) == thought
 
 
 def test_a_judge_in_prose_is_unknown_and_counted_and_two_are_compared(tmp_path):

@@ -1,0 +1,164 @@
+"""The fair field of docs/comparison.md, stage by stage; each goes on where it stopped.
+
+    python benchmarks/field.py worlds     # what judging is worth in every world, on the starts of seeds 0 to 4
+    python benchmarks/field.py tune       # the grid of benchmarks/tuning.yaml -> benchmarks/tuned.yaml, tuned.json
+    python benchmarks/field.py freeze     # the commit of the test -> benchmarks/frozen.json, for test
+    python benchmarks/field.py test       # the test worlds -> benchmarks/results/field.json
+    python benchmarks/field.py rest       # other algorithms and presets, for description -> results/field_rest.json
+    python benchmarks/field.py estimate   # core-hours of all stages from the cells that are there
+
+`--jobs N` makes N runs at once, a core each; `--hours H` ends a stage after H core-hours of its runs, earlier ones too.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from rl.cli import ENVIRONMENT
+from rl.comparison import field
+from rl.comparison.report import contents, judging, markdown
+from rl.comparison.runs import CELL, Plan
+from rl.comparison.table import core_seconds, places, run_places
+from rl.comparison.tuning import grid_of, inherited, read_settings, tune, write_tuned
+from rl.comparison.world_check import check_worlds
+from rl.files.atomic import write_atomically
+from rl.worlds.worlds import CHECKS, DEVELOPMENT, TEST, WORLDS
+from rollout.errors import UserError
+
+HERE = Path(__file__).parent
+CONFIG, GRID, TUNED, FROZEN = (
+    HERE.parent / "configs/compare.yaml",
+    *(HERE / name for name in ("tuning.yaml", "tuned.yaml", "frozen.json")),
+)
+RESULTS = HERE / "results"
+DEVELOPMENT_WORLDS, TEST_WORLDS = ([world.name for world in group] for group in (DEVELOPMENT, TEST))
+
+
+def plan_of(options: argparse.Namespace, part: str) -> Plan:
+    """Runs below runs/field/PART, with the tuned settings that are there."""
+    tuned = read_settings(TUNED) if TUNED.is_file() and part != "tuning" else {}
+    folder = Path(options.folder) / part
+    return Plan(str(CONFIG), [f"run_dir={folder}", *options.overrides], folder, tuned)
+
+
+def worlds(options: argparse.Namespace) -> None:
+    """Cold starts and what judging is worth on them: those of the test runs, and of the tuning."""
+    rows = check_worlds(plan_of(options, "test"), [*TEST_WORLDS, *(w.name for w in CHECKS)], field.TEST_SEEDS, print)
+    rows += check_worlds(plan_of(options, "tuning"), DEVELOPMENT_WORLDS, field.TUNING_SEEDS, print)
+    write_atomically(RESULTS / "worlds.json", json.dumps({"worlds": rows}, indent=1) + "\n")
+
+
+def tuning(options: argparse.Namespace) -> None:
+    """The grid for the main algorithms; the others inherit rate and iterations once all of these are done."""
+    plan, grids = plan_of(options, "tuning"), read_settings(GRID)
+    seeds = field.TUNING_SEEDS
+    best, tried = tune(plan, grids, DEVELOPMENT_WORLDS, field.MAIN, seeds, print, options.jobs, options.hours)
+    if set(best) == set(field.MAIN):
+        best |= {name: inherited(tried) for name in field.OTHERS}
+    print(f"written: {write_tuned(TUNED, best, tried, seeds, DEVELOPMENT_WORLDS)}")
+
+
+def freeze(options: argparse.Namespace) -> None:
+    """The commit of the test and what five seeds can detect there."""
+    tried = json.loads(TUNED.with_suffix(".json").read_text(encoding="utf-8"))["tried"]
+    made = field.freeze(FROZEN, tried, read_settings(TUNED))
+    print(f"frozen: {made['commit']}; detectable with five seeds: {made['detectable']}; written: {FROZEN}")
+
+
+def test(options: argparse.Namespace) -> None:
+    """The main algorithms on the test worlds; seeds are added for the named comparisons alone."""
+    frozen, plan = field.check_frozen(FROZEN), plan_of(options, "test")
+    hours = options.hours or field.HOURS
+    wanted = places(TEST_WORLDS, field.MAIN, field.TEST_SEEDS)
+    while True:
+        cells = run_places(plan, wanted, print, options.jobs, hours)
+        known = [cell for cell in cells if cell is not None]
+        if len(known) < len(wanted) or field.reached_target(judging(known)):
+            break
+        seed = field.next_seed(known)
+        print(f"the spread of the runs leaves more than {field.TARGET} undetected: seed {seed} is added")
+        wanted += places(TEST_WORLDS, field.MAIN[: 1 + len(field.PEERS)], [seed])
+    write_results(RESULTS / "field.json", known, frozen=frozen, tries=tries())
+
+
+def rest(options: argparse.Namespace) -> None:
+    """Everything else, for description, with the seeds that the hours allow."""
+    frozen, plan = field.check_frozen(FROZEN), plan_of(options, "test")
+    names = [*field.DEFAULT, *field.PUBLISHED, *field.OTHERS]
+    cells = run_places(plan, places(TEST_WORLDS, names, field.TEST_SEEDS), print, options.jobs, options.hours)
+    write_results(RESULTS / "field_rest.json", [cell for cell in cells if cell is not None], frozen=frozen)
+
+
+def estimate(options: argparse.Namespace) -> None:
+    """Core-hours of the stages: mean of the measured cells of a world, or of all worlds where it has none."""
+    known: dict[str, list[float]] = defaultdict(list)
+    for file in Path(options.folder).glob(f"*/*/seed*/*/{CELL}"):
+        cell = json.loads(file.read_text(encoding="utf-8"))
+        known[cell["world"]].append(core_seconds(cell))
+    if not known:
+        raise UserError(f"no cells in {options.folder}; allowed: begin with tune --hours 0.1")
+    every = [seconds for world, values in known.items() if world != "long" for seconds in values]
+    mean = {world: sum(v) / len(v) for world in WORLDS for v in [known.get(world) or every or known["long"]]}
+    if not known.get("long"):
+        mean["long"] *= 10
+    combinations = sum(len(grid_of(read_settings(GRID), name)) for name in field.MAIN)
+    seeds = len(field.TEST_SEEDS)
+    test_seconds = seeds * sum(mean[world] for world in TEST_WORLDS)
+    names = [*field.DEFAULT, *field.PUBLISHED, *field.OTHERS]
+    tune_seconds = combinations * len(field.TUNING_SEEDS) * sum(mean[world] for world in DEVELOPMENT_WORLDS)
+    for stage, seconds in (
+        ("tune", tune_seconds),
+        (f"test, {seeds} seeds", len(field.MAIN) * test_seconds),
+        (f"rest, {seeds} seeds", len(names) * test_seconds),
+    ):
+        print(f"{stage}: {seconds / 3600:.1f} core-hours")
+    for world, values in sorted(known.items()):
+        print(f"  measured {world}: {sum(values) / len(values):.0f} core-seconds a run, {len(values)} runs")
+
+
+def tries() -> dict[str, int]:
+    """Runs that each algorithm was tuned with, those by hand too."""
+    counted = dict(yaml.safe_load((HERE / "by_hand.yaml").read_text(encoding="utf-8")))
+    for row in json.loads(TUNED.with_suffix(".json").read_text(encoding="utf-8"))["tried"]:
+        counted[row["algorithm"]] = counted.get(row["algorithm"], 0) + len(row.get("runs", ()))
+    return counted
+
+
+def write_results(file: Path, cells: list[dict[str, Any]], **known: Any) -> None:
+    """The JSON with every run and curve, and the tables beside it."""
+    write_atomically(file, json.dumps({**known, **contents(cells)}, indent=1) + "\n")
+    write_atomically(file.with_suffix(".md"), markdown(cells))
+    print(f"written: {file} and {file.with_suffix('.md')}")
+
+
+STAGES = {"worlds": worlds, "tune": tuning, "freeze": freeze, "test": test, "rest": rest, "estimate": estimate}
+
+
+def main() -> None:
+    """Run one stage; an error of the user is one line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("stage", choices=STAGES)
+    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N")
+    parser.add_argument("--hours", type=float, default=0.0, metavar="H")
+    parser.add_argument("--folder", default="runs/field")
+    options = parser.parse_intermixed_args()
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    try:
+        STAGES[options.stage](options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""The fair field: who is compared, where, on which seeds, and what must not change between tuning and test.
+
+    tune     every main algorithm tries the same grid on the development worlds, seeds from 100 on; the others inherit
+    freeze   the commit that the test is made with is written down, and which difference five seeds can detect
+    test     the test worlds, once, seeds 0 to 4 with a cold start each; then more seeds until the named comparisons
+             detect the target or the core-hours are spent. What the runs come to decides nothing about how many follow:
+             only their spread does
+    rest     the other algorithms, the published presets and the code's default, for description
+
+What is frozen is the git object of each path below: a test refuses to run where one differs from what was written down.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rl.comparison.inference import (
+    counts,
+    detectable,
+    named_comparisons,
+    paired_differences,
+    spreads,
+    standard_error,
+)
+from rl.comparison.report import OURS, PEERS
+from rl.worlds.worlds import DEVELOPMENT, TEST
+from rollout.errors import UserError
+
+MAIN = (OURS, *PEERS, "autothink", "ada_grpo")
+OTHERS = ("hipo", "hgpo", "dr_grpo", "bpo", "paired_routing")
+PUBLISHED = tuple(f"{name}@published" for name in ("adaptthink", "degrpo", "grpo", "autothink", "ada_grpo", "hipo"))
+DEFAULT = (f"{OURS}@default",)
+TUNING_SEEDS, TEST_SEEDS = (100, 101), (0, 1, 2, 3, 4)
+TARGET, HOURS = 0.003, 8.0
+FROZEN = ("configs/compare.yaml", "benchmarks/tuned.yaml", "rl", "rollout", "rewards")
+Cells = Sequence[Mapping[str, Any]]
+
+
+def tuned_cells(tried: Sequence[Mapping[str, Any]], tuned: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The runs of the best settings among `tried`, as cells of a comparison."""
+    return [
+        {**run, "algorithm": row["algorithm"]}
+        for row in tried
+        if tuned.get(row["algorithm"]) == row["settings"]
+        for run in row.get("runs", ())
+    ]
+
+
+def expected_detectable(cells: Cells, seeds: int, worlds: int) -> dict[str, float]:
+    """By peer, the difference in the mean over `worlds` worlds of `seeds` seeds that will be detectable, if runs there
+    spread as in these cells. Peers without two paired seeds of a world are left out."""
+    found = {}
+    for peer in PEERS:
+        spread = spreads(paired_differences(cells, OURS, peer))
+        if spread:
+            one = standard_error(spread, dict.fromkeys(spread, seeds)) * math.sqrt(len(spread) / worlds)
+            found[peer] = detectable(one, len(PEERS))
+    return found
+
+
+def reached_target(cells: Cells, target: float = TARGET) -> bool:
+    """Whether each named comparison detects the target with the runs that are there."""
+    found = named_comparisons(cells, OURS, PEERS)
+    return len(found) == len(PEERS) and all(row["detectable"] <= target for row in found.values())
+
+
+def next_seed(cells: Cells) -> int:
+    """The seed after those that the named comparisons have."""
+    return max(seed for cell in cells if cell["algorithm"] == OURS for seed in [cell["seed"]]) + 1
+
+
+def freeze(file: Path, tried: Sequence[Mapping[str, Any]], tuned: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Write the commit and the git object of each frozen path, and what five seeds can detect. Raises `UserError` where
+    a frozen path has changes that no commit has."""
+    changed = _git("status", "--porcelain", "--", *FROZEN)
+    if changed:
+        raise UserError(
+            f"changes that no commit has: {', '.join(changed.split()[1::2])}; allowed: commit them, then freeze"
+        )
+    cells = tuned_cells(tried, tuned)
+    runs = {row["algorithm"]: 0 for row in tried}
+    for row in tried:
+        runs[row["algorithm"]] += len(row.get("runs", ()))
+    made = {
+        "commit": _git("rev-parse", "HEAD"),
+        "objects": {path: _git("rev-parse", f"HEAD:{path}") for path in FROZEN},
+        "tuning": {"worlds": [world.name for world in DEVELOPMENT], "runs": runs},
+        "test": {"worlds": [world.name for world in TEST], "seeds": list(TEST_SEEDS), "target": TARGET, "hours": HOURS},
+        "detectable": expected_detectable(cells, len(TEST_SEEDS), len(TEST)),
+        "seeds": counts(paired_differences(cells, OURS, PEERS[0])),
+    }
+    file.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    return made
+
+
+def check_frozen(file: Path) -> dict[str, Any]:
+    """What was written down. Raises `UserError` where nothing was, or where something frozen is not what it was."""
+    if not file.is_file():
+        raise UserError(f"{file} is not there: nothing is frozen; allowed: python benchmarks/field.py freeze")
+    known = json.loads(file.read_text(encoding="utf-8"))
+    moved = [path for path, old in known["objects"].items() if _git("rev-parse", f"HEAD:{path}") != old]
+    moved += [line[3:] for line in _git("status", "--porcelain", "--", *FROZEN).splitlines()]
+    if moved:
+        raise UserError(
+            f"{', '.join(moved)} changed since {known['commit'][:10]} was frozen; allowed: that commit, or freezing "
+            "anew and all test runs anew"
+        )
+    return known
+
+
+def _git(*arguments: str) -> str:
+    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise UserError(
+            f"git {' '.join(arguments)}: {done.stderr.strip() or 'failed'}; allowed: a git checkout, at its root"
+        )
+    return done.stdout.rstrip()

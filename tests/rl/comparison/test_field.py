@@ -1,0 +1,96 @@
+"""What is fixed before a test, and what stops it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from rl.algorithms import SHIPPED
+from rl.comparison import field
+from rl.comparison.tuning import grid_of
+from rollout.errors import UserError
+
+ROOT = Path(__file__).parents[3]
+
+
+def runs(algorithm, values, world="walk", first=100):
+    return [
+        {"world": world, "seed": first + k, "algorithm": algorithm, "utility": value} for k, value in enumerate(values)
+    ]
+
+
+def test_every_main_algorithm_tries_the_same_grid_and_every_algorithm_is_in_the_field():
+    grids = yaml.safe_load((ROOT / "benchmarks" / "tuning.yaml").read_text())
+    assert [len(grid_of(grids, name)) for name in field.MAIN] == [8] * 6
+    assert set(grids["all"]) == {"trainer.iterations", "trainer.learning_rate"}
+    assert {*field.MAIN, *field.OTHERS} == set(SHIPPED)
+    assert {name.partition("@")[0] for name in field.PUBLISHED} <= {n for n, one in SHIPPED.items() if one.published}
+    assert min(field.TUNING_SEEDS) >= 100 > max(field.TEST_SEEDS)
+
+
+def test_the_runs_of_the_best_settings_are_the_cells_that_say_what_will_be_detectable():
+    tried = [
+        {
+            "algorithm": "grpo",
+            "settings": {"trainer.kl": 0.0},
+            "runs": [{"world": "walk", "seed": 100, "utility": 0.7}],
+        },
+        {
+            "algorithm": "grpo",
+            "settings": {"trainer.kl": 0.1},
+            "runs": [{"world": "walk", "seed": 100, "utility": 0.8}],
+        },
+    ]
+    assert field.tuned_cells(tried, {"grpo": {"trainer.kl": 0.1}}) == [
+        {"world": "walk", "seed": 100, "utility": 0.8, "algorithm": "grpo"}
+    ]
+    cells = runs("step_srpo", [0.8, 0.84]) + runs("grpo", [0.8, 0.8]) + runs("degrpo", [0.7])
+    found = field.expected_detectable(cells, seeds=4, worlds=4)
+    # The difference spreads by √(0.02² · 2) = 0.02828; four seeds in four worlds: 0.02828 / √16, times 3.2356.
+    assert found == {"grpo": pytest.approx(0.022879, abs=1e-5)}
+
+
+def test_seeds_are_added_until_all_three_comparisons_detect_the_target():
+    exact = [cell for name in ("step_srpo", *field.PEERS) for cell in runs(name, [0.8, 0.8], first=0)]
+    assert field.reached_target(exact)
+    assert field.next_seed(exact) == 2
+    assert not field.reached_target(
+        exact + runs("step_srpo", [0.9, 0.6], "kind", 0) + runs("grpo", [0.5, 0.9], "kind", 0)
+    )
+    assert not field.reached_target([cell for cell in exact if cell["algorithm"] != "degrpo"])
+
+
+def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_path, monkeypatch):
+    def git(*arguments):
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *arguments], check=True, capture_output=True
+        )
+
+    monkeypatch.chdir(tmp_path)
+    git("init", "-q")
+    for path in field.FROZEN:
+        file = Path(path) if "." in path else Path(path) / "code.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("1")
+    file = tmp_path / "frozen.json"
+    with pytest.raises(UserError, match="nothing is frozen"):
+        field.check_frozen(file)
+    git("add", "rl", "rollout", "rewards", "configs")
+    git("commit", "-qm", "one")
+    with pytest.raises(UserError, match=r"changes that no commit has: benchmarks/"):
+        field.freeze(file, [], {})
+    git("add", "-A")
+    git("commit", "-qm", "two")
+    made = field.freeze(file, [], {})
+    assert len(made["commit"]) == 40
+    assert field.check_frozen(file) == json.loads(file.read_text()) == made
+    Path("rl/code.py").write_text("2")
+    with pytest.raises(UserError, match=r"rl/code.py changed since"):
+        field.check_frozen(file)
+    git("commit", "-qam", "three")
+    with pytest.raises(UserError, match=r"^rl changed since"):
+        field.check_frozen(file)

@@ -1,0 +1,67 @@
+"""The search before a comparison."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from rl.comparison.tuning import combinations, grid_of, inherited, quality, read_settings, score, write_tuned
+from rl.config.schema import ConfigError
+
+
+def cell(utility, collapsed=False):
+    return {"utility": utility, "collapsed": collapsed}
+
+
+def test_a_grid_gives_every_combination():
+    assert combinations({"x": [1, 2], "y": ["a", "b"]}, "") == [
+        {"x": 1, "y": "a"},
+        {"x": 1, "y": "b"},
+        {"x": 2, "y": "a"},
+        {"x": 2, "y": "b"},
+    ]
+    assert combinations({}, "") == [{}]
+    with pytest.raises(ConfigError, match=r"grpo.trainer.kl is 0.1; allowed: a list of values to try"):
+        combinations({"trainer.kl": 0.1}, "grpo")
+
+
+def test_every_algorithm_tries_what_stands_under_all():
+    grids = {"all": {"trainer.iterations": [1, 4]}, "grpo": {"trainer.kl": [0.0, 0.1]}, "bpo": {}}
+    assert len(grid_of(grids, "grpo")) == 4
+    assert grid_of(grids, "bpo") == [{"trainer.iterations": 1}, {"trainer.iterations": 4}]
+    for name in ("all", "hipo"):
+        with pytest.raises(ConfigError, match=f"no grid for '{name}'; it has grpo, bpo"):
+            grid_of(grids, name)
+
+
+def test_the_rest_inherits_the_rate_and_iterations_that_did_best_on_average():
+    def tried(algorithm, iterations, kl, score):
+        return {
+            "algorithm": algorithm,
+            "settings": {"trainer.iterations": iterations, "trainer.kl": kl},
+            "score": score,
+        }
+
+    rows = [tried("a", 1, 0.0, 0.9), tried("a", 4, 0.0, 0.1), tried("a", 4, 0.1, 0.8)]
+    rows += [tried("b", 1, 0.0, 0.5), tried("b", 4, 0.0, 0.7)]
+    # One: (0.9 + 0.5) / 2; four: (0.8 + 0.7) / 2.
+    assert inherited(rows) == {"trainer.iterations": 4}
+    assert inherited([]) == {}
+
+
+def test_failed_and_collapsed_runs_are_worth_nothing_in_tuning():
+    cells = [cell(utility=0.8), cell(utility=0.9, collapsed=True), {"error": "x"}]
+    assert score(cells) == pytest.approx(0.8 / 3)
+    assert quality(cells) == (pytest.approx(0.8 / 3), pytest.approx(1.7 / 3))
+    # Where everything collapsed, the better end wins.
+    assert quality([cell(utility=0.8, collapsed=True)]) > quality([cell(utility=0.7, collapsed=True)])
+
+
+def test_tuned_settings_are_published_beside_older_ones(tmp_path):
+    file = tmp_path / "tuned.yaml"
+    write_tuned(file, {"a": {"trainer.kl": 0.1}}, [{"algorithm": "a", "settings": {}, "utility": 0.5}], [100], ["kind"])
+    write_tuned(file, {"b": {}}, [{"algorithm": "b", "settings": {}, "utility": 0.6}], [100], ["kind"])
+    assert read_settings(file) == {"a": {"trainer.kl": 0.1}, "b": {}}
+    assert "seeds 100 of kind" in file.read_text()
+    assert [row["algorithm"] for row in json.loads((tmp_path / "tuned.json").read_text())["tried"]] == ["a", "b"]
