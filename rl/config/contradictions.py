@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from rl.config.errors import ConfigError
 from rl.config.schema import Config
@@ -23,7 +24,7 @@ def check_together(config: Config) -> None:
         _phases,
         _shares,
         _teachers,
-        _sharding,
+        _ranks_and_servers,
     )
     for check in checks:
         check(config)
@@ -33,10 +34,6 @@ def check_together(config: Config) -> None:
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.sandbox.tier == 3 and not config.sandbox.allow_weak:
         raise ConfigError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
-    try:
-        config.rollout.sampling()
-    except ValueError as error:
-        raise ConfigError(str(error)) from error
 
 
 def _warmups(config: Config) -> None:
@@ -51,6 +48,9 @@ def _warmups(config: Config) -> None:
 def _modes(config: Config) -> None:
     if config.protocol.tags and set(config.protocol.tags) != set(MODES):
         raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    caps = config.rollout.max_new_tokens_by_mode
+    if not set(caps) <= set(MODES):
+        raise ConfigError(f"rollout.max_new_tokens_by_mode is {caps}; allowed: whole numbers for {', '.join(MODES)}")
     gate = config.cold_start.gate
     if not set(gate.min_accuracy) <= set(MODES):
         raise ConfigError(
@@ -120,7 +120,10 @@ def _phases(config: Config) -> None:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
 
 
-def _sharding(config: Config) -> None:
+def _ranks_and_servers(config: Config) -> None:
+    if "@" in urlsplit(config.rollout.vllm.server_url).netloc:
+        # Without its value, which would be read wherever errors are kept.
+        raise ConfigError("rollout.vllm.server_url holds a name or password; allowed: an address without one")
     if config.trainer.fsdp and config.trainer.deepspeed:
         raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
 

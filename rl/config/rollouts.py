@@ -85,7 +85,7 @@ class RolloutConfig:
     vllm: VLLMConfig = field(default_factory=VLLMConfig)
 
     def sampling(self) -> Sampling:
-        """What the engine is told. Raises `ValueError` on values out of range."""
+        """What the engine is told."""
         return Sampling(self.temperature, self.top_p, self.top_k, self.max_new_tokens, self.max_new_tokens_by_mode)
 
 

@@ -24,48 +24,42 @@ class Change:
 
 def changes(config: Config, gpus: int, device: str = "cuda") -> list[Change]:
     """Those that this run has not made yet, the ones that cost least first."""
+    return [
+        Change(name, change(config), count) for wanted, name, change, count in _known(config, gpus, device) if wanted
+    ]
+
+
+def _known(config: Config, gpus: int, device: str) -> list[tuple[bool, str, Callable[[Config], Config], int]]:
+    """(whether it is there to be made, how it is written, what it does, GPUs after it) of every change."""
     longest = config.rollout.max_prompt_tokens + longest_response(config)
     engine = planned_engine(config, device)
+    vllm = dataclasses.replace(config.rollout.vllm, sleep=True)
+    fewer = config.trainer.balance and not 0 < config.trainer.micro_tokens <= longest
     made: list[tuple[bool, str, Callable[[Config], Config], int]] = [
         (
             not config.model.gradient_checkpointing,
             "model.gradient_checkpointing=true",
-            lambda c: _with(c, "model", gradient_checkpointing=True),
+            _setting("model", gradient_checkpointing=True),
             gpus,
         ),
+        (fewer, f"trainer.micro_tokens={longest}", _setting("trainer", micro_tokens=longest), gpus),
+        (not config.trainer.bf16, "trainer.bf16=true", _setting("trainer", bf16=True), gpus),
         (
-            config.trainer.balance and not 0 < config.trainer.micro_tokens <= longest,
-            f"trainer.micro_tokens={longest}",
-            lambda c: _with(c, "trainer", micro_tokens=longest),
-            gpus,
-        ),
-        (not config.trainer.bf16, "trainer.bf16=true", lambda c: _with(c, "trainer", bf16=True), gpus),
-        (
-            engine == "vllm" and not config.rollout.vllm.sleep,
+            engine == "vllm" and not config.rollout.vllm.sleep and not config.rollout.ahead,
             "rollout.vllm.sleep=true",
-            lambda c: _with(c, "rollout", vllm=dataclasses.replace(c.rollout.vllm, sleep=True)),
+            _setting("rollout", vllm=vllm),
             gpus,
         ),
-        (
-            engine == "hf" and device == "cuda",
-            "rollout.engine=vllm",
-            lambda c: _with(c, "rollout", engine="vllm"),
-            gpus,
-        ),
+        (engine == "hf" and device == "cuda", "rollout.engine=vllm", _setting("rollout", engine="vllm"), gpus),
     ]
     plain = not sharded(config) and not config.model.lora.rank
     for stage in (2, 3):
-        made.append(
-            (
-                gpus > 1 and plain and zero_stage(config) < stage,
-                f"trainer.deepspeed={ZERO.format(stage)}",
-                lambda c, stage=stage: _with(c, "trainer", deepspeed=ZERO.format(stage)),  # type: ignore[misc]
-                gpus,
-            )
-        )
+        file = ZERO.format(stage)
+        wanted = gpus > 1 and plain and zero_stage(config) < stage
+        made.append((wanted, f"trainer.deepspeed={file}", _setting("trainer", deepspeed=file), gpus))
     made.append((not config.model.lora.rank, "model.lora.rank=16 model.dtype=bfloat16", _adapters, gpus))
     made.append((_deals(config, 2 * gpus), f"--gpus {2 * gpus}", lambda c: c, 2 * gpus))
-    return [Change(name, change(config), count) for wanted, name, change, count in made if wanted]
+    return made
 
 
 def together(config: Config, gpus: int, fits: Callable[[Config, int], bool], device: str = "cuda") -> list[str]:
@@ -87,6 +81,10 @@ def _adapters(config: Config) -> Config:
     lora = dataclasses.replace(config.model.lora, rank=16)
     without = _with(config, "trainer", deepspeed="") if config.trainer.deepspeed else config
     return _with(without, "model", lora=lora, dtype="bfloat16")
+
+
+def _setting(section: str, **values: Any) -> Callable[[Config], Config]:
+    return lambda config: _with(config, section, **values)
 
 
 def _with(config: Config, section: str, **values: Any) -> Config:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from rollout.types import MODES, Mode
+from rollout.types import Mode
 
 
 @dataclass(frozen=True)
@@ -24,20 +24,6 @@ class Sampling:
     top_k: int = 0
     max_new_tokens: int = 256
     max_new_tokens_by_mode: Mapping[str, int] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        if self.temperature < 0:
-            raise ValueError(f"rollout.temperature is {self.temperature}; allowed: 0 (greedy) or more")
-        if not 0 < self.top_p <= 1:
-            raise ValueError(f"rollout.top_p is {self.top_p}; allowed: above 0, up to 1")
-        if self.max_new_tokens < 1:
-            raise ValueError(f"rollout.max_new_tokens is {self.max_new_tokens}; allowed: 1 or more")
-        for mode, limit in self.max_new_tokens_by_mode.items():
-            name = f"rollout.max_new_tokens_by_mode.{mode}"
-            if mode not in MODES:
-                raise ValueError(f"unknown key {name!r}; allowed: {', '.join(MODES)}")
-            if limit < 1:
-                raise ValueError(f"{name} is {limit}; allowed: 1 or more")
 
     def limit(self, mode: Mode, switch_index: int) -> int:
         """The most completion tokens of a row that decided for this mode at this index."""

@@ -154,19 +154,31 @@ class ServerEngine:
             raise ServerError(
                 "weights cannot be pushed without NCCL or a folder; allowed: rollout.engine: hf, hf_process"
             )
+        tensors = {name: tensor.contiguous() for name, tensor in weights()}
+        if self.version is None and "lm_head.weight" not in tensors:
+            self._check_tied_head()
         self.folder.mkdir(parents=True, exist_ok=True)
-        save_file({name: tensor.contiguous() for name, tensor in weights()}, self.folder / "model.safetensors")
+        save_file(tensors, self.folder / "model.safetensors")
         reload = {"method": "reload_weights", "kwargs": {"weights_path": str(self.folder.absolute())}}
-        self._develop("collective_rpc", reload)
-        self._develop("reset_prefix_cache")
+        self._develop("POST", "collective_rpc", reload)
+        self._develop("POST", "reset_prefix_cache")
 
-    def _develop(self, name: str, body: Any = None) -> None:
+    def _check_tied_head(self) -> None:
+        """Raises `ServerError` for a server on a CPU: that multiplies by a packed copy of the output matrix, which it
+        does not pack anew where that matrix is the embeddings."""
+        if "device_config=cpu" in self._develop("GET", "server_info").json()["vllm_config"]:
+            raise ServerError(
+                f"rollout.vllm.server_url: the server at {self.url} runs on a CPU, where it keeps the old head of a "
+                "model whose head is its embeddings; allowed: a server on a GPU, rollout.engine: hf or hf_process"
+            )
+
+    def _develop(self, method: str, name: str, body: Any = None) -> Response:
         """Ask for what a server does in its mode for development alone."""
         hints = {
             404: "it takes no weights; allowed: the server started with VLLM_SERVER_DEV_MODE=1",
             500: f"it cannot load the weights in {self.folder}; allowed: a folder that it sees under this very name",
         }
-        _answer(self._session, "POST", f"{self.url}/{name}", self.timeout, body, hints)
+        return _answer(self._session, method, f"{self.url}/{name}", self.timeout, body, hints)
 
     def _ask(self, call: Call, sampling: Sampling) -> Piece:
         url, body = f"{self.url}/v1/completions", self._payload(call, sampling)

@@ -100,6 +100,7 @@ def used():
     return {name for name in found if is_private(name) and name not in own}
 
 
+@pytest.mark.medium
 def test_every_private_name_of_a_library_that_is_used_stands_in_the_table():
     assert (used() | replaced()) - set().union(*PRIVATE.values()) == set()
 

@@ -22,6 +22,15 @@ from rollout.engines.base import Request, Sampling
 from rollout.engines.hf import HFEngine
 
 
+def _shard(model, rank: int, port: int) -> None:
+    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
+    dist.init_process_group("gloo", rank=rank, world_size=2)
+    mesh = init_device_mesh("cpu", (2,))
+    for layer in model.model.layers:
+        fully_shard(layer, mesh=mesh)
+    fully_shard(model, mesh=mesh)
+
+
 def sharded(rank: int, port: int, folder: Path, policy: Path) -> None:
     """Compare everything and write down what was found, or die."""
     torch.set_num_threads(1)
@@ -35,12 +44,7 @@ def sharded(rank: int, port: int, folder: Path, policy: Path) -> None:
     weights = {name: value.clone() for name, value in model.state_dict().items()}
     rows = [row.ids for row in engine.generate(asked, greedy, 0)]
 
-    os.environ.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(port))
-    dist.init_process_group("gloo", rank=rank, world_size=2)
-    mesh = init_device_mesh("cpu", (2,))
-    for layer in model.model.layers:
-        fully_shard(layer, mesh=mesh)
-    fully_shard(model, mesh=mesh)
+    _shard(model, rank, port)
     trainer.model.zero_grad()
     trainer._compute_loss(model, batch).backward()
     found = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 import socket
 import subprocess
@@ -29,6 +30,15 @@ main()
 """
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "VLLM_SERVER_DEV_MODE": "1"}
 TEXTS = ("7 + 1", "12 + ( 34 ) r2 - 00", "99", "40 + 02")
+
+
+@pytest.fixture(scope="module")
+def model(model):
+    """With a head of its own: a server on a CPU does not take new weights for one that is the embeddings."""
+    made = copy.deepcopy(model)
+    made.config.tie_word_embeddings = False
+    made.lm_head.weight = torch.nn.Parameter(made.lm_head.weight.detach() * 1.5)
+    return made
 
 
 @pytest.fixture(scope="module")

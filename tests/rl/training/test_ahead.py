@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small_runs import metrics, save_policy, settings, small_config
+from small_runs import metrics, save_policy, script, settings, small_config, write_config
 from trainer_setups import quiet_setup
 from transformers import AutoModelForCausalLM
 
@@ -150,6 +150,37 @@ def test_so_does_one_whose_engine_has_a_process_of_its_own(policy, tmp_path, lor
     cut_off(whole, broken, 2)
     run(broken, policy, trainer=trainer, **sections)
     compare(whole, broken)
+
+
+KILLER = """
+import os
+from pathlib import Path
+
+def killer(rollout):
+    if Path(__file__).with_name("armed").exists():
+        for pid in {p for f in Path("/proc/self/task").glob("*/children") for p in f.read_text().split()}:
+            if b"process_main" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(int(pid), 9)
+    return 0.0
+"""
+
+
+@pytest.mark.slow
+def test_an_engine_that_dies_ends_the_run_with_a_line_and_the_same_command_goes_on(policy, tmp_path):
+    plug_in = tmp_path / "killer.py"
+    plug_in.write_text(KILLER)
+    rewards = [{"name": "judge"}, {"name": "math"}, {"name": f"{plug_in}:killer", "step": "answer"}]
+    sections = {"rewards": rewards, "rollout": {"engine": "hf_process", "ahead": 1}}
+    config = write_config(tmp_path / "config.json", settings(tmp_path / "run", policy, **sections))
+    (tmp_path / "armed").touch()
+    died = script("train.py", str(config))
+    assert died.returncode == 2
+    (line,) = [line for line in died.stderr.splitlines() if line.startswith("error:")]
+    assert "ended by SIGKILL" in line
+    (tmp_path / "armed").unlink()
+    again = script("train.py", str(config))
+    assert again.returncode == 0, again.stderr
+    assert [record["step"] for record in metrics(tmp_path / "run")] == [1, 2, 3]
 
 
 def test_what_cannot_go_with_a_round_ahead_is_refused():

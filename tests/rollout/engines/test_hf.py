@@ -266,17 +266,3 @@ def test_a_model_in_training_mode_comes_back_in_training_mode(engine):
 
 def test_no_requests_give_no_completions(engine):
     assert engine.generate([], greedy(4), seed=0) == []
-
-
-@pytest.mark.parametrize(
-    ("options", "message"),
-    [
-        ({"temperature": -0.1}, r"rollout\.temperature is -0\.1"),
-        ({"top_p": 0.0}, r"rollout\.top_p is 0\.0"),
-        ({"top_p": 1.1}, r"rollout\.top_p is 1\.1"),
-        ({"max_new_tokens": 0}, r"rollout\.max_new_tokens is 0"),
-    ],
-)
-def test_sampling_out_of_range_is_refused_by_name(options, message):
-    with pytest.raises(ValueError, match=message):
-        Sampling(**options)

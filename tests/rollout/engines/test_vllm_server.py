@@ -32,14 +32,15 @@ def choice(body):
 
 
 @contextmanager
-def serving(answer, port=0, development=lambda path, body: 404):
+def serving(answer, port=0, development=lambda path, body: 404, device="cuda"):
     """A server whose completions are `answer(body, count)`: (status, JSON); yields its URL and the bodies it got.
     `development(path, body)` gives the status of whatever else is asked."""
     bodies = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            self.reply(200, MODELS)
+            information = {"vllm_config": f"model='policy', device_config={device}, seed=0"}
+            self.reply(200, information if self.path == "/server_info" else MODELS)
 
         def do_POST(self):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])) or "null")
@@ -207,3 +208,15 @@ def test_a_server_that_takes_no_weights_is_one_line_with_the_way_on(tmp_path):
         engine = ServerEngine(url, PROTOCOL, folder=tmp_path)
         with pytest.raises(ServerError, match=r"answered 404: .*VLLM_SERVER_DEV_MODE=1"):
             engine.sync(0, lambda: [("a", torch.zeros(1))])
+
+
+@WITHOUT_CUDA
+def test_a_server_on_a_cpu_is_refused_weights_whose_head_it_would_not_take(tmp_path):
+    def weights(name):
+        return lambda: [("embed", torch.zeros(1)), (name, torch.zeros(1))]
+
+    with serving(lambda body, _: (200, choice(body)), development=lambda *_: 200, device="cpu") as (url, _):
+        engine = ServerEngine(url, PROTOCOL, folder=tmp_path)
+        with pytest.raises(ServerError, match="runs on a CPU, where it keeps the old head"):
+            engine.sync(0, weights("norm"))
+        assert engine.sync(0, weights("lm_head.weight"))
