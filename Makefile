@@ -6,7 +6,7 @@ BIN := .venv/bin
 export HF_HUB_DISABLE_TELEMETRY = 1
 
 # The benchmarks of `make bench`; with ARGS=--quick each takes less than two minutes and the results go to runs/bench.
-BENCHMARKS := step rollout ahead padding scaling scoring rewards sandbox
+BENCHMARKS := step memory rollout ahead padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 

@@ -70,7 +70,16 @@ def measure(folder: Path, size: str, work: Work, micro_batch: int) -> list[dict[
     case = f"peak MiB, {size}, {work.name}" + (f" by {micro_batch}" if micro_batch else "")
     parts = {name: share.mib(peak) for name, share, peak in zip(("ours", "peer"), shares, (ours, peer), strict=True)}
     floor = round(work.floor(), 3)
-    return [{"case": case, "ours": ours, "peer": peer, "ratio": round(ours / peer, 3), "floor": floor, "shares": parts}]
+    return [
+        {
+            "case": case,
+            "ours": ours,
+            "peer": peer,
+            "ratio": round(ours / peer, 3) if peer else None,
+            "floor": floor,
+            "shares": parts,
+        }
+    ]
 
 
 def cases(options: Any) -> list[tuple[str, Work, int]]:

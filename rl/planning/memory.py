@@ -164,8 +164,9 @@ def _engine(config: Config, model: Model, rows: int, gpu_bytes: int, device: str
         share = round(config.rollout.vllm.gpu_memory_utilization * gpu_bytes)
         return [Part("vLLM's share", share, "rollout" if config.rollout.vllm.sleep else "always", "configured")]
     length = config.rollout.max_prompt_tokens + longest_response(config)
-    size = rows * length * model.activations.cache * model.layers
-    return [Part("keys and values", round(size), "rollout", "at most")]
+    size = round(rows * length * model.activations.cache * model.layers)
+    cache = Part("keys and values", size, "always" if config.rollout.ahead else "rollout", "at most")
+    return [Part("copy of the weights", model.bytes, "always", "exact"), cache] if name == "hf_process" else [cache]
 
 
 def tokens_at_once(config: Config, gpus: int) -> int:

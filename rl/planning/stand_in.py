@@ -93,7 +93,7 @@ def stand_in(config: Config, architecture: PreTrainedConfig, folder: Path) -> Co
         ),
         protocol=ProtocolConfig(judge_patience=3),
         rewards=[{"name": "judge"}, {"name": "math"}, {"name": "format", "weight": 0.2}],
-        rollout=dataclasses.replace(rollout, engine="hf", replay="", **limits),
+        rollout=dataclasses.replace(rollout, engine="hf", ahead=0, replay="", **limits),
         trainer=dataclasses.replace(trainer, **update),
         evaluation=evaluation,
         stages=[],

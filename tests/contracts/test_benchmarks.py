@@ -13,6 +13,7 @@ from small_runs import ROOT, environment
 
 ROWS = {
     "step": ["step s, 0.1M, half and half, 16 rows of 2 or 38", "peak MiB, 0.1M, half and half, 16 rows of 2 or 38"],
+    "memory": ["peak MiB, 0.1M, half and half, 16 rows of 2 or 38"],
     "rollout": ["tokens/s, 0.1M, half and half, 16 rows of 4 or 38"],
     "ahead": ["step s, 0.1M, 16 rows of 30"],
     "padding": ["padded over real, half think, 16 rows by 4"],

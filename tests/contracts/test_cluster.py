@@ -1,0 +1,93 @@
+"""The launchers on a cluster that only writes down what it is told: which ranks, which server, which addresses."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT
+
+CONFIG = "configs/recipes/qwen3-8b-4-and-4.yaml"
+TOLD = """#!/bin/sh
+echo "$(basename "$0") $*" >> "$TOLD"
+[ "$(basename "$0")" = curl ] && exec grep -q "vllm serve" "$TOLD"
+[ "$(basename "$0")" = scontrol ] && [ "$1" = show ] && echo "$NODES" | tr ' ' '\\n'
+exit 0
+"""
+
+pytestmark = pytest.mark.medium
+
+
+def launched(script: str, folder: Path, *arguments: str, **environment: str) -> tuple[list[str], str, int]:
+    """Run a launcher with Slurm's commands replaced; what they were told, what it printed, its exit code."""
+    for name in ("srun", "scontrol", "curl"):
+        (folder / name).write_text(TOLD)
+        (folder / name).chmod(0o755)
+    told = folder / "told"
+    told.touch()
+    settings = {"TOLD": str(told), "PATH": f"{folder}:{os.environ['PATH']}", "PYTHON": sys.executable, **environment}
+    command = ["bash", str(ROOT / "scripts" / "cluster" / script), CONFIG, *arguments]
+    done = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False
+    )
+    return told.read_text().splitlines(), done.stdout + done.stderr, done.returncode
+
+
+def slurm(nodes: str) -> dict[str, str]:
+    return {"NODES": nodes, "SLURM_JOB_NODELIST": "n[1-9]", "SLURM_JOB_ID": "77", "SLURM_SUBMIT_DIR": str(ROOT)}
+
+
+def test_one_node_of_several_serves_and_the_others_train(tmp_path):
+    told, text, code = launched(
+        "train_and_serve.sbatch", tmp_path, "seed=3", RUN_DIR=str(tmp_path), **slurm("n1 n2 n3")
+    )
+    assert code == 0, text
+    (server,) = [line for line in told if line.startswith("srun --nodelist=n3 ")]
+    assert "vllm serve Qwen/Qwen3-8B" in server
+    assert "--max-model-len 8704 --tensor-parallel-size 8" in server
+    (train,) = [line for line in told if line.startswith("srun --nodelist=n1,n2 ")]
+    assert "--nodes=2 --ntasks=16 --ntasks-per-node=8" in train
+    assert f"{CONFIG} run_dir={tmp_path} rollout.vllm.server_url=http://n3:8000 seed=3" in train
+    assert "curl -sf http://n3:8000/health" in told
+
+
+def test_a_job_queues_itself_again_until_the_model_is_written(tmp_path):
+    told, text, code = launched("train.sbatch", tmp_path, RUN_DIR=str(tmp_path), **slurm("n1"))
+    assert (code, told[-1]) == (0, "scontrol requeue 77"), text
+    (tmp_path / "model").mkdir()
+    (tmp_path / "told").unlink()
+    told, text, code = launched("train.sbatch", tmp_path, RUN_DIR=str(tmp_path), **slurm("n1"))
+    assert code == 0, text
+    assert [line for line in told if "requeue" in line] == []
+
+
+def test_one_node_cannot_do_both(tmp_path):
+    _, text, code = launched("train_and_serve.sbatch", tmp_path, **slurm("n1"))
+    assert code == 2
+    assert "allowed: two or more" in text
+
+
+def test_by_ssh_a_machine_is_shared_between_server_and_ranks(tmp_path):
+    _, text, code = launched("ssh.sh", tmp_path, "run_dir=a b", PRINT="1", SERVER_GPUS="4")
+    assert code == 0, text
+    server, ranks = text.splitlines()
+    assert server.startswith("localhost: CUDA_VISIBLE_DEVICES=4,5,6,7 ")
+    assert "--tensor-parallel-size 4" in server
+    words = shlex.split(ranks)
+    assert words[1] == "CUDA_VISIBLE_DEVICES=0,1,2,3"
+    assert "--nproc_per_node=4" in words
+    assert words[-3:] == [CONFIG, "run_dir=a b", "rollout.vllm.server_url=http://localhost:8000"]
+
+
+def test_by_ssh_a_host_of_several_serves(tmp_path):
+    _, text, code = launched("ssh.sh", tmp_path, PRINT="1", SERVER_GPUS="8", HOSTS="a b c")
+    assert code == 0, text
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["c", "a", "b"]
+    assert "--nnodes=2 --node_rank=1 --nproc_per_node=8 --master_addr=a" in text.splitlines()[2]
+    _, text, code = launched("ssh.sh", tmp_path, PRINT="1", SERVER_GPUS="4", HOSTS="a b c")
+    assert code == 2
+    assert "SERVER_GPUS is 4; allowed: 8" in text

@@ -1,0 +1,144 @@
+"""A plan's parts by hand, its verdict, its advice, its times."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_runs import ROOT, script
+
+from rl.config.read import load_config, parse_config
+from rl.config.schema import ConfigError
+from rl.planning.plan import GIB, make_plan
+from rl.planning.rates import Rates, measured_rates, step_time
+
+WEIGHTS = 8_190_735_360
+RECIPES = {
+    "qwen3-0.6b-24gb": (1, 24),
+    "r1-distill-1.5b-24gb": (1, 24),
+    "qwen3-8b-8gpus": (8, 80),
+    "qwen3-8b-4-and-4": (4, 80),
+    "qwen3-32b-32gpus": (24, 80),
+    "kat-40b-64gpus": (56, 80),
+}
+
+
+def eight_billion(**trainer):
+    return parse_config(
+        {
+            "model": {"path": "Qwen/Qwen3-8B", "dtype": "bfloat16"},
+            "rollout": {"engine": "vllm_server", "group_size": 8, "max_new_tokens": 3584, "max_prompt_tokens": 512},
+            "trainer": {"prompts_per_step": 8, "micro_batch": 1, "bf16": True, **trainer},
+        }
+    )
+
+
+def sizes(plan):
+    return {part.name: part.bytes for part in plan.parts}
+
+
+def test_zero_shards_what_its_stage_says():
+    two, three = (
+        sizes(make_plan(eight_billion(deepspeed=f"{ROOT}/configs/deepspeed/zero{stage}.json"), 8, 80 * GIB))
+        for stage in (2, 3)
+    )
+    assert (two["weights"], three["weights"]) == (2 * WEIGHTS, 2 * WEIGHTS // 8)
+    # bfloat16 gradients of an eighth, and float32 ones of it in the step.
+    assert two["gradients"] == three["gradients"] == 2 * WEIGHTS // 8 + 4 * WEIGHTS // 8
+    # The float32 weights and both moments of an eighth.
+    assert two["optimizer"] == three["optimizer"] == 12 * WEIGHTS // 8
+
+
+def test_without_sharding_every_gpu_holds_all_of_it():
+    found = sizes(make_plan(eight_billion(), 8, 80 * GIB))
+    assert (found["weights"], found["gradients"], found["optimizer"]) == (2 * WEIGHTS, 2 * WEIGHTS, 4 * WEIGHTS)
+    assert found["buckets of gradients"] == 2 * WEIGHTS
+
+
+def test_a_run_that_does_not_fit_is_told_what_to_change_and_what_it_comes_to():
+    config = eight_billion(deepspeed=f"{ROOT}/configs/deepspeed/zero3.json", micro_batch=8)
+    plan = make_plan(config, 8, 80 * GIB)
+    assert not plan.fits
+    checkpointing = next(line for line in plan.advice if line.startswith("model.gradient_checkpointing=true: "))
+    assert checkpointing.endswith("(fits)")
+    with_it = load_like(config, {"model": {"gradient_checkpointing": True}})
+    assert f"{make_plan(with_it, 8, 80 * GIB).peak[0] / GIB:.1f} GiB" in checkpointing
+    assert make_plan(with_it, 8, 80 * GIB).fits
+
+
+def load_like(config, changed):
+    import dataclasses
+
+    parts = {name: dataclasses.replace(getattr(config, name), **values) for name, values in changed.items()}
+    return dataclasses.replace(config, **parts)
+
+
+def test_vllm_on_the_same_gpu_needs_a_share_that_holds_its_weights():
+    raw = {"model": {"path": "Qwen/Qwen3-8B", "lora": {"rank": 8}, "dtype": "bfloat16", "gradient_checkpointing": True}}
+    rollout = {"engine": "vllm", "vllm": {"gpu_memory_utilization": 0.1}}
+    plan = make_plan(
+        parse_config({**raw, "rollout": rollout, "trainer": {"bf16": True, "micro_batch": 1}}), 1, 80 * GIB
+    )
+    assert plan.peak[0] < 70 * GIB  # but 8 GiB hold no 15.3 of weights
+    assert not plan.fits
+    assert any("does not hold its copy of the weights, 15.3 GiB" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_fits_the_gpus_that_it_names(name):
+    gpus, memory = RECIPES[name]
+    assert make_plan(load_config(f"{ROOT}/configs/recipes/{name}.yaml", []), gpus, memory * GIB).fits
+
+
+def test_no_recipe_is_left_out_and_each_says_that_it_was_never_run():
+    files = sorted((ROOT / "configs" / "recipes").glob("*.yaml"))
+    assert {file.stem for file in files} == set(RECIPES)
+    assert all("Never run" in file.read_text(encoding="utf-8") for file in files)
+
+
+def test_the_time_of_a_step_follows_from_rates():
+    config = eight_billion(steps=90, iterations=2, save_every=2)
+    took = step_time(config, Rates(rollout=100, update=200, reward=4), gpus=4, response=1000)
+    # 64 responses of 1000 tokens: 64,000 / 400 s for two steps, 64,000 / 800 s for each.
+    assert (took.rollout, took.reward, took.update) == (80, 2, 80)
+    assert took.hours == pytest.approx(90 * 162 / 3600)
+    assert step_time(config, Rates(100, 200), gpus=4, response=1000, generating=16).rollout == 20
+
+
+def test_rates_are_read_from_a_run(tmp_path):
+    settings = {"trainer": {"prompts_per_step": 2}, "rollout": {"group_size": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    first = {"tokens/total": 1, "time/step": 99, "time/rollout": 90}
+    others = [{"tokens/total": 800, "time/step": 15, "time/rollout": 8, "time/reward": 2, "step": k} for k in (2, 3)]
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (first, *others)))
+    rates, response = measured_rates(tmp_path, gpus=2)
+    assert (rates, response) == (Rates(rollout=50, update=80, reward=2), 100)
+    with pytest.raises(ConfigError, match="no two steps"):
+        measured_rates(tmp_path / "elsewhere", 1)
+
+
+@pytest.mark.medium
+def test_the_script_prints_a_table_or_json_and_exits_with_1_where_it_does_not_fit(tmp_path):
+    config = f"{ROOT}/configs/recipes/qwen3-8b-4-and-4.yaml"
+    shown = script("plan.py", config, "--gpus", "4", "--rollout-rate", "2000", "--update-rate", "5000")
+    assert shown.returncode == 0
+    assert "fits: 53.6 of 80 GiB" in shown.stdout
+    assert "a step: " in shown.stdout
+    small = script("plan.py", config, "--gpus", "4", "--gpu-memory", "40", "--json")
+    assert small.returncode == 1
+    plan = json.loads(small.stdout)
+    assert plan["fits"] is False
+    assert plan["advice"]
+    assert script("plan.py", config, "--gpus", "3").returncode == 2  # groups would be split
+
+
+@pytest.mark.medium
+def test_the_dry_run_of_a_model_that_is_not_at_hand_says_what_stands_in_for_it():
+    config = f"{ROOT}/configs/recipes/qwen3-0.6b-24gb.yaml"
+    done = script("train.py", config, "--dry-run", "--stand-in", "--gpu-memory", "24")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "stand-in: a Qwen3ForCausalLM of 2 layers" in done.stdout
+    assert "not checked: weights, tokenizer and template of Qwen/Qwen3-0.6B" in done.stdout
+    assert not Path("runs/qwen3-0.6b-24gb").exists()
+    assert script("train.py", config, "--stand-in").returncode == 2
