@@ -19,6 +19,7 @@ from rl.config.schema import Config
 from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
 from rl.models.ranks import is_main
 from rollout.errors import UserError
+from rollout.printable import printable
 
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -113,7 +114,8 @@ def run_plain(main: Callable[[argparse.Namespace], None], arguments: argparse.Ar
         told = str(error) if isinstance(error, UserError) else outside_error(error)
         if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):
             raise
-        print(f"error: {' '.join(told.split())}", file=sys.stderr)
+        # Names and texts of data stand in it, and of what a plug-in or a server said.
+        print(f"error: {printable(' '.join(told.split()), 4000)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -41,7 +41,8 @@ def card(facts: Facts) -> str:
 def _measured(evaluations: Sequence[tuple[str, Mapping[str, Any] | None]]) -> list[str]:
     lines = ["## Measured", "", "| model | answers | accuracy | tokens | thinks |", "| --- | --- | --- | --- | --- |"]
     for whose, result in evaluations:
-        modes = (result or {}).get("modes") or {}
+        # A model without decision tokens was asked plainly: one setting, no modes.
+        modes = (result or {}).get("modes") or (result or {}).get("settings") or {}
         if not modes:
             lines.append(f"| {whose} | not measured | | | |")
         for name, label in MODE_LABELS.items():
@@ -49,7 +50,7 @@ def _measured(evaluations: Sequence[tuple[str, Mapping[str, Any] | None]]) -> li
                 row = modes[name]
                 thinks = {"think": 1.0, "no_think": 0.0}.get(name, row.get("think_rate", 0.0))
                 lines.append(f"| {whose} | {label} | {row['accuracy']:.3f} | {row['mean_tokens']:.1f} | {thinks:.1%} |")
-    count = next((result["n"] for _, result in evaluations if result), 0)
+    count = next((result["n"] for _, result in evaluations if result and "n" in result), 0)
     return [*lines, "", f"Greedy, on the same {count} test problems."] if count else lines
 
 
