@@ -87,8 +87,8 @@ def number(table: Any, *path: str) -> float | None:
         table = table.get(key) if isinstance(table, Mapping) else None
     if isinstance(table, bool) or not isinstance(table, int | float):
         return None
-    # Neither nan, nor inf, nor an integer too long for a float is a measurement.
-    return float(table) if abs(table) < 1e300 else None
+    # Neither nan, nor inf, nor a number of more digits than anybody counts to is a measurement.
+    return float(table) if abs(table) < 1e18 else None
 
 
 def rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
