@@ -56,8 +56,8 @@ def check_ranks(checkpoint: Path, ranks: int, deepspeed: bool) -> None:
         now = f"{ranks} rank(s)" + ("" if deepspeed else " without trainer.deepspeed")
         raise UserError(
             f"{checkpoint} is cut into the ZeRO parts of {parts} ranks, and this is {now}; allowed: {parts} ranks with "
-            f"trainer.deepspeed; or its weights alone, in another run_dir: python {checkpoint}/zero_to_fp32.py "
-            f"{checkpoint} DIR --safe_serialization, then model.path=DIR with the config.json and tokenizer from there"
+            f"trainer.deepspeed; or its weights alone, in another run_dir with model.path={checkpoint}; where it holds "
+            f"no model.safetensors: python {checkpoint}/zero_to_fp32.py {checkpoint} DIR"
         )
     if deepspeed and not parts:
         raise UserError(

@@ -173,12 +173,13 @@ def test_zero_parts_of_another_number_of_ranks_are_refused_with_the_command_that
     assert refused.returncode != 0
     (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     checkpoint = run / "checkpoints" / "checkpoint-2"
-    command = f"python {checkpoint}/zero_to_fp32.py {checkpoint} DIR --safe_serialization"
+    command = f"python {checkpoint}/zero_to_fp32.py {checkpoint} DIR"
     assert "ZeRO parts of 2 ranks, and this is 1 rank(s)" in line
     assert command in line
-    told = command.replace("python ", f"{sys.executable} ").replace(" DIR ", f" {tmp_path}/whole ")
+    told = command.replace("python ", f"{sys.executable} ").replace(" DIR", f" {tmp_path}/whole")
     subprocess.run(told.split(), env=environment(DS_ACCELERATOR="cpu"), check=True, capture_output=True, timeout=280)
-    made, saved = (load_file(file) for file in (tmp_path / "whole/model.safetensors", checkpoint / "model.safetensors"))
+    made = torch.load(tmp_path / "whole" / "pytorch_model.bin", weights_only=True)
+    saved = load_file(checkpoint / "model.safetensors")
     assert all(torch.equal(made[name], saved[name]) for name in saved)
 
 
