@@ -45,7 +45,7 @@ def _known(config: Config, gpus: int, device: str) -> list[tuple[bool, str, Call
         (fewer, f"trainer.micro_tokens={longest}", _setting("trainer", micro_tokens=longest), gpus),
         (not config.trainer.bf16, "trainer.bf16=true", _setting("trainer", bf16=True), gpus),
         (
-            engine == "vllm" and not config.rollout.vllm.sleep,
+            engine == "vllm" and not config.rollout.vllm.sleep and not config.rollout.ahead,
             "rollout.vllm.sleep=true",
             _setting("rollout", vllm=vllm),
             gpus,
