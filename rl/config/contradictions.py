@@ -25,6 +25,7 @@ def check_together(config: Config) -> None:
         _shares,
         _teachers,
         _ranks_and_servers,
+        _budgets,
     )
     for check in checks:
         check(config)
@@ -138,6 +139,16 @@ def _shares(config: Config) -> None:
     for place, mix in mixes.items():
         if mix and sum(mix.values()) <= 0:
             raise ConfigError(f"{place} is {dict(mix)}; allowed: numbers of 0 or more, not all 0")
+
+
+def _budgets(config: Config) -> None:
+    cap = config.evaluation.max_new_tokens or config.rollout.max_new_tokens
+    for budget in config.evaluation.budget:
+        if budget >= cap:
+            raise ConfigError(
+                f"evaluation.budget has {budget}; allowed: less than the {cap} tokens of a response "
+                "(evaluation.max_new_tokens), or no budget"
+            )
 
 
 def _teachers(config: Config) -> None:
