@@ -1,4 +1,4 @@
-# make demo | report | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | lock | setup-gpu
+# make demo | report | demo-long | demo-real | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | serve | lock | setup-gpu
 # | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
@@ -10,7 +10,7 @@ BENCHMARKS := step memory rollout ahead padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo report demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench docs lock setup-gpu gpu-bundle clean
+.PHONY: demo report demo-long demo-real smollm2 test test-quick test-slow test-vllm check bench serve docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -40,6 +40,10 @@ test-slow: .venv/dev.done
 # The vLLM engine on a CPU. Its wheel pins other versions than constraints.txt, so it has an environment of its own.
 test-vllm: .venv-vllm/done
 	.venv-vllm/bin/python -m pytest tests/on_vllm --timeout=1200 --record benchmarks/results/test_vllm.json $(ARGS)
+
+# An exported model (scripts/export.py) behind vLLM's CPU build; on a GPU: vllm and scripts/serve.py. ARGS="--port 8001".
+serve: .venv-vllm/done
+	VLLM_CPU_KVCACHE_SPACE=$(or $(VLLM_CPU_KVCACHE_SPACE),1) .venv-vllm/bin/python scripts/serve.py $(MODEL) --dtype float32 $(ARGS)
 
 bench: .venv/dev.done $(addprefix bench-,$(BENCHMARKS))
 

@@ -10,7 +10,7 @@ as many rows in five ways:
     correct              one fine-tuning on every correct chain
     selected             one fine-tuning on chains chosen by the student's own pass rates
     iterations           three thirds, problems and chains chosen anew before each, the last checkpoint goes on
-    iterations, merged   the same, four checkpoints of each third merged
+    iterations, merged   the same, the checkpoints after half and all of each third merged
 
 Everything is kept in --folder and goes on where it stopped. Verbosity and difficulty come from a rule here (thought
 tokens, moves), since no tiny model can judge.
@@ -48,7 +48,7 @@ THREE = ("iterate.iterations=3", f"cold_start.steps={STEPS // 3}")
 ARMS = {
     "all": (*ONE, "distill.choose.method=all"),
     "selected": (*ONE, "distill.choose.method=student"),
-    "iterations, merged": (*THREE, "iterate.checkpoints=4", "distill.choose.method=student"),
+    "iterations, merged": (*THREE, "iterate.checkpoints=2", "distill.choose.method=student"),
     "correct": (*ONE, "distill.choose.method=correct"),
     "iterations": (*THREE, "iterate.checkpoints=1", "distill.choose.method=student"),
 }
@@ -133,20 +133,22 @@ def student_results(folder: Path, seed: int, name: str, chains: Path) -> list[di
     place = folder / f"seed{seed}"
     model = tune(place / "start", f"seed={seed}", f"cold_start.steps={STUDENT_STEPS}", *LEARNING)
     arm = place / name.replace(", ", "_")
-    share_labels(place / "all" / "iterations" / "1", arm / "iterations" / "1")
-    run("iterate.py", arm, f"seed={seed}", f"model.path={model}", f"iterate.chains={chains}", *ARMS[name])
+    share_start(place / "all" / "iterations", arm / "iterations")
+    if not (arm / "iterations" / "table.json").is_file():
+        run("iterate.py", arm, f"seed={seed}", f"model.path={model}", f"iterate.chains={chains}", *ARMS[name])
     rows = json.loads((arm / "iterations" / "table.json").read_text())["rows"]
     rows = [{**row, "path": str(Path(row["path"]).relative_to(folder))} for row in rows]
     print(f"seed {seed}, {name}: {rows[-1]['think']}", flush=True)
     return rows
 
 
-def share_labels(source: Path, folder: Path) -> None:
-    """Every arm begins with the untouched student, whose pass rates are the same: they are measured once."""
-    if (source / "labels.jsonl").is_file() and not folder.exists():
-        folder.mkdir(parents=True)
+def share_start(source: Path, folder: Path) -> None:
+    """Every arm begins with the untouched student: its evaluation and its pass rates are measured once."""
+    if (source / "table.json").is_file() and not folder.exists():
+        shutil.copytree(source / "0", folder / "0")
+        (folder / "1").mkdir()
         for name in ("labels.jsonl", "labels.jsonl.settings.json"):
-            shutil.copy2(source / name, folder / name)
+            shutil.copy2(source / "1" / name, folder / "1" / name)
 
 
 def summarized(arms: dict[str, dict[int, list[dict[str, Any]]]]) -> list[dict[str, Any]]:

@@ -22,8 +22,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
+from rollout.printable import printable
+
 MOST_LEFT_BEHIND = 32
 GRACE_S = 1.0
+LONGEST_REASON = 1000
 
 Call = tuple[Any, Mapping[str, Any]]
 
@@ -79,7 +82,7 @@ def _call(function: Callable[..., Any], subject: Any, parameters: Mapping[str, A
             return function(subject, **parameters)
         except (Exception, SystemExit) as error:
             # A plug-in may raise anything; what it means is decided by the caller.
-            return Failure(f"{type(error).__name__}: {error}", error)
+            return _raised(error)
 
     if limit_s is None or inspect.iscoroutinefunction(function):
         return attempt()
@@ -103,6 +106,11 @@ def _within(attempt: Callable[[], Any], limit_s: float) -> Any:
     with _lock:
         _left_behind.append(thread)
     return _timeout(limit_s)
+
+
+def _raised(error: BaseException) -> Failure:
+    """What a plug-in's exception says, which may quote a model, is on its way to a terminal."""
+    return Failure(f"{type(error).__name__}: {printable(str(error), LONGEST_REASON)}", error)
 
 
 def _timeout(limit_s: float) -> Failure:
@@ -129,7 +137,7 @@ async def _await(awaitable: Awaitable[Any], limit_s: float | None) -> Any:
             return await awaitable
     except (Exception, SystemExit, asyncio.CancelledError) as error:
         # A plug-in's own TimeoutError (of a connection, say) is not the limit's.
-        return _timeout(limit_s or 0.0) if clock.expired() else Failure(f"{type(error).__name__}: {error}", error)
+        return _timeout(limit_s or 0.0) if clock.expired() else _raised(error)
 
 
 _loops: list[asyncio.AbstractEventLoop] = []

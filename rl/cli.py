@@ -19,6 +19,7 @@ from rl.config.schema import Config
 from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
 from rl.models.ranks import is_main
 from rollout.errors import UserError
+from rollout.printable import printable
 
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -83,27 +84,38 @@ def seeds_of(text: str) -> list[int]:
 
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
-    """Parse, load the configuration, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does
-    an error of the system or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a
-    missing package. What is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from. SIGTERM ends
-    with exit code 0 and the command that goes on."""
+    """Parse, load the configuration, call `main`, with the errors of `run_plain`. SIGTERM ends with exit code 0 and the
+    command that goes on."""
+
+    def configured(options: argparse.Namespace) -> None:
+        try:
+            with ends_on_sigterm():
+                main(options, load_config(options.config, options.overrides))
+        except Terminated:
+            if is_main():
+                print(f"ended by SIGTERM; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
+            raise SystemExit(0) from None
+
+    run_plain(configured, arguments)
+
+
+def run_plain(main: Callable[[argparse.Namespace], None], arguments: argparse.ArgumentParser) -> None:
+    """Parse, call `main`. A `UserError` becomes one line on stderr and exit code 2, and so does an error of the system
+    or of a library that a user can cause: a full disk, a file in a folder's place, no memory, a missing package. What
+    is finished stays. STEP_SRPO_TRACEBACK=1 shows where such an error came from."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     # Their deprecation notes are for whoever pins the versions, not for whoever runs a job.
     warnings.filterwarnings("ignore", category=FutureWarning)
     options = arguments.parse_intermixed_args()
     try:
-        with ends_on_sigterm():
-            main(options, load_config(options.config, options.overrides))
-    except Terminated:
-        if is_main():
-            print(f"ended by SIGTERM; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
-        raise SystemExit(0) from None
+        main(options)
     except Exception as error:
         told = str(error) if isinstance(error, UserError) else outside_error(error)
         if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):
             raise
-        print(f"error: {' '.join(told.split())}", file=sys.stderr)
+        # Names and texts of data stand in it, and of what a plug-in or a server said.
+        print(f"error: {printable(' '.join(told.split()), 4000)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

@@ -93,6 +93,12 @@ class Chat:
         return self.rendered([user(ASKED)], True) != other.rendered([user(ASKED)], True)
 
     @cached_property
+    def keeps_turns(self) -> bool:
+        """Whether the template writes more of a conversation than its last message."""
+        talk = [user(ASKED), assistant(ANSWERED), user(ASKED_AGAIN)]
+        return self.tokenizer.chat_template is not None and ASKED in self.rendered(talk, True)
+
+    @cached_property
     def turn_end(self) -> str:
         """What the template writes right after an assistant's text, up to the text of the next turn; "" if unknown."""
         talk = [user(ASKED), assistant(ANSWERED)]

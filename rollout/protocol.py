@@ -18,6 +18,7 @@ from rollout.decision import log_other
 from rollout.layouts import LAYOUTS, TAG, Layout, ProtocolError, checked, layout, required_tokens, tags
 from rollout.parsing import Marks, Parsed, find_switch, parse
 from rollout.prompts import Prompts
+from rollout.reader import Reader, ThoughtBudget
 from rollout.types import MODES, Mode
 
 __all__ = ["LAYOUTS", "DecisionProtocol", "Forcing", "Layout", "Parsed", "ProtocolError", "layout", "required_tokens"]
@@ -51,13 +52,15 @@ class DecisionProtocol:
         control_tokens: bool = False,
         today: datetime.date | None = None,
         notes: Sequence[str] = (),
+        closing_words: str = "",
     ) -> None:
         """Raises `ProtocolError` when a decision token is missing from the tokenizer, or two that must differ are one.
         `tags` states each mode in a prompt: text to append, or text with the field `{prompt}`. `end_ids` are the end
         tokens of the generation configuration. `control_tokens` allows control tokens in the texts of a prompt;
-        `today` is the date that a template is told; `notes` say how the layout was found."""
+        `today` is the date that a template is told; `notes` say how the layout was found; `closing_words` stand before
+        the tag that closes a thought whose budget is used up."""
         self.tokenizer, self.spec = tokenizer, checked(spec)
-        self.judge_patience, self.notes = judge_patience, tuple(notes)
+        self.judge_patience, self.notes, self.closing_words = judge_patience, tuple(notes), closing_words
         self.chat = Chat(tokenizer, template_kwargs, today)
         self.tags = dict(tags or {})
         self.prompts = Prompts(self.chat, self.spec, system=system, tags=self.tags, control_tokens=control_tokens)
@@ -142,6 +145,15 @@ class DecisionProtocol:
             return Forcing(write, after=self.marks.judge_close, patience=self.judge_patience)
         return Forcing(write)
 
+    def reader(self) -> Reader:
+        """What reads a response as it comes."""
+        _, opened, behind = self.spec.prompt_suffix.rpartition(self.spec.opened or "\0")
+        return Reader(self.marks, self.decode, len(self.encode(behind)) if opened else 0)
+
+    def thought_budget(self, limit: int) -> ThoughtBudget:
+        """What closes a thought of `limit` tokens in the response that it reads."""
+        return ThoughtBudget(self.reader(), limit, self.encode(self.closing_words + self.spec.thought_end))
+
     def find_switch(self, completion_ids: Sequence[int]) -> tuple[int, Mode] | None:
         """Position and mode of the decision, or None."""
         return find_switch(completion_ids, self.marks)
@@ -173,6 +185,8 @@ class DecisionProtocol:
         texts = (spec.think_after, spec.no_think_after, spec.thought_end, spec.answer_end, spec.decision, spec.opened)
         text_tags = {token for text in texts for token in ids_of(text)} | {single.get(spec.judge_close, close)}
         switches = set(self.switch_ids.values())
+        # A family may close a thought with tags that stand elsewhere in its layout (Seed-OSS).
+        closing = {token for tag in tags(self.closing_words) for token in self.encode(tag)}
         decides = {token for token in switches if self.decode([token]).strip()} if not ids_of(spec.decision) else set()
         return Marks(
             modes={token: mode for mode, token in self.switch_ids.items()},
@@ -185,8 +199,8 @@ class DecisionProtocol:
             think_close=close,
             answer_open=ids_of(spec.thought_end)[1:],
             answer_close=ids_of(spec.answer_end),
-            again=frozenset(decides | set(ids_of(spec.decision)) | set(ids_of(spec.opened))) - {close},
-            text_tags=frozenset(text_tags) - (switches - {close}),
+            again=frozenset(decides | set(ids_of(spec.decision)) | set(ids_of(spec.opened))) - {close} - closing,
+            text_tags=frozenset(text_tags) - (switches - {close}) - closing,
             ends=frozenset(self.end_ids),
         )
 

@@ -3,6 +3,7 @@
 python scripts/evaluate.py configs/demo.yaml --model runs/demo/model --out runs/demo/eval.json
 python scripts/evaluate.py CONFIG --untouched --out runs/NAME/eval_untouched.json    # model.path as it was published
 python scripts/evaluate.py ... --target "accuracy >= think - 0.005"    # picks the dial on one half, saves it in DIR
+python scripts/evaluate.py ... evaluation.budget=256,1024              # accuracy against thinking budget
 python scripts/evaluate.py CONFIG --server http://127.0.0.1:8000/v1 --out FILE    # modes by template argument or tags
 python scripts/evaluate.py CONFIG --records FILE --mode-from REGEX --tokens-from FIELD --out FILE
 """
@@ -35,6 +36,8 @@ def main(options: Namespace, config: Config) -> None:
         check_threshold(options.dial)
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    if config.evaluation.budget and (options.server or options.records):
+        raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
     told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
@@ -56,15 +59,16 @@ def main(options: Namespace, config: Config) -> None:
     for line in begin(work, config.resume, **settings_of(config, BATCHES)):
         print(line)
     write_atomically(work.product, json.dumps(result, indent=2) + "\n")
-    for file in (_rows_file(options), Work("rows", _rows_file(options), {}).record):
-        file.unlink(missing_ok=True)
+    for rows in (_rows_file(options), *(_rows_file(options, budget) for budget in config.evaluation.budget)):
+        for file in (rows, Work("rows", rows, {}).record):
+            file.unlink(missing_ok=True)
     show(result, options.out)
     print(f"written: {options.out}")
 
 
 def show(result: dict[str, Any], out: str) -> None:
     """The tables, for people; the untouched model first where its evaluation lies beside."""
-    from rl.reports.choice import choice_lines, dial_lines, setting_lines
+    from rl.reports.choice import budget_lines, choice_lines, dial_lines, setting_lines
     from rl.reports.parts import part_lines
     from rl.reports.run_folder import UNTOUCHED, read_json
     from rl.reports.tables import mode_lines
@@ -73,12 +77,13 @@ def show(result: dict[str, Any], out: str) -> None:
     same = not beside.is_file() or beside.resolve() == Path(out).resolve()
     untouched = {} if same else read_json(beside.read_text(encoding="utf-8", errors="replace")) or {}
     lines = [*mode_lines(result, untouched), *part_lines(result), ""] if "modes" in result else []
-    print("\n".join([*lines, *choice_lines(result), *dial_lines(result["dial"]), *setting_lines(result)]))
+    lines += [*choice_lines(result), *dial_lines(result["dial"]), *budget_lines(result), *setting_lines(result)]
+    print("\n".join(lines))
 
 
-def _rows_file(options: Namespace) -> Path:
+def _rows_file(options: Namespace, budget: int | None = None) -> Path:
     """Where an evaluation under way keeps what it has measured; gone when it is finished."""
-    return Path(f"{options.out}.rows.jsonl")
+    return Path(f"{options.out}{'' if budget is None else f'.budget-{budget}'}.rows.jsonl")
 
 
 def _rows_settings(config: Config, options: Namespace) -> dict[str, Any]:
@@ -90,6 +95,7 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     """A model that this process decodes, with its dial and its tags."""
     from rl.checks.prompt_check import check_caps
     from rl.data.prompts import fit_prompts
+    from rl.evaluation.budget import budget_curve
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
     from rl.files.row_store import RowStore
@@ -98,8 +104,14 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     policy = open_policy(config, options.model)
     check_caps(config, policy.protocol)
     problems = fit_prompts(config, problems, policy.protocol).problems
-    store = RowStore(_rows_file(options), _rows_settings(config, options), fresh=config.resume != "auto")
-    result = evaluate(config, problems, policy.engine, policy.protocol, rewards, store=store)
+
+    def store(budget: int | None = None) -> RowStore:
+        file, settings = _rows_file(options, budget), _rows_settings(config, options)
+        return RowStore(file, settings, fresh=config.resume != "auto")
+
+    result = evaluate(config, problems, policy.engine, policy.protocol, rewards, store=store())
+    if config.evaluation.budget:
+        result["budget"] = budget_curve(config, problems, policy.engine, policy.protocol, rewards, store)
     set_dial(options, result)
     return {**result, "obedience": obedience(config, problems, policy.engine, policy.protocol)}
 

@@ -16,6 +16,7 @@ from rl.checks.reward_check import check_rewards, complaints, report_lines
 from rl.config.schema import Config, ConfigError
 from rollout.collect import collect
 from rollout.engines.base import Engine, Sampling
+from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem
 
@@ -58,7 +59,7 @@ def _check_forcing(
     sampling = Sampling(config.rollout.temperature, max_new_tokens=min(64, config.rollout.max_new_tokens))
     (group,) = collect(problems, MODES, engine, protocol, sampling, config.seed)
     for mode, rollout in zip(MODES, group.rollouts, strict=True):
-        text = " ".join(protocol.decode(rollout.completion_ids).split())
-        show(f"forced {mode}, as the model samples it: status {rollout.status}: {text[:160]}")
+        text = printable(" ".join(protocol.decode(rollout.completion_ids).split()), 160)
+        show(f"forced {mode}, as the model samples it: status {rollout.status}: {text}")
         if rollout.mode != mode and not rollout.truncated:
             raise ConfigError(f"a rollout forced to {mode} came out as {rollout.mode}: the protocol is broken")

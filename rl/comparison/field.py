@@ -66,7 +66,9 @@ def expected_detectable(cells: Cells, seeds: int, worlds: int) -> dict[str, floa
 def reached_target(cells: Cells, target: float = TARGET) -> bool:
     """Whether each named comparison detects the target with the runs that are there."""
     found = named_comparisons(cells, OURS, PEERS)
-    return len(found) == len(PEERS) and all(row["detectable"] <= target for row in found.values())
+    return len(found) == len(PEERS) and all(
+        row["detectable"] is not None and row["detectable"] <= target for row in found.values()
+    )
 
 
 def next_seed(cells: Cells) -> int:

@@ -13,6 +13,7 @@ world w (of W) and seed s (of n_w), d_w its mean over the seeds and s_w their sa
                      (Holm 1979)
     detectable       (z_{1−α/2m} + z_{power}) · standard error: the true difference that the first step of Holm finds
                      with this power
+    a world with one seed shows no spread: then there is a difference and nothing that is said about it
     win, tie, loss   a world whose 95 % t interval of d_w lies above, around or below 0
 """
 
@@ -36,13 +37,13 @@ Cells = Sequence[Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Difference:
-    """A mean of world differences with its 95 % interval, p and standard error."""
+    """A mean of world differences with its 95 % interval, p and standard error; None where a world has one seed."""
 
     mean: float
-    lower: float
-    upper: float
-    p: float
-    error: float
+    lower: float | None = None
+    upper: float | None = None
+    p: float | None = None
+    error: float | None = None
 
 
 def paired_differences(cells: Cells, ours: str, peer: str, measure: str = "utility") -> dict[str, list[float]]:
@@ -57,13 +58,14 @@ def paired_differences(cells: Cells, ours: str, peer: str, measure: str = "utili
 
 def compared(differences: Differences, seed: int = 0) -> Difference:
     """The mean of the world differences and its bootstrap; the same differences give the same interval."""
+    mean = sum(sum(values) / len(values) for values in differences.values()) / len(differences)
+    if min(map(len, differences.values())) < 2:
+        return Difference(mean)
     rng = np.random.default_rng(seed)
     drawn = np.zeros(DRAWS)
     for values in differences.values():
-        n = len(values)
-        picks = rng.integers(0, n, size=(DRAWS, max(n - 1, 1)))
+        picks = rng.integers(0, len(values), size=(DRAWS, len(values) - 1))
         drawn += np.asarray(values, dtype=float)[picks].mean(axis=1) / len(differences)
-    mean = sum(sum(values) / len(values) for values in differences.values()) / len(differences)
     side = min(int((drawn <= 1e-12).sum()), int((drawn >= -1e-12).sum()))
     lower, upper = np.quantile(drawn, [0.025, 0.975])
     p = min(1.0, 2 * (side + 1) / (DRAWS + 1))
@@ -81,13 +83,11 @@ def counts(differences: Differences) -> dict[str, int]:
 
 
 def standard_error(spread: Mapping[str, float], seeds: Mapping[str, int]) -> float:
-    """Of the mean of world differences; NaN where no world has two seeds.
+    """Of the mean of the differences of the worlds in `spread`.
 
     >>> round(standard_error({"a": 0.02, "b": 0.02}, {"a": 4, "b": 4}), 6)
     0.007071
     """
-    if not spread:
-        return math.nan
     return math.sqrt(sum(s**2 / seeds[world] for world, s in spread.items())) / len(spread)
 
 
@@ -137,13 +137,14 @@ def named_comparisons(cells: Cells, ours: str, peers: Sequence[str]) -> dict[str
         outcomes = [outcome(values) for values in differences.values()]
         found[peer] = {
             "difference": result.mean,
-            "interval": [result.lower, result.upper],
+            "interval": None if result.p is None else [result.lower, result.upper],
             "p": result.p,
-            "detectable": detectable(result.error, len(peers)),
+            "detectable": None if result.error is None else detectable(result.error, len(peers)),
             "worlds": {world: sum(values) / len(values) for world, values in differences.items()},
             "seeds": counts(differences),
             **{name: outcomes.count(name) for name in ("win", "tie", "loss")},
         }
-    for peer, p in holm({peer: row["p"] for peer, row in found.items()}).items():
-        found[peer]["holm"] = p
+    adjusted = holm({peer: row["p"] for peer, row in found.items() if row["p"] is not None})
+    for peer, row in found.items():
+        row["holm"] = adjusted.get(peer)
     return found

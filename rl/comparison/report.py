@@ -119,10 +119,10 @@ def _comparisons(cells: Cells) -> list[str]:
     lines = ["", f"{OURS} minus its peer in U, mean of the worlds' differences; seeds drawn anew within worlds.", ""]
     lines += _head(["peer", "difference", "95 % interval", "p", "Holm's p", "worlds won, tied, lost", "detectable"])
     for peer, row in found.items():
-        low, high = row["interval"]
-        interval, won = f"[{low:+.4f}, {high:+.4f}]", f"{row['win']}, {row['tie']}, {row['loss']}"
-        shown = [f"{row['difference']:+.4f}", interval, f"{row['p']:.4f}", f"{row['holm']:.4f}", won]
-        lines.append(_line([peer, *shown, f"{row['detectable']:.4f}"]))
+        interval = DASH if row["interval"] is None else "[{:+.4f}, {:+.4f}]".format(*row["interval"])
+        p, adjusted, least = (DASH if row[k] is None else f"{row[k]:.4f}" for k in ("p", "holm", "detectable"))
+        won = f"{row['win']}, {row['tie']}, {row['loss']}"
+        lines.append(_line([peer, f"{row['difference']:+.4f}", interval, p, adjusted, won, least]))
     return lines
 
 

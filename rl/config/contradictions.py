@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from urllib.parse import urlsplit
 
 from rl.config.errors import ConfigError
 from rl.config.schema import Config
@@ -23,7 +24,8 @@ def check_together(config: Config) -> None:
         _phases,
         _shares,
         _teachers,
-        _sharding,
+        _ranks_and_servers,
+        _budgets,
     )
     for check in checks:
         check(config)
@@ -119,7 +121,10 @@ def _phases(config: Config) -> None:
         raise ConfigError(f"stages make up {total} steps; allowed: trainer.steps, {config.trainer.steps}")
 
 
-def _sharding(config: Config) -> None:
+def _ranks_and_servers(config: Config) -> None:
+    if "@" in urlsplit(config.rollout.vllm.server_url).netloc:
+        # Without its value, which would be read wherever errors are kept.
+        raise ConfigError("rollout.vllm.server_url holds a name or password; allowed: an address without one")
     if config.trainer.fsdp and config.trainer.deepspeed:
         raise ConfigError("trainer.fsdp is true and trainer.deepspeed is set; allowed: one of them")
 
@@ -134,6 +139,16 @@ def _shares(config: Config) -> None:
     for place, mix in mixes.items():
         if mix and sum(mix.values()) <= 0:
             raise ConfigError(f"{place} is {dict(mix)}; allowed: numbers of 0 or more, not all 0")
+
+
+def _budgets(config: Config) -> None:
+    cap = config.evaluation.max_new_tokens or config.rollout.max_new_tokens
+    for budget in config.evaluation.budget:
+        if budget >= cap:
+            raise ConfigError(
+                f"evaluation.budget has {budget}; allowed: less than the {cap} tokens of a response "
+                "(evaluation.max_new_tokens), or no budget"
+            )
 
 
 def _teachers(config: Config) -> None:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from dataclasses import field
+from typing import Annotated, Any, Literal
 
+from pydantic import BeforeValidator
 from pydantic.dataclasses import dataclass
 
 from rl.config.types import SETTINGS, Count, Positive
+
+
+def budgets(value: Any) -> Any:
+    """One number, or numbers with commas between them, as a list."""
+    if isinstance(value, str):
+        value = [int(part) if part.strip().isdecimal() else part for part in value.split(",") if part.strip()]
+    return value if isinstance(value, list) else [value]
 
 
 @dataclass(frozen=True, config=SETTINGS)
@@ -25,6 +34,8 @@ class EvaluationConfig:
     """The test problems that they are measured on during training."""
     max_new_tokens: Count = 0
     """The most tokens of an answer; 0: `rollout.max_new_tokens`."""
+    budget: Annotated[list[Count], BeforeValidator(budgets)] = field(default_factory=list)
+    """Thinking budgets in tokens, such as 256,1024: accuracy is measured at each."""
 
 
 @dataclass(frozen=True, config=SETTINGS)

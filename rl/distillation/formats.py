@@ -72,15 +72,13 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
     """The objects of a JSON array or of JSON lines. Raises `ChainError`."""
     try:
         data = path.read_bytes()
-        data.decode("utf-8")
+        if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+            return [row for _, row in json_lines(path)]
+        rows = json.loads(data.decode("utf-8-sig"))
     except OSError as error:
         raise ChainError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ChainError(f"{path} is not UTF-8 (byte {error.start}); allowed: JSON in UTF-8") from error
-    try:
-        if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-            return [row for _, row in json_lines(path)]
-        rows = json.loads(data.decode("utf-8-sig"))
     except (ValueError, RecursionError) as error:
         raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)

@@ -12,6 +12,7 @@ judges everything, and the two are compared. What cannot be read in a judge's re
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -147,8 +148,9 @@ def judged_score(text: str, aspect: str) -> int:
 
 
 def judgement_id(judge: str, aspect: str, chain: Chain) -> str:
-    """The row of one judgement."""
-    return f"{judge}|{aspect}|{chain.name}"
+    """The row of one judgement, by what was judged: chains of two files may have one name."""
+    judged = hashlib.sha256(f"{chain.question}\0{chain.response}".encode("utf-8", "replace")).hexdigest()
+    return f"{judge}|{aspect}|{judged[:24]}"
 
 
 def with_scores(

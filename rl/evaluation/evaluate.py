@@ -44,7 +44,7 @@ def evaluate(
     plan = tuple(mode for mode in MODE_PLAN.values() for _ in range(samples))
     outcomes: list[Outcome] = []
     broken, earlier = 0, 0.0
-    for groups, seconds in _batches(config, problems, plan, engine, protocol, rewards, store):
+    for groups, seconds in batches(config, problems, plan, engine, protocol, rewards, store, sampling(config)):
         earlier += seconds
         for group in groups:
             if any(r.broken for r in group.rollouts):
@@ -62,7 +62,7 @@ def evaluate(
     return {**result, "dial": operating_points(result["problems"]), **spent}
 
 
-def _batches(
+def batches(
     config: Config,
     problems: Sequence[Problem],
     plan: Plan,
@@ -70,11 +70,13 @@ def _batches(
     protocol: DecisionProtocol,
     rewards: Sequence[Reward],
     store: RowStore | None,
+    drawn: Sampling,
+    show: str = "evaluate",
 ) -> Iterator[tuple[list[RolloutGroup], float]]:
     """The groups of each batch: from the store where all of a batch are there, with the seconds that they took then,
     else answered, and kept there. A batch is answered as a whole, because what is decoded together shares its seed."""
     size = max(1, config.evaluation.batch // len(plan))
-    with tqdm(total=len(problems), desc="evaluate", unit="problem", dynamic_ncols=True) as progress:
+    with tqdm(total=len(problems), desc=show, unit="problem", dynamic_ncols=True) as progress:
         for start in range(0, len(problems), size):
             batch = problems[start : start + size]
             if store is not None and all(problem.id in store for problem in batch):
@@ -82,7 +84,7 @@ def _batches(
                 yield groups, sum(store.rows[problem.id].get("seconds", 0.0) for problem in batch)
             else:
                 started = time.perf_counter()
-                (groups,) = answer(config, batch, plan, engine, protocol, rewards, sampling(config))
+                (groups,) = answer(config, batch, plan, engine, protocol, rewards, drawn)
                 took = (time.perf_counter() - started) / len(batch)
                 if store is not None:
                     store.append([{**_row_of(group), "seconds": took} for group in groups])

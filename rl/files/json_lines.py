@@ -20,7 +20,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 found = object_of(line)
                 if found is None:
-                    raise UserError(f"{path}:{number} is no JSON object; allowed: one object a line")
+                    raise UserError(f"{path}:{number} is no JSON object; allowed: one object a line, in UTF-8")
                 yield number, found
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error

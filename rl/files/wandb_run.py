@@ -22,6 +22,7 @@ import psutil
 from rl.config.read import to_dict
 from rl.config.schema import Config
 from rl.files.atomic import write_atomically
+from rollout.printable import printable
 
 logger = logging.getLogger(__name__)
 FILE = "wandb_run.json"
@@ -108,7 +109,7 @@ class WandbRun:
     def _give_up(self, reason: str, hangs: bool = False) -> None:
         if not self._ended:
             self._ended = True
-            logger.warning("W&B failed (%s); the run goes on with metrics.jsonl", reason)
+            logger.warning("W&B failed (%s); the run goes on with metrics.jsonl", printable(reason, 500))
             # W&B waits for its own process when ours ends, however long.
             for child in psutil.Process().children() if hangs else ():
                 if child.name().startswith("wandb-core"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 import os
 from pathlib import Path
@@ -16,6 +17,7 @@ from rl.config.schema import ColdStartConfig, Config, ConfigError, TrainerConfig
 from rl.data import is_tiny
 from rl.models.location import model_location
 from rl.models.protocols import find_layout
+from rl.models.ranks import world_size
 from rollout.chat import Chat
 from rollout.layouts import ADDABLE, ProtocolError, required_tokens
 
@@ -71,12 +73,17 @@ def _loaded(kind: Any, config: Config, source: str, **options: Any) -> Any:
     """`kind.from_pretrained`. Whatever it raises is a `ConfigError` in one line: a missing file, an unknown type, code
     of the model's own, a kernel that is not there, a file that was cut off."""
     location = model_location(source)
+    if kind is AutoModelForCausalLM and "gguf_file" not in location:
+        # A pickle may name any function to call.
+        options["use_safetensors"] = True
     try:
         return kind.from_pretrained(**location, **options, trust_remote_code=config.model.trust_remote_code)
     except Exception as error:  # libraries and the model's own code raise what they like
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         if "trust_remote_code" in str(error):
             reason = "it comes with code of its own; allowed: model.trust_remote_code: true, once you have read it"
+        elif "model.safetensors" in reason:
+            reason += "; allowed: weights as safetensors, which save_pretrained writes"
         elif any(word in str(error).lower() for word in ("attn", "attention", "flash")):
             reason += f"; model.attention is {config.model.attention!r}; allowed: sdpa, eager"
         raise ConfigError(
@@ -163,6 +170,7 @@ def device_arguments() -> dict[str, Any]:
 def trainer_arguments(config: Config, update: TrainerConfig | ColdStartConfig) -> dict[str, Any]:
     """What every trainer of a run is told alike: the optimizer of its section, precision, places, seeds, and to log
     and show nothing by itself."""
+    meet_ranks(config)
     return {
         "learning_rate": update.learning_rate,
         "lr_scheduler_type": update.schedule,
@@ -183,6 +191,14 @@ def trainer_arguments(config: Config, update: TrainerConfig | ColdStartConfig) -
         "data_seed": config.seed,
         **device_arguments(),
     }
+
+
+def meet_ranks(config: Config) -> None:
+    """On a CPU transformers would leave the ranks to torch's own time-out, so they meet here, with the configured."""
+    launched = world_size() > 1 and "MASTER_ADDR" in os.environ
+    if launched and accelerator() is None and not torch.distributed.is_initialized():
+        limit = datetime.timedelta(seconds=config.trainer.rank_timeout)
+        torch.distributed.init_process_group("gloo", timeout=limit)
 
 
 def fsdp_arguments(config: Config) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from typing import Any
 from transformers import AutoConfig, GenerationConfig, PreTrainedTokenizerBase
 
 from rl.config.schema import Config
+from rollout.budget import closing_words
 from rollout.chat import Chat
 from rollout.families import Found, find_protocol
 from rollout.layouts import layout
@@ -47,7 +48,16 @@ def build_protocol(config: Config, tokenizer: PreTrainedTokenizerBase) -> Decisi
         control_tokens=settings.control_tokens,
         today=run_date(config),
         notes=found.lines,
+        closing_words=closing_words(Chat(tokenizer), model_type(tokenizer), found.spec.thought_end),
     )
+
+
+def model_type(tokenizer: PreTrainedTokenizerBase) -> str:
+    """The `model_type` of the model beside the tokenizer; "" where none lies there."""
+    try:
+        return str(AutoConfig.from_pretrained(tokenizer.name_or_path).model_type) if tokenizer.name_or_path else ""
+    except (OSError, ValueError):
+        return ""
 
 
 def generation_ends(tokenizer: PreTrainedTokenizerBase) -> tuple[int, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -11,8 +12,9 @@ from typing import Any
 
 from markupsafe import Markup
 
-from rl.reports.tables import number, printable, show
+from rl.reports.tables import number, show
 from rl.statistics.names import level_order
+from rollout.printable import printable
 from rollout.types import Rollout, rollout_from_json
 
 MOST_ROLLOUTS = 2000
@@ -35,6 +37,9 @@ def sample(folder: Path, missing: list[str], most: int = MOST_ROLLOUTS) -> Sampl
     files = sorted((folder / "rollouts").glob("step_*.jsonl"), key=lambda file: level_order(file.stem))
     if not files:
         missing.append("rollouts/: no recorded step")
+    unreadable = [file.name for file in files if not os.access(file, os.R_OK) or not file.is_file()]
+    missing += [f"{name}: unreadable" for name in unreadable]
+    files = [file for file in files if file.name not in unreadable]
     counts = [_count(file) for file in files]
     total, every, place, size = sum(counts), max(1, -(-sum(counts) // most)), 0, 0
     chosen: list[dict[str, Any]] = []

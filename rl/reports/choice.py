@@ -57,6 +57,20 @@ def dial_lines(dial: Mapping[str, Any]) -> list[str]:
     return [f"dial {dial['at']['tau']:.4f}: {_at(dial['at'])}"] if "at" in dial else []
 
 
+def budget_lines(result: Mapping[str, Any]) -> list[str]:
+    """Accuracy against thinking budget, a line a point."""
+    lines = []
+    for at in result.get("budget") or ():
+        told = [
+            f"{MODE_LABELS[name]} accuracy {spread(at[name]['accuracy'], '.3f')} tokens "
+            f"{spread(at[name]['tokens'], '.1f')} ({at[name]['closed']:.1%} of the thoughts closed)"
+            for name in ("think", "auto")
+            if at.get(name)
+        ]
+        lines.append(f"budget {at['budget']}: {'; '.join(told) or 'nothing measured'}")
+    return lines
+
+
 def setting_lines(result: Mapping[str, Any]) -> list[str]:
     """Tags obeyed; of a server or of records what each setting has, and what was refused."""
     lines = [f"tag for {mode}: obeyed by {share:.1%}" for mode, share in result.get("obedience", {}).items()]

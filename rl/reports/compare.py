@@ -18,7 +18,8 @@ from rl.reports.frontier import operating_curves
 from rl.reports.plots import THEMES, Inputs, Plot, Theme, render
 from rl.reports.report import HERE, bounded, figure
 from rl.reports.run_folder import ReportError, Run, read_run
-from rl.reports.tables import DASH, number, printable, show, untouched_rows
+from rl.reports.tables import DASH, number, show, untouched_rows
+from rollout.printable import printable
 
 NAME_LIMIT = 40
 MARKS = "osv^DP*X"

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rl.reports.tables import LevelRow, level_rows, number, printable, saving_captured
+from rl.reports.tables import LevelRow, level_rows, number, saving_captured
 from rl.statistics.names import MODE_LABELS
+from rollout.printable import printable
 
 Goal = tuple[str, bool, str]
 Result = Mapping[str, Any]

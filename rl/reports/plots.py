@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -20,8 +21,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
 from rl.reports.frontier import operating_curves
-from rl.reports.tables import number, printable
+from rl.reports.tables import number
 from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
+from rollout.printable import printable
 
 DPI = 160
 # In inches, close to a phone's width: the 10 pt letters stay readable when the picture shrinks to the screen.
@@ -103,14 +105,15 @@ def series(records: Sequence[Mapping[str, Any]], key: str) -> tuple[list[float],
 
 
 def running_mean(values: Sequence[float], window: int) -> list[float]:
-    """The mean over the `window` values around each one; fewer at the ends.
+    """The mean over the `window` values around each one; fewer at the ends. Takes time in proportion to the values.
 
     >>> running_mean([0.0, 3.0, 6.0, 6.0], 3)
     [1.5, 3.0, 5.0, 6.0]
     """
-    half = window // 2
-    parts = [values[max(0, i - half) : i + half + 1] for i in range(len(values))]
-    return [sum(part) / len(part) for part in parts]
+    half, n = window // 2, len(values)
+    sums = np.concatenate([[0.0], np.cumsum(np.asarray(values, dtype=float))])
+    begins, ends = (np.clip(np.arange(n) + shift, 0, n) for shift in (-half, half + 1))
+    return [float(mean) for mean in (sums[ends] - sums[begins]) / (ends - begins)]
 
 
 def trace(axes: Axes, inputs: Inputs, key: str, label: str, colour: Any, *, smooth: bool = True) -> bool:

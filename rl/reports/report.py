@@ -27,7 +27,8 @@ from rl.reports.parts import GROUPS, group_rows, part_table
 from rl.reports.plots import PLOTS, THEMES, Inputs, Plot, render
 from rl.reports.run_folder import Run, read_run
 from rl.reports.sentence import sentence
-from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, printable, rows, show, untouched_rows
+from rl.reports.tables import DASH, Pair, captured_line, level_rows, number, rows, show, untouched_rows
+from rollout.printable import printable
 
 HERE = Path(__file__).parent
 TEXT_LIMIT, NAME_LIMIT = 1500, 60

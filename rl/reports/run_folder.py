@@ -38,7 +38,7 @@ def read_run(folder: Path) -> Run:
     recorded = any((folder / "rollouts").glob("step_*.jsonl"))
     if not folder.is_dir():
         raise ReportError(f"no run folder {str(folder)!r} (looked in {Path.cwd()})")
-    if not recorded and not any((folder / name).is_file() for name in FILES):
+    if not recorded and not any((folder / name).is_file() and not _is_model(folder / name) for name in FILES):
         raise ReportError(f"{str(folder)!r} holds no run; a run has some of {', '.join(FILES)} and rollouts/")
     missing: list[str] = []
     config, before, after = (read_table(folder / name, missing) for name in ("config.json", *EVALUATIONS))
@@ -48,6 +48,12 @@ def read_run(folder: Path) -> Run:
     records = [r for r in read_lines(folder / "metrics.jsonl", missing) if number(r, "step") is not None]
     untouched = read_table(folder / UNTOUCHED, missing) if (folder / UNTOUCHED).exists() else {}
     return Run(config, Inputs(records, before, after, untouched), missing)
+
+
+def _is_model(path: Path) -> bool:
+    """Whether a `config.json` is that of a saved model, which is no run."""
+    table = read_json(read_text(path, [])) if path.name == "config.json" else None
+    return bool(table) and any(key in (table or {}) for key in ("model_type", "architectures"))
 
 
 def read_text(path: Path, missing: list[str]) -> str | None:

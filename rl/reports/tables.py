@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rl.statistics.names import MODE_LABELS, ROUTERS, level_order
+from rollout.printable import printable
 
 DASH = "–"
 Pair = tuple[float | None, float | None]
@@ -86,8 +87,8 @@ def number(table: Any, *path: str) -> float | None:
         table = table.get(key) if isinstance(table, Mapping) else None
     if isinstance(table, bool) or not isinstance(table, int | float):
         return None
-    # Neither nan, nor inf, nor an integer too long for a float is a measurement.
-    return float(table) if abs(table) < 1e300 else None
+    # Neither nan, nor inf, nor a number of more digits than anybody counts to is a measurement.
+    return float(table) if abs(table) < 1e18 else None
 
 
 def rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
@@ -192,12 +193,6 @@ def _cells(pair: Pair, spec: str) -> list[str]:
 def show(value: float | None, spec: str) -> str:
     """A number in this format, or a dash."""
     return DASH if value is None else f"{value:{spec}}"
-
-
-def printable(text: str, limit: int, keep: str = "") -> str:
-    """Bounded, and without the control characters that could steer a terminal or a page, but for those in `keep`."""
-    cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    return "".join(c if c.isprintable() or c in keep else "\N{REPLACEMENT CHARACTER}" for c in cut)
 
 
 def _line(label: str, accuracy: float, tokens: float, rate: float) -> str:

@@ -12,8 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from rl.reports.run_folder import ReportError, read_lines, read_table
-from rl.reports.tables import number, printable, show
+from rl.reports.tables import number, show
 from rl.training.metrics import clock
+from rollout.printable import printable
 
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40

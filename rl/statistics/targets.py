@@ -5,7 +5,7 @@ Shared by metrics, resampling and the collapse guard, so that all three mean the
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from rollout.types import MODES, Mode, Rollout, RolloutGroup
 
@@ -24,7 +24,12 @@ def judge_target(group: RolloutGroup) -> Mode | None:
 
 def think_share(rollout: Rollout) -> float:
     """The probability of thinking among the two switches at the decision; ½ where neither had any."""
-    think, direct = (rollout.switch_probs.get(mode, 0.0) for mode in ("think", "no_think"))
+    return share_of(rollout.switch_probs)
+
+
+def share_of(switch_probs: Mapping[str, float]) -> float:
+    """`think_share` from the probabilities alone."""
+    think, direct = (switch_probs.get(mode, 0.0) for mode in ("think", "no_think"))
     return think / (think + direct) if think + direct > 0 else 0.5
 
 

@@ -48,6 +48,24 @@ def check_readable(checkpoint: Path) -> None:
             ) from error
 
 
+def check_ranks(checkpoint: Path, ranks: int, deepspeed: bool) -> None:
+    """Raises `UserError` for a checkpoint that this launch cannot read: DeepSpeed's is cut into one part a rank. Any
+    other one is whole and goes on with any number of ranks."""
+    parts = len(list(checkpoint.glob("global_step*/*zero_pp_rank_*_optim_states.pt")))
+    if parts and (parts != ranks or not deepspeed):
+        now = f"{ranks} rank(s)" + ("" if deepspeed else " without trainer.deepspeed")
+        raise UserError(
+            f"{checkpoint} is cut into the ZeRO parts of {parts} ranks, and this is {now}; allowed: {parts} ranks with "
+            f"trainer.deepspeed; or its weights alone, in another run_dir: python {checkpoint}/zero_to_fp32.py "
+            f"{checkpoint} DIR --safe_serialization, then model.path=DIR with the config.json and tokenizer from there"
+        )
+    if deepspeed and not parts:
+        raise UserError(
+            f"{checkpoint} was not written by DeepSpeed, which cannot read it; allowed: without trainer.deepspeed, or "
+            f"its weights alone, in another run_dir with model.path={checkpoint}"
+        )
+
+
 def remove_incomplete(folder: Path) -> list[str]:
     """Delete checkpoints that a killed run left half written; a line for each."""
     half = sorted((path for path in folder.glob("checkpoint-*") if not (path / COMPLETE).is_file()), key=step_of)

@@ -33,6 +33,7 @@ from rl.training.masks import Counts, count_tokens
 from rl.training.metrics import step_metrics
 from rl.training.run_state import RunState
 from rollout.modes import ForcedShare, make_plan
+from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
 
@@ -133,7 +134,7 @@ class RoundMaker:
         if check_broken(groups, self.config.reward_errors.max_share) and trainer.accelerator.is_main_process:
             broken = [r.broken for g in groups for r in g.rollouts if r.broken]
             step = trainer.state.global_step + 1
-            logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), broken[0])
+            logger.warning("step %d: %d rollouts left out; the first: %s", step, len(broken), printable(broken[0], 500))
 
     def _drawn(self, trainer: Any, names: Sequence[str]) -> Drawn:
         step = trainer.state.global_step

@@ -33,7 +33,7 @@ from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.ahead import ahead_lines
 from rl.training.callbacks import AfterUpdate
-from rl.training.checkpoints import check_readable, last_complete, remove_incomplete, step_of
+from rl.training.checkpoints import check_ranks, check_readable, last_complete, remove_incomplete, step_of
 from rl.training.controls import flip_rewards
 from rl.training.final import check_steps, finish
 from rl.training.journal import Journal
@@ -190,6 +190,7 @@ def train(setup: Setup) -> Path:
     check_steps(config, step_of(resume) if resume else 0)
     if resume:
         check_readable(resume)
+        check_ranks(resume, world_size(), bool(config.trainer.deepspeed))
         trainer.load_state(resume)
     try:
         if is_main():

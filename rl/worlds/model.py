@@ -27,6 +27,7 @@ DECISION_TOKENS = (
     "</answer>",
 )
 JUDGE_WORDS = ("hm", "look", "so", "well")
+SERVED_HEAD = 32  # the smallest head that vLLM's attention on a CPU knows
 CHAT_TEMPLATE = "<bos> {{ messages[-1]['content'] }} {% if add_generation_prompt %}<judge>{% endif %}"
 
 
@@ -92,7 +93,7 @@ def build_model(
         num_hidden_layers=layers,
         num_attention_heads=4,
         num_key_value_heads=4,
-        head_dim=hidden // 4,
+        head_dim=max(hidden // 4, SERVED_HEAD if hidden >= 96 else 0),
         initializer_range=spread,
         max_position_embeddings=128,
         tie_word_embeddings=True,

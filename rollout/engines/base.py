@@ -17,13 +17,15 @@ from rollout.types import Mode
 @dataclass(frozen=True)
 class Sampling:
     """How tokens are drawn. `temperature` 0 is greedy; `top_k` 0 and `top_p` 1 are off, as in transformers. A row in a
-    mode of `max_new_tokens_by_mode` is cut after that many tokens of its answer step, the tokens after the switch."""
+    mode of `max_new_tokens_by_mode` is cut after that many tokens of its answer step, the tokens after the switch. A
+    thought of `thinking_budget` tokens is closed (rollout/reader.py); None: never."""
 
     temperature: float = 1.0
     top_p: float = 1.0
     top_k: int = 0
     max_new_tokens: int = 256
     max_new_tokens_by_mode: Mapping[str, int] = field(default_factory=dict)
+    thinking_budget: int | None = None
 
     def limit(self, mode: Mode, switch_index: int) -> int:
         """The most completion tokens of a row that decided for this mode at this index."""

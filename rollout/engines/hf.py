@@ -8,7 +8,7 @@ device is asked once a token, for all rows together.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -19,14 +19,18 @@ from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.engines.kv_cache import GrowingCache, close_gaps
 from rollout.engines.packed_linear import packed_linears
 from rollout.protocol import DecisionProtocol, Forcing
+from rollout.reader import ThoughtBudget
 from rollout.types import MODES
+
+Chosen = Callable[[int, int], None]
 
 
 class _Row:
     """The decoding state of request `number`; `limit` is the number of tokens at which it is cut."""
 
-    def __init__(self, number: int, forcing: Forcing | None, limit: int) -> None:
+    def __init__(self, number: int, forcing: Forcing | None, limit: int, budget: ThoughtBudget | None) -> None:
         self.number, self.forcing, self.limit, self.decided = number, forcing, limit, False
+        self.budget = budget
         self.ids: list[int] = []
         self.logprobs: list[float] = []
         self.sampled: list[int] = []
@@ -50,6 +54,8 @@ class _Row:
         self.sampled.append(0 if forced else 1)
         if self.pending and self.forcing and token == self.forcing.after:
             self.pending, self.queue = False, list(self.forcing.write)
+        if self.budget:
+            self.queue += self.budget.push(token)
 
 
 class HFEngine:
@@ -65,9 +71,14 @@ class HFEngine:
 
     @torch.no_grad()
     def generate(
-        self, requests: Sequence[Request], sampling: Sampling, seed: int, finished: Finished | None = None
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        seed: int,
+        finished: Finished | None = None,
+        chosen: Chosen | None = None,
     ) -> list[Completion]:
-        """Completions in the order of `requests`."""
+        """Completions in the order of `requests`. `chosen` is given each token with the number of its row at once."""
         if not requests:
             return []
         completions: dict[int, Completion] = {}
@@ -75,7 +86,7 @@ class HFEngine:
         self.model.eval()
         try:
             with packed_linears(self.model):
-                for row in self._decode(requests, sampling, seed):
+                for row in self._decode(requests, sampling, seed, chosen):
                     completions[row.number] = self._completion(row)
                     if finished:
                         finished(row.number, completions[row.number])
@@ -83,14 +94,14 @@ class HFEngine:
             self.model.train(was_training)
         return [completions[number] for number in range(len(requests))]
 
-    def _decode(self, requests: Sequence[Request], sampling: Sampling, seed: int) -> Iterator[_Row]:
+    def _decode(
+        self, requests: Sequence[Request], sampling: Sampling, seed: int, chosen: Chosen | None
+    ) -> Iterator[_Row]:
         """The rows as they end."""
         device = self.model.device
         generator = torch.Generator(device=device).manual_seed(seed)
         waits = {mode: self.protocol.forcing(mode) for mode in MODES}
-        alive = [
-            _Row(k, waits[r.forced] if r.forced else None, sampling.max_new_tokens) for k, r in enumerate(requests)
-        ]
+        alive = [self._row(k, waits[r.forced] if r.forced else None, sampling) for k, r in enumerate(requests)]
         logits_BV, cache, mask_BT = self._prefill(requests)
         position_B1 = mask_BT.sum(1, keepdim=True)
         # Room for every token that may come, so that the mask of a step is a view.
@@ -98,6 +109,9 @@ class HFEngine:
         width = mask_BT.shape[1] - sampling.max_new_tokens
         while True:
             tokens_B = self._choose(alive, logits_BV, sampling, generator)
+            if chosen:
+                for row in alive:
+                    chosen(row.number, row.ids[-1])
             ends = [self._ends(row, sampling) for row in alive]
             yield from (row for row, end in zip(alive, ends, strict=True) if end)
             kept = [k for k, end in enumerate(ends) if not end]
@@ -118,6 +132,11 @@ class HFEngine:
                 **self.options,
             ).logits[:, -1]
             position_B1 = position_B1 + 1
+
+    def _row(self, number: int, forcing: Forcing | None, sampling: Sampling) -> _Row:
+        limit = sampling.thinking_budget
+        budget = None if limit is None else self.protocol.thought_budget(limit)
+        return _Row(number, forcing, sampling.max_new_tokens, budget)
 
     def _ends(self, row: _Row, sampling: Sampling) -> bool:
         """Whether the last token ended the row, or its limit did. A row that has decided gets the limit of its mode."""

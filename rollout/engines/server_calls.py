@@ -10,7 +10,8 @@ calls. A forced row in KAT's layout is two rounds:
 
 The other layouts have no judge text and need round 2 only; a free row is one call. A row that is forced into "any other
 token" draws its first one by a call of its own, with the other mode's token and the end tokens banned. Where modes have
-caps of their own, a free row pauses at its first switch, whose mode says how much may follow. Banning is a logit bias
+caps of their own, a free row pauses at its first switch, whose mode says how much may follow. Under a thinking budget
+it pauses where a thought may begin, end or be used up. Banning is a logit bias
 of −100, which leaves the reported log-probabilities alone (they are taken before it). Identical calls are asked once,
 so the rows of a group share the calls for their written tokens.
 """
@@ -24,6 +25,7 @@ from dataclasses import dataclass, field
 from rollout.engines.base import Completion, Finished, Request, Sampling
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
+from rollout.reader import ThoughtBudget
 
 BAN = -100.0
 
@@ -107,9 +109,9 @@ def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling
     limit = _limit((*row.ids, *written), protocol, sampling)
     written = written[: limit - len(row.ids)]
     start = (*request.prompt_ids, *row.ids)
-    calls = [Call((*start, *written[:i]), 1, (*switch_ids, token)) for i, token in enumerate(written)]
+    calls = _write_calls(start, written, switch_ids)
     ended = bool(row.ids) and row.ids[-1] in protocol.end_ids
-    rest = 0 if ended else limit - len(row.ids) - len(written)
+    rest = 0 if ended or sampling.thinking_budget is not None else limit - len(row.ids) - len(written)
     if rest:
         calls.append(Call((*start, *written), rest, switch_ids, protocol.end_ids, (), seeds[1]))
     pieces = (yield calls) if calls else []
@@ -117,10 +119,38 @@ def row_program(request: Request, protocol: DecisionProtocol, sampling: Sampling
         row.write(token, piece)
     if rest:
         row.sample(pieces[-1])
+    if sampling.thinking_budget is not None:
+        yield from _budgeted(row, request, protocol, limit, protocol.thought_budget(sampling.thinking_budget), seeds[1])
     row.cut(_limit(row.ids, protocol, sampling))
     found = protocol.find_switch(row.ids)
     probs = protocol.switch_probs(row.switches[found[0]]) if found else {}
     return Completion(tuple(row.ids), tuple(row.logprobs), tuple(row.sampled), probs)
+
+
+def _write_calls(start: tuple[int, ...], written: Sequence[int], switch_ids: tuple[int, ...]) -> list[Call]:
+    """For each written token a call for one token at its place, for its log-probability."""
+    return [Call((*start, *written[:i]), 1, (*switch_ids, token)) for i, token in enumerate(written)]
+
+
+def _budgeted(
+    row: _Row, request: Request, protocol: DecisionProtocol, limit: int, budget: ThoughtBudget, seed: int
+) -> Generator[list[Call], list[Piece], None]:
+    """The rest of a row under a thinking budget: it pauses where the thought may begin, end or be used up."""
+    due = tuple(token for read in row.ids for token in budget.push(read))
+    while len(row.ids) < limit and not (row.ids and row.ids[-1] in protocol.end_ids):
+        start, room = (*request.prompt_ids, *row.ids), limit - len(row.ids)
+        if due:
+            pieces = yield _write_calls(start, due[:room], protocol.watch_ids)
+            for token, piece in zip(due, pieces, strict=False):
+                row.write(token, piece)
+                budget.push(token)
+            due = ()
+            continue
+        most, stops = budget.ahead()
+        call = Call(start, min(most or room, room), protocol.watch_ids, (*protocol.end_ids, *stops), (), seed + room)
+        (piece,) = yield [call]
+        row.sample(piece)
+        due = tuple(token for read in piece.ids for token in budget.push(read))
 
 
 def _limit(ids: Sequence[int], protocol: DecisionProtocol, sampling: Sampling) -> int:

@@ -118,9 +118,13 @@ def test_only_engines_trainers_and_model_files_import_torch():
     assert outside == {"scripts/minimal.py"}  # the reader's version, all in one file
 
 
-def test_one_file_imports_vllm():
+def test_one_file_imports_vllm_and_those_that_an_export_copies():
     users = [path for path in FILES if "vllm" in {name.partition(".")[0] for name in imported(path)}]
-    assert [str(path.relative_to(ROOT)) for path in users] == ["rollout/engines/vllm_local.py"]
+    assert [str(path.relative_to(ROOT)) for path in users] == [
+        "rl/serving/dial_processor.py",
+        "rl/serving/step_srpo_parser.py",
+        "rollout/engines/vllm_local.py",
+    ]
 
 
 def test_no_module_is_named_like_a_library():

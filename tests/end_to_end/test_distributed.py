@@ -1,4 +1,5 @@
-"""Two ranks do what one does: gloo, and DeepSpeed ZeRO-2 and ZeRO-3, on the same recorded rollouts."""
+"""Two ranks do what one does: gloo, and DeepSpeed ZeRO-1 to ZeRO-3, full and with adapters, on the same recorded
+rollouts; checkpoints on another number of ranks."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from small_runs import (
     ROOT,
     environment,
@@ -38,21 +40,17 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_config(folder / "config.json", raw)
 
 
-def launch(config: Path, name: str, ranks: int, *overrides: str) -> Path:
-    run_dir = config.parent / name
+def start(config: Path, name: str, ranks: int, *overrides: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={ranks}"]
-    command += [str(ROOT / "scripts/train.py"), str(config), f"run_dir={run_dir}", *overrides]
-    done = subprocess.run(
-        command,
-        env=environment(DS_ACCELERATOR="cpu"),
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=280,
-        check=False,
-    )
+    command += [str(ROOT / "scripts/train.py"), str(config), f"run_dir={config.parent / name}", *overrides]
+    quiet = environment(DS_ACCELERATOR="cpu")
+    return subprocess.run(command, env=quiet, cwd=ROOT, capture_output=True, text=True, timeout=280, check=False)
+
+
+def launch(config: Path, name: str, ranks: int, *overrides: str) -> Path:
+    done = start(config, name, ranks, *overrides)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
-    return run_dir
+    return config.parent / name
 
 
 @pytest.fixture(scope="module")
@@ -108,12 +106,80 @@ def test_balanced_by_length_two_ranks_give_the_update_of_two_unbalanced_ones(con
         assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-4)
 
 
+@pytest.fixture(scope="module")
+def one_rank_with_adapters(config: Path) -> Path:
+    return launch(config, "one_lora", 1, "model.lora.rank=4")
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("stage", ["zero2", "zero3"])
-def test_deepspeed_gives_the_update_of_one_rank(config, one_rank, stage):
-    two = launch(config, stage, 2, f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json")
-    assert_same_update(config, one_rank, two)
+@pytest.mark.parametrize("adapters", [0, 4], ids=["full", "lora"])
+@pytest.mark.parametrize("stage", ["", "zero1", "zero2", "zero3"], ids=["gloo", "zero1", "zero2", "zero3"])
+def test_two_ranks_give_the_update_of_one_full_and_with_adapters(request, config, stage, adapters):
+    one = request.getfixturevalue("one_rank_with_adapters" if adapters else "one_rank")
+    sharded = [f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json"] if stage else []
+    two = launch(config, f"{stage}-{adapters}", 2, f"model.lora.rank={adapters}", *sharded)
+    assert_same_update(config, one, two)
     assert len(metrics(two)) == STEPS
+    assert sorted(file.name for file in (two / "model").glob("*.safetensors")) == ["model.safetensors"]
+
+
+def texts(run: Path, step: int) -> list[tuple[str, list[int]]]:
+    lines = (run / "rollouts" / f"step_{step:06d}.jsonl").read_text().splitlines()
+    return [(row["problem"]["id"], row["completion_ids"]) for row in map(json.loads, lines)]
+
+
+@pytest.mark.slow
+def test_rollouts_under_sharded_weights_are_those_under_whole_ones(config):
+    sampled = ("rollout.replay=", "trainer.steps=1", "trainer.save_every=1")
+    plain = launch(config, "sampled", 2, *sampled)
+    sharded = launch(config, "sampled3", 2, *sampled, f"trainer.deepspeed={ROOT}/configs/deepspeed/zero3.json")
+    assert texts(sharded, 1) == texts(plain, 1)
+    assert len({tuple(ids) for _, ids in texts(plain, 1)}) > 4
+
+
+@pytest.mark.slow
+def test_a_checkpoint_goes_on_with_another_number_of_ranks_and_says_what_that_means(config):
+    """Problems, history and moments go on where they were; what is drawn from there on is drawn otherwise."""
+    sampled = ("rollout.replay=", "trainer.steps=4", "trainer.save_every=2")
+    whole = launch(config, "world", 2, *sampled)
+    run = config.parent / "fewer"
+    shutil.copytree(whole, run, ignore=shutil.ignore_patterns("checkpoint-4", "model"))
+    done = start(config, run.name, 1, *sampled)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert "ranks is 1 now, 2 before" in done.stdout
+    assert "bit for bit what an unbroken run gives up to there, and not from there on" in done.stdout
+    for step in (1, 2):
+        assert texts(run, step) == texts(whole, step)
+    for step in (3, 4):
+        asked = [{name for name, _ in texts(folder, step)} for folder in (run, whole)]
+        assert asked[0] == asked[1]
+    histories = [
+        json.loads((folder / "checkpoints/checkpoint-4/pass_history.json").read_text()) for folder in (run, whole)
+    ]
+    assert set(histories[0]) == set(histories[1])
+    moments = torch.load(run / "checkpoints/checkpoint-4/optimizer.pt", weights_only=True)["state"]
+    assert {int(moment["step"]) for moment in moments.values()} == {4}
+    shutil.rmtree(run / "model")
+    shutil.rmtree(run / "checkpoints" / "checkpoint-4")
+    assert "ranks is 2 now, 1 before" in start(config, run.name, 2, *sampled).stdout
+
+
+@pytest.mark.slow
+def test_zero_parts_of_another_number_of_ranks_are_refused_with_the_command_that_makes_them_whole(config, tmp_path):
+    zero = f"trainer.deepspeed={ROOT}/configs/deepspeed/zero2.json"
+    run = launch(config, "parts", 2, zero)
+    shutil.rmtree(run / "model")
+    refused = start(config, "parts", 1, zero, "trainer.steps=3")
+    assert refused.returncode != 0
+    (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
+    checkpoint = run / "checkpoints" / "checkpoint-2"
+    command = f"python {checkpoint}/zero_to_fp32.py {checkpoint} DIR --safe_serialization"
+    assert "ZeRO parts of 2 ranks, and this is 1 rank(s)" in line
+    assert command in line
+    told = command.replace("python ", f"{sys.executable} ").replace(" DIR ", f" {tmp_path}/whole ")
+    subprocess.run(told.split(), env=environment(DS_ACCELERATOR="cpu"), check=True, capture_output=True, timeout=280)
+    made, saved = (load_file(file) for file in (tmp_path / "whole/model.safetensors", checkpoint / "model.safetensors"))
+    assert all(torch.equal(made[name], saved[name]) for name in saved)
 
 
 @pytest.mark.slow

@@ -41,6 +41,12 @@ def sharpen(model: torch.nn.Module, seed: int) -> torch.nn.Module:
 
 
 @pytest.fixture(scope="session")
+def sharpened():
+    """What gives a model weights wide enough that its choices depend on the context."""
+    return sharpen
+
+
+@pytest.fixture(scope="session")
 def model():
     """A random Qwen3 of one layer; heads of 32, the smallest that vLLM's CPU attention knows."""
     from rl.worlds.model import build_model, build_tokenizer

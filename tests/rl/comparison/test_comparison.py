@@ -9,6 +9,7 @@ from small_runs import script, settings, write_config
 
 from rl.comparison.runs import Plan
 from rl.comparison.tuning import read_settings
+from rl.config.schema import ConfigError
 
 
 def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
@@ -25,6 +26,10 @@ def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
     preset = Plan(str(small(tmp_path)), [], tmp_path, tuned).settings("kind", 0, "grpo@published")
     assert preset.algorithm == {"name": "grpo", "preset": "published"}
     assert (preset.trainer.iterations, preset.trainer.kl) == (2, None)  # the preset has a KL of its own
+    mine = Plan(str(small(tmp_path)), ["algorithm={name: step_srpo, kappa: 2.0}"], tmp_path, {})
+    assert mine.settings("kind", 0, "step_srpo@default").algorithm == {"name": "step_srpo", "preset": "none"}
+    with pytest.raises(ConfigError, match="algorithm 'grpo@paper' ends with @paper; allowed: @default, @published"):
+        mine.settings("kind", 0, "grpo@paper")
     own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")
     assert (own.data.seed, own.model.path) == (2, str(tmp_path / "kind" / "seed2" / "cold_start" / "model"))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rl.comparison.inference import (
+    Difference,
     compared,
     detectable,
     holm,
@@ -38,8 +39,8 @@ def test_differences_are_of_the_same_world_and_seed():
 
 
 def test_worlds_count_alike_whatever_their_seeds():
-    found = compared({"x": [0.1, 0.1, 0.1, 0.1], "y": [0.3]})
-    assert found.mean == pytest.approx(0.2)  # (0.1 + 0.3) / 2, not 0.7 / 5
+    found = compared({"x": [0.1, 0.1, 0.1, 0.1], "y": [0.3, 0.3]})
+    assert found.mean == pytest.approx(0.2)  # (0.1 + 0.3) / 2, not 1.0 / 6
     assert (found.lower, found.upper) == (pytest.approx(0.2), pytest.approx(0.2))  # no seed differs from another
 
 
@@ -67,7 +68,15 @@ def test_the_standard_error_by_hand():
     spread = spreads({"x": [0.0, 2.0], "y": [0.0, 4.0], "z": [1.0]})
     assert spread == {"x": pytest.approx(math.sqrt(2)), "y": pytest.approx(math.sqrt(8))}
     assert standard_error(spread, {"x": 2, "y": 2}) == pytest.approx(math.sqrt(5) / 2)
-    assert math.isnan(standard_error({}, {}))
+
+
+def test_one_seed_of_a_world_is_a_difference_and_nothing_more():
+    assert compared({"x": [0.1, 0.2], "y": [0.3]}) == Difference(pytest.approx(0.225))
+    cells = [*runs("x", "a", [0.8]), *runs("x", "b", [0.7]), *runs("x", "c", [0.6])]
+    found = named_comparisons(cells, "a", ["b", "c"])["b"]
+    assert found["difference"] == pytest.approx(0.1)
+    assert [found[key] for key in ("interval", "p", "holm", "detectable")] == [None] * 4
+    assert (found["win"], found["tie"]) == (0, 1)
 
 
 def test_holm_multiplies_by_what_is_left_and_never_falls():

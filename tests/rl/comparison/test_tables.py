@@ -86,6 +86,7 @@ def test_the_named_comparisons_stand_in_the_tables_and_in_the_json():
     cells = [cell("kind", name, seed=s, utility=u + s / 100) for s in range(3) for name, u in (("step_srpo", 0.8),)]
     cells += [cell("kind", "grpo", seed=s, utility=0.7 + s / 100) for s in range(3)]
     assert "| grpo | +0.1000 | [+0.1000, +0.1000] |" in markdown(cells)
+    assert "| grpo | +0.1000 | – | – | – | 0, 1, 0 | – |" in markdown([cells[0], cells[3]])  # one seed
     made = contents(cells)
     assert made["comparisons"]["grpo"]["win"] == 1
     assert made["cells"][0]["curve"] == [(100.0, 0.8)]

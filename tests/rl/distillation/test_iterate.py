@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import random
-import signal
-import subprocess
-import sys
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import ROOT, environment, save_policy, settings, write_config
+from small_runs import save_policy, script, settings, started, write_config
 
 from rl.config.read import parse_config
 from rl.data import load_problems
@@ -127,32 +122,41 @@ def test_chains_without_a_correct_one_and_several_ranks_are_refused_before_the_f
         check_iterations(parse_config(made))
 
 
+# What each step of the first two iterations leaves as soon as it is under way.
+UNDER_WAY = (
+    "0/model.settings.json",
+    "1/labels.jsonl",
+    "1/data.jsonl.settings.json",
+    "1/tuning/checkpoints/checkpoint-2/complete.json",
+    "1/model.settings.json",
+    "1/eval/checkpoint-4.json.settings.json",
+    "2/labels.jsonl",
+    "2/tuning/model.settings.json",
+    "2/model.settings.json",
+    "2/eval/merged.json.settings.json",
+)
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_iterations_killed_at_any_moment_end_with_the_weights_and_the_table_of_unbroken_ones(tmp_path):
-    def start(run):
-        config = write_config(tmp_path / f"{run}.json", raw(tmp_path, run))
-        command = [sys.executable, str(ROOT / "scripts" / "iterate.py"), str(config)]
-        quiet = subprocess.DEVNULL
-        return subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=quiet, stderr=quiet)
-
-    assert start("whole").wait(300) == 0
-    rng, hit = random.Random(5), 0
-    for _ in range(5):
-        process = start("broken")
-        try:
-            process.wait(rng.uniform(6, 20))
-        except subprocess.TimeoutExpired:
-            hit += 1
-            os.kill(process.pid, signal.SIGKILL)
-        process.wait()
-    assert hit > 1
-    assert start("broken").wait(300) == 0
+def test_iterations_killed_in_every_step_end_with_the_weights_and_the_table_of_unbroken_ones(tmp_path):
+    files = {run: str(write_config(tmp_path / f"{run}.json", raw(tmp_path, run))) for run in ("broken", "whole")}
+    hit = []
+    for mark in UNDER_WAY:
+        place = tmp_path / "broken" / "iterations" / mark
+        with started("iterate.py", files["broken"]) as run:
+            run.wait_until(place.exists)
+            # Leaving the block kills it.
+            hit += [mark] if run.alive() else []
+    assert len(hit) > 7
+    assert not (tmp_path / "broken" / "iterations" / "table.json").exists()
     tables, models = [], []
-    for run in ("whole", "broken"):
-        places = tmp_path / run / "iterations"
-        rows = json.loads((places / "table.json").read_text())["rows"]
+    for run, file in files.items():
+        done = script("iterate.py", file)
+        assert done.returncode == 0, done.stderr[-2000:]
+        made = tmp_path / run / "iterations"
+        rows = json.loads((made / "table.json").read_text())["rows"]
         tables.append([{**row, "path": ""} for row in rows])
-        models.append([(places / str(t) / "model" / "model.safetensors").read_bytes() for t in (0, 1, 2)])
+        models.append([(made / str(t) / "model" / "model.safetensors").read_bytes() for t in (0, 1, 2)])
     assert tables[0] == tables[1]
     assert models[0] == models[1]

@@ -225,6 +225,21 @@ def test_a_judge_in_prose_is_unknown_and_counted_and_two_are_compared(tmp_path):
     assert found["agreement"]["difficulty"]["pairs"] == 6
 
 
+def test_chains_of_two_files_with_one_name_have_judgements_of_their_own(tmp_path):
+    def answer(body, seen):
+        is_long = "long" in body["messages"][-1]["content"].split("thought:")[1]
+        return {"content": "<score>9</score>"} if is_long else teach(body, seen)
+
+    with chat_server(answer) as (url, _):
+        one = config(tmp_path, url)
+        for thought, level in (("short", 3), ("long", 9)):
+            file = tmp_path / f"{thought}.json"
+            file.write_text(json.dumps([{"instruction": "?", "output": f"<think>{thought}</think>7"}]))
+            score_stage(one, file, quiet)
+            (chain,) = read_chains(tmp_path / "run" / "distill" / "scored.jsonl")
+            assert (chain.name, chain.verbosity) == ("0#0", level)
+
+
 def test_the_key_is_in_no_file_and_no_line(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     told = []

@@ -90,6 +90,17 @@ def resident(field: str) -> int:
     return int(next(line for line in lines if line.startswith(field)).split()[1]) * 1024
 
 
+def save_policy(folder):
+    """A model whose activations are larger than what else a step allocates."""
+    tokenizer = build_tokenizer()
+    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
+    shape = {"hidden_size": 128, "intermediate_size": 256, "num_hidden_layers": 3, "head_dim": 32}
+    heads = {"num_attention_heads": 4, "num_key_value_heads": 4}
+    Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), **shape, **heads, **ends)).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.mark.medium
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is read from /proc")
 @pytest.mark.parametrize("settings", [{}, {"micro_tokens": 4000}], ids=["all rows", "4000 tokens at once"])
@@ -97,17 +108,7 @@ def test_the_planned_memory_of_a_step_is_within_fifteen_percent_of_the_measured_
     # Freed memory goes back at once: what stays in the allocator's heap is not the step's.
     libc = ctypes.CDLL(None)
     libc.mallopt(-3, 2**16)  # M_MMAP_THRESHOLD
-    policy, tokenizer = tmp_path / "policy", build_tokenizer()
-    ends = {"pad_token_id": tokenizer.pad_token_id, "eos_token_id": tokenizer.eos_token_id}
-    shape = {
-        "hidden_size": 128,
-        "intermediate_size": 256,
-        "num_hidden_layers": 3,
-        "num_attention_heads": 4,
-        "num_key_value_heads": 4,
-    }
-    Qwen3ForCausalLM(Qwen3Config(vocab_size=len(tokenizer), head_dim=32, **shape, **ends)).save_pretrained(policy)
-    tokenizer.save_pretrained(policy)
+    policy = save_policy(tmp_path / "policy")
     problems = [Problem(f"p{i}", f"1{i} + 22", "math", answer=f"3{i}", difficulty="1") for i in range(8)]
     groups = [
         [recorded_rollout(p, mode, "33", thinking="1" * 150) for mode in ("think", "think")] * 4 for p in problems

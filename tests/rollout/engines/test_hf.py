@@ -266,3 +266,9 @@ def test_a_model_in_training_mode_comes_back_in_training_mode(engine):
 
 def test_no_requests_give_no_completions(engine):
     assert engine.generate([], greedy(4), seed=0) == []
+
+
+def test_each_token_is_handed_out_as_it_is_chosen(engine):
+    requests, seen = requests_of(engine, (None, "think")), {}
+    done = engine.generate(requests, greedy(12), 0, None, lambda row, token: seen.setdefault(row, []).append(token))
+    assert [tuple(seen[k]) for k in range(len(requests))] == [c.ids for c in done]

@@ -1,0 +1,1 @@
+"""A trained model in use: chat, export, what a server needs beside it."""
