@@ -114,7 +114,8 @@ def _passed(
     if lone_token is not None:
         labels_BL = asked_labels(labels_BL, batch.prompts_B[rows], lone_token)
     tile = HEAD_TILE.get(ids_BL.device.type)
-    scored, words = part.rows * (part.longest - part.first), backbone.config.get_text_config().vocab_size
+    config: Any = backbone.config
+    scored, words = part.rows * (part.longest - part.first), config.get_text_config().vocab_size
     with _last_columns(backbone, part.longest - part.first + 1), _tiles(scored, tile, words), autocast():
         return model(
             input_ids=ids_BL,
