@@ -61,8 +61,10 @@ def tuning(options: argparse.Namespace) -> None:
     plan, grids = plan_of(options, "tuning"), read_settings(GRID)
     seeds = field.TUNING_SEEDS
     best, tried = tune(plan, grids, DEVELOPMENT_WORLDS, field.MAIN, seeds, print, options.jobs, options.hours)
-    if set(best) == set(field.MAIN):
-        best |= {name: inherited(tried) for name in field.OTHERS}
+    if set(best) != set(field.MAIN):
+        print("nothing written: start again for the runs that are left")
+        return
+    best |= {name: inherited(tried) for name in field.OTHERS}
     print(f"written: {write_tuned(TUNED, best, tried, seeds, DEVELOPMENT_WORLDS)}")
 
 

@@ -45,7 +45,8 @@ def main(options: Namespace, config: Config) -> None:
         if not options.tuned:
             raise ConfigError("--tune needs --tuned FILE, where the best settings go")
         best, tried = tune(plan, grids, worlds, options.algorithms, options.seeds, print, options.jobs, options.hours)
-        print(f"written: {write_tuned(Path(options.tuned), best, tried, options.seeds, worlds)}")
+        if best:
+            print(f"written: {write_tuned(Path(options.tuned), best, tried, options.seeds, worlds)}")
         return
     wanted = places(worlds, options.algorithms, options.seeds)
     cells = [cell for cell in run_places(plan, wanted, print, options.jobs, options.hours) if cell is not None]
