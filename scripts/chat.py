@@ -25,6 +25,8 @@ from rollout.errors import UserError
 
 def main(options: argparse.Namespace) -> None:
     """Check the options, open the model, talk."""
+    if options.max_new_tokens is not None and options.max_new_tokens < 1:
+        raise UserError(f"--max-new-tokens is {options.max_new_tokens}; allowed: 1 or more")
     dial = check_threshold(options.dial) if options.dial not in ("", "off") else None
     if dial is not None and options.mode != "auto":
         raise UserError(

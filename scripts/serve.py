@@ -3,6 +3,7 @@
 python scripts/serve.py runs/demo-served --port 8000
 """
 
+import importlib.util
 import json
 import os
 import sys
@@ -34,6 +35,8 @@ def command(folder: Path, further: list[str]) -> list[str]:
         raise UserError(
             f"{folder} is no exported model (no decision.json); allowed: a folder made by scripts/export.py"
         )
+    if importlib.util.find_spec("vllm") is None:
+        raise UserError("no package vllm is installed here; allowed: an environment with it (make serve makes one)")
     judges = json.loads(file.read_text(encoding="utf-8"))["judge_close"] is not None
     kept = ["--default-chat-template-kwargs", json.dumps({"switch_by_server": True})] if judges else []
     parser = ["--reasoning-parser-plugin", str(folder / "step_srpo_parser.py"), "--reasoning-parser", "step_srpo"]

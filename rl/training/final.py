@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from peft import PeftModel
+from transformers.integrations.deepspeed import unset_hf_deepspeed_config
 
 from rl.config.schema import Config
 from rl.files.atomic import clear_part, complete_folder
@@ -68,6 +69,7 @@ def save_final(config: Config, checkpoint: Path, folder: Path) -> None:
 
 def merged(config: Config, checkpoint: Path) -> Any:
     """The model that RL started from with a checkpoint's adapters in its weights."""
+    unset_hf_deepspeed_config()  # under ZeRO-3 the model would be cut over ranks that do not take part
     source = trained_path(config)
     tokenizer = load_tokenizer(config, source)
     base = read_model(config, tokenizer, source)

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import pickle
+import re
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
-from small_runs import save_policy, script, settings, started, write_config
+from small_runs import recorded_groups, save_policy, script, settings, started, write_config
+from trainer_setups import replay_setup
 
 from rewards.sandbox import run_tests
 from rewards.workers.pool import WorkerPool
 from rl.cli import load_config
 from rl.config.read import parse_config
+from rl.files.json_lines import json_lines
 from rl.models.loading import load_model, load_tokenizer
 from rl.reports.report import write_report
+from rl.training.run import train
 from rollout.errors import UserError
 from rollout.printable import printable
 
@@ -153,3 +158,24 @@ def test_a_hostile_text_in_an_error_is_one_printable_line(tmp_path):
     assert "<script>alert(1)</script>" in told
     assert not {"\x1b", "\x07", "\u202e", "\x00"} & set(done.stderr + done.stdout)
     assert load_config(str(tmp_path / "c.json"), []).run_dir == str(tmp_path / "run")
+
+
+@pytest.mark.medium
+def test_hostile_texts_of_problems_and_answers_name_no_file_and_break_no_line(tmp_path):
+    named = [dataclasses.replace(r.problem, id=HOSTILE + r.problem.id) for r in (g[0] for g in recorded_groups())]
+    hostile = [
+        [dataclasses.replace(r, problem=problem, answer_text=HOSTILE + "\u2028") for r in group]
+        for problem, group in zip(named, recorded_groups(), strict=True)
+    ]
+    before = {path.name for path in tmp_path.parent.iterdir()}
+    setup = replay_setup(
+        tmp_path, save_policy(tmp_path / "policy"), hostile, trainer={"steps": 1}, data={"max_bad_gold": 1}
+    )
+    train(setup)
+    write_report(tmp_path / "run")
+    assert {path.name for path in tmp_path.parent.iterdir()} == before
+    assert all(re.fullmatch(r"[\w.-]+", path.name) for path in (tmp_path / "run").rglob("*"))
+    rows = [row for _, row in json_lines(tmp_path / "run" / "rollouts" / "step_000001.jsonl")]
+    assert len(rows) == 16
+    assert {row["answer_text"] for row in rows} == {HOSTILE + "\u2028"}
+    assert "<script>alert(1)</script>" not in (tmp_path / "run" / "report.html").read_text()
