@@ -72,7 +72,8 @@ def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int,
         build_tokenizer().save_pretrained(policy)
     lines = [json.dumps(rollout_to_json(r)) + "\n" for group in recorded(work) for r in group.rollouts]
     (scratch / "replay.jsonl").write_text("".join(lines), encoding="utf-8")
-    rollout = {"group_size": work.group, "max_new_tokens": max(work.completions)}
+    # A run whose cap cuts every response is refused; these rows are recorded, whatever the cap.
+    rollout = {"group_size": work.group, "max_new_tokens": max(*work.completions, 16)}
     trainer = {"steps": steps, "prompts_per_step": len(work.prompts), "micro_batch": micro_batch, "save_every": 10**6}
     return parse_config(
         {

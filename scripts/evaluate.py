@@ -96,11 +96,14 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     from rl.checks.prompt_check import check_caps
     from rl.data.prompts import fit_prompts
     from rl.evaluation.budget import budget_curve
+    from rl.evaluation.dial import load_dial
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
     from rl.files.row_store import RowStore
     from rl.models.open import open_policy
 
+    if not (options.dial or options.target):
+        load_dial(options.model)  # one that cannot be read is told before anything is measured
     policy = open_policy(config, options.model)
     check_caps(config, policy.protocol)
     problems = fit_prompts(config, problems, policy.protocol).problems

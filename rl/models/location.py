@@ -4,6 +4,7 @@ keeps its own. No torch here."""
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -48,11 +49,22 @@ def model_location(source: str) -> dict[str, Any]:
         return {"pretrained_model_name_or_path": str(file.parent), "gguf_file": file.name}
     folder = Path(source)
     if folder.is_dir():
+        if _is_run(folder):
+            raise ConfigError(f"model {source!r} is the folder of a run; allowed: the model in it, {folder / 'model'}")
         if not (folder / "config.json").is_file():
             raise ConfigError(f"model {source!r} is a folder without config.json; allowed: a saved model")
     elif source.startswith(".") or not HUB_ID.fullmatch(source):
         raise ConfigError(f"model {source!r} is no folder (looked in {Path.cwd()})")
     return {"pretrained_model_name_or_path": source}
+
+
+def _is_run(folder: Path) -> bool:
+    """Whether the folder's `config.json` is that of a run, not that of a model."""
+    try:
+        found = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "trainer" in found and "model_type" not in found
 
 
 def _packaged_gguf(package: str) -> Path:

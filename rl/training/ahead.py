@@ -72,7 +72,7 @@ class Flight:
         if beside:
             self._thread.start()
         else:
-            self._run(work)
+            self._drawn = work()
 
     def _run(self, work: Callable[[], Drawn]) -> None:
         try:

@@ -30,7 +30,8 @@ FORWARD_PRICE = {"cpu": 48}
 FORWARD_PRICE_ELSEWHERE = 2048
 # A router's loss is one over all rows of a micro-batch, which therefore are not parted.
 FORWARD_PRICE_WITH_ROUTER = 1e12
-# Numbers in a tile of the head, and the fewest words in one; elsewhere TRL's own width, made for a GPU's kernels.
+# Numbers in a tile of the head, and the fewest words in one (twice as many are one tile, which is as quick); elsewhere
+# TRL's own width, made for a GPU's kernels.
 HEAD_TILE = {"cpu": 2**21}
 NARROWEST_TILE = 1024
 IGNORED = -100
@@ -113,8 +114,9 @@ def _passed(
     if lone_token is not None:
         labels_BL = asked_labels(labels_BL, batch.prompts_B[rows], lone_token)
     tile = HEAD_TILE.get(ids_BL.device.type)
-    scored = part.rows * (part.longest - part.first)
-    with _last_columns(backbone, part.longest - part.first + 1), _tiles(scored, tile), autocast():
+    config: Any = backbone.config
+    scored, words = part.rows * (part.longest - part.first), config.get_text_config().vocab_size
+    with _last_columns(backbone, part.longest - part.first + 1), _tiles(scored, tile, words), autocast():
         return model(
             input_ids=ids_BL,
             attention_mask=is_token_BL.long() if router else torch.ones_like(ids_BL),
@@ -140,13 +142,13 @@ def _last_columns(backbone: torch.nn.Module, count: int) -> Iterator[None]:
 
 
 @contextmanager
-def _tiles(tokens: int, numbers: int | None) -> Iterator[None]:
-    """While this holds, a tile of TRL's head over so many tokens has at most about `numbers` numbers (None: TRL's own
-    size). The backward pass cuts as the forward pass did."""
+def _tiles(tokens: int, numbers: int | None, words: int) -> Iterator[None]:
+    """While this holds, a tile of TRL's head over so many tokens and a vocabulary of `words` has at most about
+    `numbers` numbers (None: TRL's own size). The backward pass cuts as the forward pass did."""
     usual = trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE
-    width = (
-        usual if numbers is None else min(usual, max(NARROWEST_TILE, numbers // max(min(tokens, TOKEN_CHUNK_SIZE), 1)))
-    )
+    width = usual
+    if numbers is not None and words > 2 * NARROWEST_TILE:
+        width = min(usual, max(NARROWEST_TILE, numbers // max(min(tokens, TOKEN_CHUNK_SIZE), 1)))
     trl.trainer.utils._CHUNKED_LOGPROB_CHUNK_SIZE = width
     try:
         yield

@@ -184,6 +184,16 @@ def test_zero_parts_of_another_number_of_ranks_are_refused_with_the_command_that
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stage", ["", "zero2", "zero3"], ids=["gloo", "zero2", "zero3"])
+def test_cut_by_tokens_two_ranks_give_the_update_of_one(config, one_rank, stage):
+    settings = [f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json"] if stage else []
+    two = launch(config, f"cut{stage}", 2, "trainer.micro_tokens=60", "trainer.micro_batch=0", *settings)
+    assert_same_update(config, one_rank, two)
+    for ours, theirs in zip(metrics(two), metrics(one_rank), strict=True):
+        assert ours["grad_norm"] == pytest.approx(theirs["grad_norm"], rel=1e-4)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("stage", ["", "zero3"], ids=["gloo", "zero3"])
 def test_the_kl_on_two_ranks_is_that_of_one_and_begins_at_zero(config, stage):
     one = launch(config, f"kl_one_{stage}", 1, "trainer.kl=0.5")

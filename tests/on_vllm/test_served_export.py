@@ -6,11 +6,8 @@ import httpx
 import pytest
 from served_model import NEAR, QUESTIONS, check_equal, modes_equal, save_run, served
 
-from rl.evaluation.answer import greedy
 from rl.evaluation.dial import dialled, p_think
-from rl.statistics.dial import logit_bias
 from rl.worlds.model import build_tokenizer
-from rollout.engines.base import Request
 
 
 @pytest.fixture(scope="module")
@@ -63,25 +60,3 @@ def test_a_dial_that_is_none_is_refused_by_the_server(kat):
     answer = httpx.post(f"{kat.url}/v1/chat/completions", json=body, timeout=60)
     assert answer.status_code == 400
     assert "dial" in answer.text
-
-
-def test_a_logit_bias_is_the_dial_of_the_decision(kat):
-    """At the decision of a free row the bias moves the choice where p_T / (p_T + p_N) passes the threshold."""
-    protocol, engine = kat.policy.protocol, kat.policy.own_engine
-    token, moved = str(protocol.switch_ids["no_think"]), 0
-    for problem in kat.problems:
-        prompt = protocol.render(problem.prompt)
-        (free,) = engine.generate([Request(prompt)], greedy(kat.policy.config), 0)
-        found = protocol.find_switch(free.ids)
-        if found is None:
-            continue
-        think = free.switch_probs["think"] / sum(free.switch_probs.values())
-        for tau in (think - 0.02, think + 0.02):
-            if not 0 < tau < 1:
-                continue
-            choice = kat.ask(problem.prompt, logit_bias={token: logit_bias(tau)})
-            mine = protocol.find_switch(choice["token_ids"])
-            if mine is not None and mine[0] == found[0]:
-                assert mine[1] == ("think" if think >= tau else "no_think")
-                moved += mine[1] != found[1]
-    assert moved

