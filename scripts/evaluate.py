@@ -25,22 +25,10 @@ from rl.statistics.dial import check_threshold, parse_target
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
-    sources = [name for name in ("model", "untouched", "server", "records") if getattr(options, name)]
-    if len(sources) != 1:
-        raise ConfigError("allowed: one of --model DIR, --untouched, --server URL and --records FILE")
-    if options.model or options.untouched:
-        check_model_path(options.model or config.model.path)
-    if options.target:
-        parse_target(options.target)
-    if options.dial not in ("", "off"):
-        check_threshold(options.dial)
-    if (options.target or options.dial) and not options.model:
-        raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
-    if config.evaluation.budget and (options.server or options.records):
-        raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
+    source = _only_source(options, config)
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
-    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == sources[0]}
+    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == source}
     model = config.model.path if options.untouched else options.model
     work = evaluation_work(config, model, options.out, told)
     if is_finished(work, config.resume):
@@ -54,7 +42,7 @@ def main(options: Namespace, config: Config) -> None:
 
     problems = take(load_problems(config, "test"), config.evaluation.problems, config, config.data.test)
     rewards = build_rewards(config.rewards)
-    measure = {"model": of_model, "untouched": of_untouched, "server": of_server, "records": of_records}[sources[0]]
+    measure = {"model": of_model, "untouched": of_untouched, "server": of_server, "records": of_records}[source]
     result = measure(options, config, problems, rewards)
     for line in begin(work, config.resume, **settings_of(config, BATCHES)):
         print(line)
@@ -64,6 +52,24 @@ def main(options: Namespace, config: Config) -> None:
             file.unlink(missing_ok=True)
     show(result, options.out)
     print(f"written: {options.out}")
+
+
+def _only_source(options: Namespace, config: Config) -> str:
+    """Which of the four is measured; what does not go with it is told before anything is read."""
+    sources = [name for name in ("model", "untouched", "server", "records") if getattr(options, name)]
+    if len(sources) != 1:
+        raise ConfigError("allowed: one of --model DIR, --untouched, --server URL and --records FILE")
+    if options.model or options.untouched:
+        check_model_path(options.model or config.model.path)
+    if options.target:
+        parse_target(options.target)
+    if options.dial not in ("", "off"):
+        check_threshold(options.dial)
+    if (options.target or options.dial) and not options.model:
+        raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    if config.evaluation.budget and (options.server or options.records):
+        raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
+    return sources[0]
 
 
 def show(result: dict[str, Any], out: str) -> None:

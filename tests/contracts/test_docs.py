@@ -104,7 +104,7 @@ def test_every_configuration_key_is_one(page):
     for text in [*spans, *(line for line in lines if "=" in line)]:
         for key in re.findall(rf"(?<![\w./])((?:{'|'.join(SECTIONS)})(?:\.[a-z]\w*)+)", text):
             known = any(name == key or name.startswith(f"{key}.") or key.startswith(f"{name}.") for name in KEYS)
-            file = key.endswith((".py", ".json", ".jsonl", ".yaml"))
+            file = key.endswith((".py", ".json", ".jsonl", ".yaml", ".safetensors"))
             if not (known or file or key.partition(".")[0] in FREE or key in ATTRIBUTES or resolves(key)):
                 missing.append(key)
     assert missing == []

@@ -16,6 +16,7 @@ from trl import GRPOTrainer
 from trl.generation.vllm_generation import VLLMGeneration
 
 ROOT = Path(__file__).resolve().parents[2]
+NOT_HERE = "vllm"  # has an environment of its own
 OURS = ("rollout", "rewards", "rl", "scripts", "benchmarks")
 PRIVATE = {
     "trl": {
@@ -73,7 +74,7 @@ def foreign_bases(tree):
     }
     for node in ast.walk(tree):
         for base in getattr(node, "bases", []):
-            if isinstance(base, ast.Name) and base.id in imported:
+            if isinstance(base, ast.Name) and imported.get(base.id, NOT_HERE).partition(".")[0] != NOT_HERE:
                 yield node, getattr(importlib.import_module(imported[base.id]), base.id)
 
 
