@@ -23,6 +23,7 @@ def log_steps(folder: Path, mode: str, environment: dict[str, str], steps: int, 
     for descriptor, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(folder / name, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.pop("WANDB_MODE", None)
+    os.environ.pop("WANDB_SERVICE", None)  # what an earlier test started in the test's own process
     os.environ.update(environment)
     wandb_run.START_S = wandb_run.FINISH_S = limit_s
     log = RunLog(parse_config({"run_dir": str(folder / "run"), "wandb": {"mode": mode}}), 0)
