@@ -232,10 +232,10 @@ def run_script(_: int) -> None:
         sys.excepthook(*sys.exc_info())
         raise
     finally:
-        _finish()
+        _finish(code)
 
 
-def _finish() -> None:
+def _finish(code: str) -> None:
     try:
         threading = sys.modules.get("threading")
         if threading is not None:
@@ -244,5 +244,5 @@ def _finish() -> None:
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:
-        streams.flush_everything()
+        streams.flush_everything(code)
         streams.flush_standard()

@@ -20,6 +20,10 @@ _STREAMS = {
     for folder, name in (("/dev/", words[0]), ("/dev/fd/", words[1]), ("/proc/self/fd/", words[1]))
 }
 _MENTIONS = ("/dev/std", "/dev/fd/", "/self/fd/")
+_MAKERS = (
+    *("open", "TextIOWrapper", "BufferedWriter", "BufferedRandom", "makefile"),
+    *("exec", "eval", "import_module", "__import__"),
+)
 
 
 def flush_standard() -> None:
@@ -31,8 +35,11 @@ def flush_standard() -> None:
             continue
 
 
-def flush_everything() -> None:
-    """Write what is buffered in any open file, as the interpreter's own end would: text first, then what is below."""
+def flush_everything(code: str) -> None:
+    """Write what is buffered in any open file, as the interpreter's own end would: text first, then what is below. The
+    search costs page faults, so that a program that names no way to make one is spared it."""
+    if not any(maker in code for maker in _MAKERS):
+        return
     found = gc.get_objects()
     for kind in (_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom):
         for stream in (o for o in found if type(o) is kind):

@@ -61,7 +61,7 @@ def test_prefill_decoding_and_leaving_rows_stay_on_the_models_device(on_gpu):
 
 
 def test_bans_are_written_on_the_models_device(on_gpu):
-    rows = [_Row(0, on_gpu.protocol.forcing("think"), 9), _Row(1, None, 9)]
+    rows = [_Row(0, on_gpu.protocol.forcing("think"), 9, None), _Row(1, None, 9, None)]
     logp_BV = torch.zeros(2, len(on_gpu.protocol.tokenizer), device=GPU)
     assert devices(on_gpu._restrict(rows, logp_BV)) == {GPU}
 
