@@ -22,7 +22,6 @@ SCRIPTS = Path(__file__).parent
 PYTHON = os.path.relpath(sys.executable)
 NEXT = f"""
 What to do next:
-  make report     # the report above in a browser (RUN=DIR for another run's)
   make smollm2    # a pretrained model, SmolLM2-135M-Instruct, through every stage (some 50 minutes on one core)
   {PYTHON} scripts/train.py configs/qwen3-0.6b.yaml model.path=DIR data.format=problems data.train=FILE --dry-run
                   # your own model and data: checks that they fit, trains nothing (README has the formats)
@@ -39,7 +38,8 @@ def main(options: Namespace, config: Config) -> None:
     held = lock(config)
     run_stages(fresh(config, made), made, lambda stage: call(stage, SCRIPTS, options.config, options.overrides, held))
     summary(config, folder)
-    print(f"\nreport: {folder / 'report.html'}   ({(time.perf_counter() - started) / 60:.1f} minutes)")
+    print(f"\nreport: {folder / 'report.html'}, in a browser: make report RUN={folder}")
+    print(f"{(time.perf_counter() - started) / 60:.1f} minutes")
     print(NEXT)
 
 

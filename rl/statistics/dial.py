@@ -123,9 +123,17 @@ def parse_target(text: str) -> Target:
 
 def pick(rows: Sequence[Row], target: Target) -> dict[str, float]:
     """The point that meets the target best on these problems: the fewest tokens for an accuracy, the highest accuracy
-    for a number of tokens. Raises `UserError` where no threshold meets it."""
+    for a number of tokens. Raises `UserError` where no threshold meets it.
+
+    The cheapest of many points that just hold an accuracy is the luckiest, and fails on other problems every second
+    time. So an accuracy has to be held by a standard error, as the one-standard-error rule has it (Breiman et al.,
+    1984, section 3.4.3), unless no point does.
+    """
     think = (mean(rows, "think", CORRECT), mean(rows, "think", TOKENS))
     met = [at for at in (point(rows, tau) for tau in thresholds(rows)) if target.met(at, think)]
+    if target.measure == "accuracy":
+        safe = [at for at in met if target.met({**at, "accuracy": at["accuracy"] - _error(rows, at, target)}, think)]
+        met = safe or met
     if not met:
         best = max(point(rows, tau)[target.measure] for tau in thresholds(rows))
         least = min(point(rows, tau)[target.measure] for tau in thresholds(rows))
@@ -135,6 +143,16 @@ def pick(rows: Sequence[Row], target: Target) -> dict[str, float]:
     if target.measure == "accuracy":
         return min(met, key=lambda at: (at["tokens"], -at["accuracy"]))
     return max(met, key=lambda at: (at["accuracy"], -at["tokens"]))
+
+
+def _error(rows: Sequence[Row], at: Mapping[str, float], target: Target) -> float:
+    """The standard error of a point's accuracy; where the target is relative, of its distance from always thinking."""
+    modes = ["think" if row["p_think"] >= at["tau"] else "no_think" for row in rows]
+    gains = [
+        row[mode][CORRECT] - (row["think"][CORRECT] if target.relative else 0)
+        for row, mode in zip(rows, modes, strict=True)
+    ]
+    return float(np.std(gains)) / math.sqrt(len(gains))
 
 
 def halves(rows: Sequence[Row], seed: int = 0) -> tuple[list[Row], list[Row]]:

@@ -73,7 +73,21 @@ def test_another_target_is_refused(text):
 
 def test_the_fewest_tokens_that_hold_an_accuracy_are_picked():
     assert pick(ROWS, parse_target("accuracy >= think - 0.005"))["tokens"] == 12
-    assert pick(ROWS, parse_target("accuracy >= 0.7"))["tokens"] == 8
+    assert pick(ROWS * 100, parse_target("accuracy >= 0.7"))["tokens"] == 8
+
+
+def test_an_accuracy_that_is_held_by_less_than_a_standard_error_is_not_picked():
+    # Four problems: 0.75 - sqrt(0.75 * 0.25 / 4) = 0.53. One of 200 lost: 0.005 + sqrt(0.005 * 0.995 / 200) = 0.01.
+    assert pick(ROWS, parse_target("accuracy >= 0.7"))["tokens"] == 12
+    lost = [row(0.1, (1, 20), (1, 4))] * 199 + [row(0.2, (1, 20), (0, 4))]
+    assert pick(lost, parse_target("accuracy >= think - 0.005"))["accuracy"] == 1
+    assert pick(lost, parse_target("accuracy >= think - 0.011"))["accuracy"] == 0.995
+
+
+def test_where_no_point_holds_it_by_a_standard_error_one_that_holds_it_is_picked():
+    assert pick(HARD * 2 + EASY, parse_target("accuracy >= 1"))["accuracy"] == 1
+    half = [row(0.5, (1, 20), (0, 4)), row(0.5, (0, 20), (0, 4))]
+    assert pick(half, parse_target("accuracy >= 0.5"))["accuracy"] == 0.5
 
 
 def test_the_highest_accuracy_that_a_number_of_tokens_buys_is_picked():
