@@ -17,6 +17,7 @@ from rewards.registry import Reward
 from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import answer, greedy
 from rl.statistics.dial import ALWAYS, check_threshold, halves, parse_target, pick, with_intervals
+from rl.statistics.routers import oracle_routes, routed
 from rl.statistics.targets import think_share
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
@@ -57,17 +58,21 @@ def dialled(
 
 def pick_threshold(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, Any]:
     """What `dial.json` holds: the threshold that meets the target best on one half of the problems, and what it gives
-    on the other, with intervals and with always thinking beside it. Raises `UserError`."""
+    on the other, with intervals, with always thinking beside it and with the share of the oracle's saving (None where
+    it saves nothing). Raises `UserError`."""
     fitted, held_out = halves(rows)
     chosen = pick(fitted, parse_target(target))
     points = [{"tau": tau, "think_rate": _rate(held_out, tau)} for tau in (chosen["tau"], ALWAYS)]
     at, always = with_intervals(held_out, points)
+    oracle = routed(held_out, oracle_routes(held_out))["mean_tokens"]
+    possible = always["tokens"][0] - oracle
+    saving = (always["tokens"][0] - at["tokens"][0]) / possible if possible > 0 else None
     return {
         "schema": SCHEMA,
         "tau": chosen["tau"],
         "target": target,
         "picked_on": {**chosen, "n": len(fitted)},
-        "held_out": {**at, "n": len(held_out), "always_think": always},
+        "held_out": {**at, "n": len(held_out), "always_think": always, "saving": saving},
     }
 
 

@@ -53,7 +53,9 @@ def dial_lines(dial: Mapping[str, Any]) -> list[str]:
     if "picked" in dial:
         held, head = dial["picked"]["held_out"], f"dial {dial['picked']['tau']:.4f} for {dial['picked']['target']!r}"
         always = ", ".join(spread(held["always_think"][name], ".3f") for name in ("accuracy", "tokens"))
-        return [f"{head}, on the {held['n']} problems of the other half: {_at(held)} (always think: {always})"]
+        line = f"{head}, on the {held['n']} problems of the other half: {_at(held)} (always think: {always})"
+        saving = held.get("saving")  # dials picked by earlier versions have none
+        return [line if saving is None else f"{line}, {saving:.1%} of the oracle's saving"]
     return [f"dial {dial['at']['tau']:.4f}: {_at(dial['at'])}"] if "at" in dial else []
 
 

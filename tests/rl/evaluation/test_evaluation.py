@@ -225,6 +225,7 @@ def test_a_threshold_is_picked_on_one_half_and_reported_on_the_other(tmp_path):
     assert 0.12 < found["tau"] < 0.88
     assert (found["picked_on"]["n"], found["held_out"]["n"]) == (20, 20)
     assert found["held_out"]["accuracy"][0] == found["held_out"]["always_think"]["accuracy"][0] == 1.0
+    assert found["held_out"]["saving"] == pytest.approx(1.0)
     (tmp_path / "dial.json").write_text(json.dumps(found))
     assert load_dial(tmp_path) == found["tau"]
     assert load_dial(tmp_path / "elsewhere") is None
