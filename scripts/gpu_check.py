@@ -121,7 +121,8 @@ def run_found(place: Place, name: str) -> dict[str, Any]:
     """What a run folder says so far: its first and last step, and its evaluation."""
     folder = place.folder / name
     text = (folder / "metrics.jsonl").read_text() if (folder / "metrics.jsonl").is_file() else ""
-    steps = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    records = [json.loads(line) for line in text.splitlines() if line.endswith("}")]
+    steps = [record for record in records if "time/step" in record]  # the evaluation before the first step is none
     found: dict[str, Any] = {"cold_start": (folder / "cold_start" / "model" / "config.json").is_file()}
     if steps:
         times = sorted(record["time/step"] for record in steps)
