@@ -106,6 +106,7 @@ def test_every_private_name_of_a_library_that_is_used_stands_in_the_table():
     assert (used() | replaced()) - set().union(*PRIVATE.values()) == set()
 
 
+@pytest.mark.medium
 def test_no_name_of_the_table_is_out_of_use():
     text = "\n".join(path.read_text(encoding="utf-8") for path in trees())
     assert [name for names in PRIVATE.values() for name in names if not re.search(rf"\b{name}\b", text)] == []

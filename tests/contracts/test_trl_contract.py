@@ -54,6 +54,7 @@ def test_every_forward_pass_asks_for_its_inputs_with_the_rows_of_the_whole_step(
     assert all(rows[i : i + 4] == [rows[i]] * 4 for _, _, rows in prepared for i in range(0, 16, 4))
 
 
+@pytest.mark.medium
 def test_the_loss_is_computed_of_what_was_prepared_and_logged_as_the_sum_of_its_parts(watched):
     made, _, losses = watched
     assert [(kind, micro) for kind, micro, _ in losses] == [(StepBatch, 0), (StepBatch, 1)] * 2

@@ -114,6 +114,7 @@ def test_an_async_function_that_blocks_the_loop_does_not_stop_later_calls(monkey
     release.set()
 
 
+@pytest.mark.medium
 def test_no_more_calls_are_started_when_too_many_hang(monkeypatch):
     monkeypatch.setattr(calls, "MOST_LEFT_BEHIND", 2)
     monkeypatch.setattr(calls, "_left_behind", [])  # other tests leave calls behind too

@@ -219,6 +219,7 @@ def test_the_engine_and_the_parser_see_the_same_switch(name):
     check()
 
 
+@pytest.mark.medium
 @settings(max_examples=150, deadline=None, derandomize=True, database=None)
 @given(
     mode=st.sampled_from(("think", "no_think")),

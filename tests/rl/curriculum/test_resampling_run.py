@@ -53,6 +53,7 @@ def test_dropping_all_correct_prompts_brings_thinking_back_on_easy_ones(runs):
     assert max(rates[start : start + 50]) > 0.3
 
 
+@pytest.mark.medium
 def test_without_resampling_the_easy_think_rate_only_falls(runs):
     rates, _ = runs["off"]
     assert rates[-1] < 0.02

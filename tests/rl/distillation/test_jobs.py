@@ -58,6 +58,7 @@ def key(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-environment")
 
 
+@pytest.mark.medium
 def test_generation_asks_the_first_model_with_the_whole_prompt_and_is_not_paid_twice(tmp_path, key):
     rows = [{"instruction": "3+4?"}, {"instruction": "3+5?"}, {"other": 1}]
     told = []
@@ -76,6 +77,7 @@ def test_generation_asks_the_first_model_with_the_whole_prompt_and_is_not_paid_t
     assert (one.thought, one.solution) == ("3 and 4 are 7", "7")
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize(("kind", "word"), [("cot_long2short_api", "Simplify"), ("cot_short2long_api", "Extend")])
 def test_rewriting_asks_in_easydistills_words(tmp_path, key, kind, word):
     rows = [{"instruction": "3+4?", "output": "long thoughts"}]
@@ -89,6 +91,7 @@ def test_rewriting_asks_in_easydistills_words(tmp_path, key, kind, word):
     assert json.loads((tmp_path / "out.json").read_text().splitlines()[0])["instruction"] == text
 
 
+@pytest.mark.medium
 def test_scoring_adds_three_scores_and_counts_what_it_cannot_read(tmp_path, key):
     rows = [{"instruction": "3+4?", "output": tagged("3 and 4 are 7", "7"), "kept": [1]}]
 
@@ -172,6 +175,7 @@ dataset: {input_path: FOLDER/in.jsonl, output_path: FOLDER/sft.jsonl}
 """
 
 
+@pytest.mark.medium
 def test_a_pipeline_of_the_second_version_generates_scores_mixes_and_builds(tmp_path, key):
     write(tmp_path / "in.jsonl", '{"problem": "3+4?"}\n{"problem": "5+5?"}\n')
     with chat_server(teach) as (url, seen):

@@ -68,6 +68,7 @@ def quiet(line):
     """Say nothing."""
 
 
+@pytest.mark.medium
 def test_chains_are_written_scored_and_selected_with_who_said_what(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)
@@ -95,6 +96,7 @@ def test_chains_are_written_scored_and_selected_with_who_said_what(tmp_path):
     assert messages[0]["messages"][0] == {"role": "user", "content": "3+4?"}
 
 
+@pytest.mark.medium
 def test_what_is_there_is_never_asked_again_and_another_teacher_may_join(tmp_path):
     with chat_server(teach) as (url, seen):
         one = config(tmp_path, url)
@@ -112,6 +114,7 @@ def test_what_is_there_is_never_asked_again_and_another_teacher_may_join(tmp_pat
     assert len({row["id"] for row in rows(tmp_path, "chains.jsonl")}) == len(rows(tmp_path, "chains.jsonl")) == 15
 
 
+@pytest.mark.medium
 def test_a_teacher_that_was_changed_under_its_name_is_refused(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)
@@ -121,6 +124,7 @@ def test_a_teacher_that_was_changed_under_its_name_is_refused(tmp_path):
             generate_stage(dataclasses.replace(one, teachers=[warmer, *one.teachers[1:]]), quiet)
 
 
+@pytest.mark.medium
 def test_a_failing_teacher_is_told_its_chains_are_asked_again_and_the_others_stay(tmp_path):
     told = []
 
@@ -139,6 +143,7 @@ def test_a_failing_teacher_is_told_its_chains_are_asked_again_and_the_others_sta
     assert len(rows(tmp_path, "chains.jsonl")) == 6
 
 
+@pytest.mark.medium
 def test_a_budget_is_never_passed_and_counts_over_starts(tmp_path):
     told = []
     with chat_server(teach) as (url, seen):
@@ -155,6 +160,7 @@ def test_a_budget_is_never_passed_and_counts_over_starts(tmp_path):
     assert any("does not hold another call" in line for line in told)
 
 
+@pytest.mark.medium
 def test_endpoints_with_another_name_for_the_length_are_told_in_their_own(tmp_path):
     with chat_server(teach) as (url, seen):
         one = config(tmp_path, url, chains=1)
@@ -168,6 +174,7 @@ def test_endpoints_with_another_name_for_the_length_are_told_in_their_own(tmp_pa
             generate_stage(two, quiet)
 
 
+@pytest.mark.medium
 def test_money_is_counted_at_the_teachers_prices(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)
@@ -179,6 +186,7 @@ def test_money_is_counted_at_the_teachers_prices(tmp_path):
     assert spent.money == pytest.approx(6 * (3 * 1.0 + 5 * 4.0) / 1e6)
 
 
+@pytest.mark.medium
 def test_a_chain_is_rewritten_with_its_solution_kept(tmp_path):
     with chat_server(teach) as (url, seen):
         one = config(tmp_path, url, rewrite=["long_to_short"], rewriter="two", chains=1)
@@ -205,6 +213,7 @@ def test_what_a_rewriter_wrote_is_told_from_what_it_thought(text, thought):
     assert rewritten_thought(text) == thought
 
 
+@pytest.mark.medium
 def test_a_judge_in_prose_is_unknown_and_counted_and_two_are_compared(tmp_path):
     def answer(body, seen):
         if body["model"] == "judge" and "verbose" in body["messages"][-1]["content"]:
@@ -225,6 +234,7 @@ def test_a_judge_in_prose_is_unknown_and_counted_and_two_are_compared(tmp_path):
     assert found["agreement"]["difficulty"]["pairs"] == 6
 
 
+@pytest.mark.medium
 def test_chains_of_two_files_with_one_name_have_judgements_of_their_own(tmp_path):
     def answer(body, seen):
         is_long = "long" in body["messages"][-1]["content"].split("thought:")[1]
@@ -240,6 +250,7 @@ def test_chains_of_two_files_with_one_name_have_judgements_of_their_own(tmp_path
             assert (chain.name, chain.verbosity) == ("0#0", level)
 
 
+@pytest.mark.medium
 def test_the_key_is_in_no_file_and_no_line(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     told = []
@@ -255,6 +266,7 @@ def test_the_key_is_in_no_file_and_no_line(tmp_path, monkeypatch):
     assert not [text for text in [*files, "\n".join(told).encode()] if b"sk-secret" in text]
 
 
+@pytest.mark.medium
 def test_a_selection_without_scores_or_labels_says_what_it_needs(tmp_path):
     with chat_server(teach) as (url, _):
         one = config(tmp_path, url)

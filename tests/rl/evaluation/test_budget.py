@@ -60,6 +60,7 @@ def test_a_budget_that_is_none_or_that_no_response_can_use_up_is_refused(text, t
         parse_config(raw)
 
 
+@pytest.mark.medium
 def test_the_command_prints_the_curve_and_leaves_nothing_behind(tmp_path):
     policy = save_policy(tmp_path / "policy")
     raw = settings(tmp_path / "run", policy, evaluation={"problems": 4, "budget": [0, 2]})

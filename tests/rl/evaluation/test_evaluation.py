@@ -176,6 +176,7 @@ def test_a_dialled_run_is_the_point_of_the_curve():
         assert sum(r.scores["correct"] for r in run.values()) / 6 == pytest.approx(at["accuracy"])
 
 
+@pytest.mark.medium
 def test_in_bfloat16_only_rows_at_the_threshold_may_differ_from_the_curve():
     protocol = make_protocol("kat", judge_patience=2)
     model = build_model(protocol.tokenizer, 0, hidden=32, layers=2).to(torch.bfloat16)
@@ -258,6 +259,7 @@ def test_a_problem_that_a_reward_breaks_on_in_one_mode_is_left_out_of_all():
         evaluate(replace(config, reward_errors=RewardErrorsConfig()), problems, engine, protocol, [reward])
 
 
+@pytest.mark.medium
 def test_an_evaluation_that_was_killed_goes_on_and_comes_to_the_same(tmp_path):
     config = small_config(
         tmp_path / "run", save_policy(tmp_path / "policy"), data={"test_size": 6}, evaluation={"batch": 6}

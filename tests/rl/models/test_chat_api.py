@@ -166,6 +166,7 @@ def test_text_is_read_whatever_separators_or_halves_of_characters_it_holds():
     assert len(seen.bodies) == 1
 
 
+@pytest.mark.medium
 def test_what_a_cut_attempt_had_sent_is_counted_as_paid():
     def answer(body, seen):
         return {"content": "12345678", "reasoning": "1234", "cut": 2} if len(seen.bodies) == 1 else {"content": "7"}
@@ -205,6 +206,7 @@ def test_an_address_with_a_password_and_a_key_that_no_header_carries_are_told(mo
     assert not key or key not in str(failure.value)
 
 
+@pytest.mark.medium
 def test_a_date_says_how_long_to_wait_too():
     def answer(body, seen):
         later = formatdate(time.time() + 2, usegmt=True)
@@ -216,6 +218,7 @@ def test_a_date_says_how_long_to_wait_too():
     assert time.perf_counter() - started > 0.9
 
 
+@pytest.mark.medium
 def test_the_first_model_of_an_endpoint_is_found():
     with chat_server(lambda body, seen: {}) as (url, _):
         assert first_model(Endpoint(url, "")) == "served"

@@ -79,6 +79,7 @@ def test_an_architecture_is_a_configuration_without_weights(tmp_path):
     assert '"Qwen3ForCausalLM"' in (tmp_path / "config.json").read_text()
 
 
+@pytest.mark.medium
 def test_pushed_weights_have_the_adapters_merged_in_and_leave_the_policy_as_it_was(tmp_path):
     from rl.training.run import build_trainer
 

@@ -48,6 +48,7 @@ ARCHITECTURE = Qwen3Config(
 )  # fmt: skip
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("bf16", [False, True], ids=["float32", "autocast"])
 @pytest.mark.parametrize("rank", [0, 4], ids=["full", "adapters"])
 def test_four_small_sizes_give_what_a_real_pass_of_another_size_keeps(bf16, rank):

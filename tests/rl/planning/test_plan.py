@@ -38,6 +38,7 @@ def sizes(plan):
     return {part.name: part.bytes for part in plan.parts}
 
 
+@pytest.mark.medium
 def test_zero_shards_what_its_stage_says():
     two, three = (
         sizes(make_plan(eight_billion(deepspeed=f"{ROOT}/configs/deepspeed/zero{stage}.json"), 8, 80 * GIB))
@@ -50,12 +51,14 @@ def test_zero_shards_what_its_stage_says():
     assert two["optimizer"] == three["optimizer"] == 12 * WEIGHTS // 8
 
 
+@pytest.mark.medium
 def test_without_sharding_every_gpu_holds_all_of_it():
     found = sizes(make_plan(eight_billion(), 8, 80 * GIB))
     assert (found["weights"], found["gradients"], found["optimizer"]) == (2 * WEIGHTS, 2 * WEIGHTS, 4 * WEIGHTS)
     assert found["buckets of gradients"] == 2 * WEIGHTS
 
 
+@pytest.mark.medium
 def test_a_run_that_does_not_fit_is_told_what_to_change_and_what_it_comes_to():
     config = eight_billion(deepspeed=f"{ROOT}/configs/deepspeed/zero3.json", micro_batch=8)
     plan = make_plan(config, 8, 80 * GIB)
@@ -74,6 +77,7 @@ def load_like(config, changed):
     return dataclasses.replace(config, **parts)
 
 
+@pytest.mark.medium
 def test_vllm_on_the_same_gpu_needs_a_share_that_holds_its_weights():
     raw = {"model": {"path": "Qwen/Qwen3-8B", "lora": {"rank": 8}, "dtype": "bfloat16", "gradient_checkpointing": True}}
     rollout = {"engine": "vllm", "vllm": {"gpu_memory_utilization": 0.1}}
@@ -85,6 +89,7 @@ def test_vllm_on_the_same_gpu_needs_a_share_that_holds_its_weights():
     assert any("does not hold its copy of the weights, 15.3 GiB" in note for note in plan.notes)
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("name", RECIPES)
 def test_every_recipe_fits_the_gpus_that_it_names(name):
     gpus, memory = RECIPES[name]

@@ -106,6 +106,7 @@ def test_it_is_opened_again_here_with_the_same_prompts_and_decisions(run, export
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.medium
 def test_an_earlier_checkpoint_and_one_of_adapters_are_exported_as_plain_models(tmp_path):
     base = save_policy(tmp_path / "base", seed=3)
     folder = save_run(tmp_path / "lora", model={"path": str(base), "lora": {"rank": 2, "alpha": 4}})

@@ -206,6 +206,7 @@ def test_the_share_of_the_learning_rate_at_a_quarter_and_three_quarters_of_the_t
     assert [learning_rate_share(schedule, step, 4, 0.5) for step in (0, 3)] == [0.0, 0.75]
 
 
+@pytest.mark.medium
 def test_an_alarm_of_the_guard_raises_the_forced_share_of_the_steps_that_follow(tmp_path, policy):
     (tmp_path / "judges.py").write_text(REWARD)
     config = small_config(

@@ -39,6 +39,7 @@ def spoiled(trainer, steps, what):
     return trainer
 
 
+@pytest.mark.medium
 @pytest.mark.parametrize("what", ["loss", "gradient"])
 def test_a_step_that_is_not_finite_moves_no_weight_and_no_moment(tmp_path, policy, what):
     setup = replay_setup(tmp_path, policy, trainer={"steps": 3, "learning_rate": 1e-2, "weight_decay": 0.1})
@@ -76,6 +77,7 @@ def spoiled_run(tmp_path, policy, monkeypatch):
     return made
 
 
+@pytest.mark.medium
 def test_skipped_steps_are_counted_and_told_and_their_loss_is_not_made_up(tmp_path, spoiled_run, capfd):
     spoiled_run({2, 4, 5}, max_skipped=3)
     records = metrics(tmp_path / "run")
@@ -85,6 +87,7 @@ def test_skipped_steps_are_counted_and_told_and_their_loss_is_not_made_up(tmp_pa
     assert ["(1 in a row, 1 in all" in told[0], "(2 in a row, 3 in all" in told[2], len(told)] == [True, True, 3]
 
 
+@pytest.mark.medium
 def test_so_many_in_a_row_end_the_run_in_one_line_with_a_checkpoint_and_it_may_try_again(tmp_path, spoiled_run):
     with pytest.raises(UserError, match=r"not finite in 2 steps in a row, the last of them step 4; .*max_skipped"):
         spoiled_run({3, 4}, max_skipped=2)

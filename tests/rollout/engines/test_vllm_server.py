@@ -89,6 +89,7 @@ def test_a_server_error_is_tried_again():
     assert bodies[0] == bodies[2]
 
 
+@pytest.mark.medium
 def test_a_server_that_stays_broken_is_one_line():
     with serving(lambda body, _: (503, {})) as (url, bodies):
         engine = ServerEngine(url, PROTOCOL, patience=0.6)
