@@ -14,7 +14,7 @@ import random
 import sys
 from collections.abc import Sequence
 
-from rewards.sandbox import checker, library, program, wire
+from rewards.sandbox import checker, program, readable_files, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.server import Server
 
@@ -60,7 +60,7 @@ def main(control_fd: int, tier: int, scratch: str, packages: Sequence[str]) -> N
     control = _socket.socket(fileno=_CONTROL)
     os.environ.clear()
     os.environ.update(dict.fromkeys(_ONE_THREAD, "1"))
-    sys.meta_path.append(library.Packages(packages))
+    sys.meta_path.append(readable_files.Packages(packages))
     vars(builtins).update(exit=sys.exit, quit=sys.exit)  # as the `site` module does, which is not loaded
     sc.limit_malloc_arenas()
     for name in _PRELOADED.split():

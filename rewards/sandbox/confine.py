@@ -15,7 +15,7 @@ import signal
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import landlock, library, namespaces, seccomp
+from rewards.sandbox import landlock, namespaces, readable_files, seccomp
 from rewards.sandbox import syscalls as sc
 
 _SAME_FOR_ALL = {
@@ -48,7 +48,7 @@ class Confinement:
         self.landlock_version = landlock.version()
         if tier == 2 and not self.landlock_version:
             raise OSError("this kernel has no Landlock, and without namespaces nothing else keeps files away")
-        parts = [(["/"], [])] if tier == 1 else [library.split(path) for path in paths]
+        parts = [(["/"], [])] if tier == 1 else [readable_files.split(path) for path in paths]
         self._reads = [path for whole, _ in parts for path in whole]
         self._listed = [path for _, listed in parts for path in listed]
         kinds = (*_SAME_FOR_ALL, *_BY_PROGRAM)

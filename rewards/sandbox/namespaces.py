@@ -1,5 +1,5 @@
 """Tier 1: a worker's own user, network, mount, IPC and UTS namespaces, and a private root with nothing of the host in
-it but what `library.py` allows, read-only.
+it but what `readable_files.py` allows, read-only.
 
 Set up once per worker; each program then gets its own pid, mount and IPC namespace and its own scratch file system on
 top (`confine.py`). Raises `OSError` where the kernel or a container bars user namespaces. Not covered: control groups.
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from rewards.sandbox import library
+from rewards.sandbox import readable_files
 from rewards.sandbox import syscalls as sc
 
 ABOVE_SCRATCH = "/scratch"  # a Landlock rule here holds for the file system that each program mounts below it
@@ -105,7 +105,7 @@ def _bind_covered(path: str, base: str, packages: Sequence[str]) -> None:
     """Make a path readable below `base`, with empty folders over what is hidden in it, except for packages there."""
     _make_like(path, base + path)
     _bind(path, base + path, read_only=True)
-    for number, hidden in enumerate(library.covered(path)):
+    for number, hidden in enumerate(readable_files.covered(path)):
         inside = [package for package in packages if package.startswith(hidden + "/")]
         cover = f"{base}{_EMPTY}-{number}" if inside else base + _EMPTY
         for package in inside:

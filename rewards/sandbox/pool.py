@@ -21,8 +21,8 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from typing import Any
 
-from rewards.sandbox.library import find_packages
 from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
+from rewards.sandbox.readable_files import find_packages
 from rewards.sandbox.worker import Worker
 from rollout.errors import UserError
 

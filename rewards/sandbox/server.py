@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-from rewards.sandbox import clock, library, namespaces, reaper, usage, wire
+from rewards.sandbox import clock, namespaces, readable_files, reaper, usage, wire
 from rewards.sandbox import syscalls as sc
 from rewards.sandbox.children import Child, Plan, pidfd_of
 from rewards.sandbox.confine import Confinement, address_space
@@ -49,7 +49,7 @@ class Server:
         os.close(pidfd_of(os.getpid()))
         self._clock = clock.Clock()
         self._uid = reaper.spare_uid() if os.geteuid() == 0 else None
-        base_memory, paths = address_space(), library.readable()
+        base_memory, paths = address_space(), readable_files.readable()
         for path in packages:
             if tier != 1 and self._uid is not None and not reaper.can_read(self._uid, path):
                 raise OSError(f"the programs' own identity cannot reach the package {path}")

@@ -30,12 +30,12 @@ class Opinion:
     gold: str
     answer: str
     math: str
-    library: str
+    peer: str
 
     @property
     def differs(self) -> bool:
         """Whether one judge finds the response right and the other does not."""
-        return (self.math == "equal") != (self.library == "equal")
+        return (self.math == "equal") != (self.peer == "equal")
 
 
 def recorded_rollouts(path: Path) -> Iterator[Rollout]:
@@ -72,13 +72,13 @@ def cross_lines(opinions: list[Opinion]) -> list[str]:
     apart = [opinion for opinion in opinions if opinion.differs]
     ours = sum(opinion.math == "equal" for opinion in apart)
     lines = [
-        f"responses: {len(opinions)}; both right: {sum(o.math == o.library == 'equal' for o in opinions)}; "
+        f"responses: {len(opinions)}; both right: {sum(o.math == o.peer == 'equal' for o in opinions)}; "
         f"only math right: {ours}; only math_verify right: {len(apart) - ours}"
     ]
     for opinion in apart[:_SHOWN]:
         end = " ".join(opinion.answer.split())[-_SHOWN_CHARS:]
         lines.append(
             f"  {opinion.problem}: gold {opinion.gold[:_SHOWN_CHARS]!r}, response ends {end!r}: "
-            f"math {opinion.math}, math_verify {opinion.library}"
+            f"math {opinion.math}, math_verify {opinion.peer}"
         )
     return lines

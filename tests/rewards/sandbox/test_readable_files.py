@@ -7,7 +7,7 @@ import sysconfig
 import pytest
 
 from rewards.sandbox import Pool, SandboxUnavailable, configure, run_tests
-from rewards.sandbox.library import covered, find_packages, split
+from rewards.sandbox.readable_files import covered, find_packages, split
 from rl.config.read import load_config
 from rollout.errors import UserError
 
