@@ -2,11 +2,9 @@
 
 import pytest
 import torch
-from factories import make_protocol
+from small_engine import make_engine
 
-from rl.worlds.model import build_model
 from rollout.engines.base import Request, Sampling
-from rollout.engines.hf import HFEngine
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
 
@@ -20,18 +18,6 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
-
-
-def make_engine(name="kat", seed=0, **options):
-    """An engine over a small random model, wide enough in its weights that its choices depend on the context."""
-    protocol = make_protocol(name, **options)
-    model = build_model(protocol.tokenizer, seed, hidden=32, layers=2).eval()
-    generator = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for label, weight in model.named_parameters():
-            if weight.dim() == 2:
-                weight.normal_(0.0, 0.3 if "embed" in label else 0.6, generator=generator)
-    return HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
 
 
 @pytest.fixture(scope="module")

@@ -4,13 +4,11 @@ from functools import partial
 
 import pytest
 import torch
-from factories import make_protocol
+from small_engine import make_engine
 from torch.nn import Linear, Sequential
 
 import rollout.engines.hf as hf_engine
-from rl.worlds.model import build_model
 from rollout.engines.base import Request, Sampling
-from rollout.engines.hf import HFEngine
 from rollout.engines.packed_linear import can_pack, packed_linears
 
 
@@ -72,16 +70,9 @@ def test_small_models_and_layers_of_another_type_or_precision_are_left_alone():
 
 
 def test_an_engine_with_packed_weights_decodes_as_generate_does(monkeypatch):
-    protocol = make_protocol("kat", judge_patience=3)
-    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2).eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for label, weight in model.named_parameters():
-            if weight.dim() == 2:
-                weight.normal_(0.0, 0.3 if "embed" in label else 0.6, generator=generator)
-    request = Request(protocol.render("12 + ( 34 ) r2 - 00"))
     monkeypatch.setattr(hf_engine, "packed_linears", partial(packed_linears, least=1))
-    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    engine = make_engine(judge_patience=3)
+    model, request = engine.model, Request(engine.protocol.render("12 + ( 34 ) r2 - 00"))
     completion = engine.generate([request], Sampling(temperature=0.0, max_new_tokens=24), seed=0)[0]
     prompt = torch.tensor([request.prompt_ids])
     output = model.generate(prompt, attention_mask=torch.ones_like(prompt), do_sample=False, max_new_tokens=24)

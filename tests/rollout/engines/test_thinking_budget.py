@@ -2,32 +2,18 @@
 
 import pytest
 import torch
-from factories import make_protocol
+from small_engine import make_engine
 
-from rl.worlds.model import build_model
 from rollout.engines.base import Request, Sampling
-from rollout.engines.hf import HFEngine
 from rollout.engines.server_calls import Piece, Rows
 from rollout.protocol import LAYOUTS
 from rollout.types import MODES
 
 
-def make_engine(name):
-    """An engine over a random model whose choices depend on the context."""
-    protocol = make_protocol(name, judge_patience=3)
-    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2).eval()
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for label, weight in model.named_parameters():
-            if weight.dim() == 2:
-                weight.normal_(0.0, 0.3 if "embed" in label else 0.6, generator=generator)
-    return HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
-
-
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize("limit", [0, 1, 3])
 def test_a_thought_is_closed_at_its_budget_and_what_is_written_counts_as_forced(name, limit):
-    engine = make_engine(name)
+    engine = make_engine(name, judge_patience=3)
     protocol, budget = engine.protocol, Sampling(temperature=0.0, max_new_tokens=24, thinking_budget=limit)
     requests = [Request(protocol.encode(text), mode) for text in ("7", "a b", "42 7 b") for mode in (None, *MODES)]
     closing, closed = protocol.thought_budget(0).closing, 0
@@ -65,7 +51,7 @@ def answered(model, call):
 @pytest.mark.parametrize("name", LAYOUTS)
 @pytest.mark.parametrize("limit", [0, 2, 5])
 def test_rows_by_calls_equal_those_of_the_engine(name, limit):
-    engine = make_engine(name)
+    engine = make_engine(name, judge_patience=3)
     protocol, budget = engine.protocol, Sampling(temperature=0.0, max_new_tokens=16, thinking_budget=limit)
     requests = [Request(protocol.encode(text), mode) for text in ("7", "a b") for mode in (None, *MODES)]
     rows = Rows(requests, protocol, budget, seed=0)
