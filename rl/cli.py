@@ -7,6 +7,7 @@ files) run before torch is imported, so a mistake is told in a second.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import warnings
@@ -69,7 +70,7 @@ def names_of(text: str) -> list[str]:
 
 
 def seeds_of(text: str) -> list[int]:
-    """Whole numbers and ranges. Raises `ValueError` when it is neither.
+    """Whole numbers from 0 on, and ranges of them. Raises `ArgumentTypeError` for anything else.
 
     >>> seeds_of("0-2,7")
     [0, 1, 2, 7]
@@ -77,9 +78,13 @@ def seeds_of(text: str) -> list[int]:
     found: list[int] = []
     for part in names_of(text):
         first, dash, last = part.partition("-")
-        found += range(int(first), int(last) + 1) if dash else [int(first)]
+        with contextlib.suppress(ValueError):
+            found += range(int(first), int(last) + 1) if dash else [int(first)]
+            continue
+        found = []
+        break
     if not found:
-        raise ValueError(f"no seeds in {text!r}")
+        raise argparse.ArgumentTypeError(f"{text!r} names no seeds; allowed: 0-4 or 1,3")
     return found
 
 

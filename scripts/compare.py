@@ -11,7 +11,8 @@ the best constant mode. Finished runs are kept; a killed comparison goes on wher
 docs/comparison.md; the fair field, with its worlds, seeds and rules: benchmarks/field.py.
 """
 
-from argparse import Namespace
+import contextlib
+from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
 
 from rl.cli import check_light, names_of, parser, run, seeds_of
@@ -55,19 +56,19 @@ def main(options: Namespace, config: Config) -> None:
 
 
 def hours_of(text: str) -> float:
-    """Core-hours above 0. Raises `ValueError` for anything else."""
-    hours = float(text)
-    if not 0 < hours < 1e6:
-        raise ValueError(f"{text!r} are no core-hours")
-    return hours
+    """Core-hours above 0. Raises `ArgumentTypeError` for anything else."""
+    with contextlib.suppress(ValueError):
+        if 0 < (hours := float(text)) < 1e6:
+            return hours
+    raise ArgumentTypeError(f"{text!r} are no core-hours; allowed: above 0, below a million")
 
 
 def jobs_of(text: str) -> int:
-    """One job or more. Raises `ValueError` for anything else."""
-    jobs = int(text)
-    if jobs < 1:
-        raise ValueError(f"{text!r} is no number of jobs")
-    return jobs
+    """One job or more. Raises `ArgumentTypeError` for anything else."""
+    with contextlib.suppress(ValueError):
+        if (jobs := int(text)) >= 1:
+            return jobs
+    raise ArgumentTypeError(f"{text!r} is no number of jobs; allowed: 1 or more")
 
 
 if __name__ == "__main__":

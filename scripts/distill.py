@@ -26,6 +26,8 @@ def main(options: Namespace, config: Config) -> None:
     check_writable(Path(config.run_dir), folder=True)
     configure(config.sandbox.workers, config.sandbox.tier, config.sandbox.allow_weak, config.sandbox.packages)
     source = Path(options.source) if options.source else None
+    if source and options.stage == "generate":
+        raise UserError("--from names chains that are there, --stage generate writes new ones; allowed: without --from")
     if options.stage == "select":
         select_stage(config, source)
     elif not (generate_stage(config) if options.stage == "generate" else score_stage(config, source)):

@@ -65,6 +65,12 @@ def _only_source(options: Namespace, config: Config) -> str:
         parse_target(options.target)
     if options.dial not in ("", "off"):
         check_threshold(options.dial)
+    if options.target and options.model and not Path(options.model).is_dir():
+        raise ConfigError(
+            f"--target saves dial.json beside the model, and {options.model} is no folder; allowed: a folder"
+        )
+    if options.target and options.dial:
+        raise ConfigError(f"--target picks a threshold, and --dial {options.dial} gives one; allowed: one of them")
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
     if config.evaluation.budget and (options.server or options.records):
@@ -102,7 +108,7 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     from rl.checks.prompt_check import check_caps
     from rl.data.prompts import fit_prompts
     from rl.evaluation.budget import budget_curve
-    from rl.evaluation.dial import load_dial
+    from rl.evaluation.dial import check_enough, load_dial
     from rl.evaluation.evaluate import evaluate
     from rl.evaluation.tags import obedience
     from rl.files.row_store import RowStore
@@ -110,6 +116,8 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
 
     if not (options.dial or options.target):
         load_dial(options.model)  # one that cannot be read is told before anything is measured
+    if options.target:
+        check_enough(len(problems))
     policy = open_policy(config, options.model)
     check_caps(config, policy.protocol)
     problems = fit_prompts(config, problems, policy.protocol).problems
@@ -167,12 +175,16 @@ def set_dial(options: Namespace, result: dict[str, Any]) -> None:
     is measured. Either way it joins the result."""
     from rl.evaluation.dial import FILE, load_dial, pick_threshold
     from rl.files.atomic import write_atomically
+    from rl.files.finished import move_to_old
     from rl.statistics.dial import point, with_intervals
 
     rows, dial = result["problems"], result["dial"]
     if options.target:
         dial["picked"] = pick_threshold(rows, options.target)
-        write_atomically(Path(options.model) / FILE, json.dumps(dial["picked"], indent=2) + "\n")
+        text, file = json.dumps(dial["picked"], indent=2) + "\n", Path(options.model) / FILE
+        if file.is_file() and file.read_text(encoding="utf-8", errors="replace") != text:
+            print(f"the dial of before is in {move_to_old(file.parent.parent, [file])}; {file} is the one of --target")
+        write_atomically(file, text)
         return
     tau = check_threshold(options.dial) if options.dial not in ("", "off") else None
     if not options.dial:

@@ -16,6 +16,8 @@ from pathlib import Path
 from rl.cli import parser, run
 from rl.config.schema import Config, ConfigError
 
+MOST = 1_000_000
+
 
 def main(options: Namespace, config: Config) -> None:
     """Plan and print."""
@@ -24,8 +26,8 @@ def main(options: Namespace, config: Config) -> None:
     from rl.planning.rates import Rates, measured_rates, step_time
 
     for name, value in (("--gpus", options.gpus), ("--gpu-memory", options.gpu_memory)):
-        if value <= 0:
-            raise ConfigError(f"{name} is {value:g}; allowed: above 0")
+        if not 0 < value <= MOST:
+            raise ConfigError(f"{name} is {value:g}; allowed: above 0, at most {MOST:,}")
     if (options.rollout_rate is None) != (options.update_rate is None):
         raise ConfigError("--rollout-rate and --update-rate belong together; allowed: both, or --measured RUN_DIR")
     plan = make_plan(config, options.gpus, round(options.gpu_memory * GIB), options.device)

@@ -28,15 +28,20 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", type=Path, help="a run folder, such as runs/demo")
     arguments.add_argument("--compare", action="store_true", help="all runs on one page")
-    arguments.add_argument("--out", metavar="FILE", type=Path, default=Path("compare.html"), help="that page")
+    arguments.add_argument("--out", metavar="FILE", type=Path, help="that page (default: compare.html)")
     arguments.add_argument("--open", action="store_true", help="show the page in a browser")
     options = arguments.parse_args()
-    from rl.reports.compare import write_comparison
+    from rl.files.outputs import claim
+    from rl.reports.compare import COMMAND, write_comparison
     from rl.reports.report import write_report
 
     try:
         if options.compare:
-            pages = [write_comparison(options.run_dirs, options.out)]
+            out = options.out or Path("compare.html")
+            claim(out, COMMAND)
+            pages = [write_comparison(options.run_dirs, out)]
+        elif options.out:
+            raise UserError("--out is for --compare; a run's report is RUN_DIR/report.html. allowed: without --out")
         else:
             pages = [write_report(folder) for folder in options.run_dirs]
         for page in pages:

@@ -20,11 +20,13 @@ from rl.statistics.dial import ALWAYS, check_threshold, halves, parse_target, pi
 from rl.statistics.routers import oracle_routes, routed
 from rl.statistics.targets import think_share
 from rollout.engines.base import Engine
+from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem, Rollout
 
 FILE = "dial.json"
 SCHEMA = 1
+FEWEST = 40  # problems: 20 a half
 PAST_THE_SWITCH = 16  # tokens: what a layout writes around its switch
 
 
@@ -56,10 +58,20 @@ def dialled(
     return found
 
 
+def check_enough(problems: int) -> None:
+    """Raises `UserError` for fewer problems than a threshold can be picked on and tried on."""
+    if problems < FEWEST:
+        raise UserError(
+            f"--target has {problems} problems to pick a threshold on and to try it on; allowed: {FEWEST} or more "
+            "(evaluation.problems)"
+        )
+
+
 def pick_threshold(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, Any]:
     """What `dial.json` holds: the threshold that meets the target best on one half of the problems, and what it gives
     on the other, with intervals, with always thinking beside it and with the share of the oracle's saving (None where
     it saves nothing). Raises `UserError`."""
+    check_enough(len(rows))
     fitted, held_out = halves(rows)
     chosen = pick(fitted, parse_target(target))
     points = [{"tau": tau, "think_rate": _rate(held_out, tau)} for tau in (chosen["tau"], ALWAYS)]

@@ -99,7 +99,7 @@ def evaluate_records(
             answers.setdefault((problem.id, str(row.get("setting", "auto"))), []).append(rollout)
     if not answers:
         told = ", ".join(f"{n} × {why}" for why, n in refused.most_common())
-        raise ConfigError(f"no record to evaluate: {told or 'the file is empty'}")
+        raise ConfigError(f"no record to evaluate: {told or 'there is none'}")
     return settings_result(config, problems, answers, rewards, refused)
 
 

@@ -12,7 +12,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rl.files.atomic import write_atomically
+from rl.files.outputs import write_claimed
 from rl.reports.choice import spread
 from rl.reports.frontier import operating_curves
 from rl.reports.plots import THEMES, Inputs, Plot, Theme, render
@@ -21,6 +21,7 @@ from rl.reports.run_folder import ReportError, Run, read_run
 from rl.reports.tables import DASH, number, show, untouched_rows
 from rollout.printable import printable
 
+COMMAND = "report.py --compare"
 NAME_LIMIT = 40
 MARKS = "osv^DP*X"
 HEAD = ("run", "auto accuracy", "auto tokens", "thinks: hard", "thinks: easy", "regret", "oracle's saving", "AIQ")
@@ -44,7 +45,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
         settings=differing({name: run.config for name, run in runs.items()}),
         style=Markup((HERE / "page.css").read_text(encoding="utf-8")),
     )
-    write_atomically(out, page)
+    write_claimed(out, page, COMMAND)
     return out
 
 

@@ -29,12 +29,13 @@ Shown = Callable[[Part, str], None]
 @dataclass(frozen=True)
 class Answer:
     """One turn of the model. `p_think` is that at its decision, None where it decided nothing; `forced` the mode that
-    was asked for or that the dial took."""
+    was asked for or that the dial took, which `dialled` says."""
 
     parsed: Parsed
     tokens: int
     p_think: float | None
     forced: Mode | None
+    dialled: bool = False
 
 
 @dataclass
@@ -62,6 +63,7 @@ class Talk:
         """Answer a message; `show` is given each piece of text with its part. Raises `ProtocolError` for a message that
         the model cannot be asked, which then is not part of the conversation."""
         protocol = self.policy.protocol
+        _check_encoding(message)
         text, tagged = asked_mode(message)
         if not text:
             raise UserError("the message holds nothing but a tag; allowed: a question beside it")
@@ -70,7 +72,8 @@ class Talk:
         prompt = protocol.render(text, turns)
         self._check_words(text)
         self._check_length(prompt)
-        forced = tagged or self.mode or self._dialled(prompt)
+        asked_for = tagged or self.mode
+        forced = asked_for or self._dialled(prompt)
         reader, pieces = protocol.reader(), Pieces(protocol.decode)
         part: Part = "mark"
 
@@ -89,7 +92,13 @@ class Talk:
         parsed = protocol.parse(done.ids)
         if parsed.answer_text:
             self.turns += [asked, {"role": "assistant", "content": parsed.answer_text}]
-        return Answer(parsed, len(done.ids), share_of(done.switch_probs) if done.switch_probs else None, forced)
+        return Answer(
+            parsed,
+            len(done.ids),
+            share_of(done.switch_probs) if done.switch_probs else None,
+            forced,
+            dialled=forced is not None and not asked_for,
+        )
 
     @property
     def remembers(self) -> bool:
@@ -122,6 +131,12 @@ class Talk:
                 f"the conversation of {len(prompt)} tokens and an answer of {self.sampling.max_new_tokens} need "
                 f"{needed} positions; allowed: {positions} (start anew, or --max-new-tokens)"
             )
+
+
+def _check_encoding(message: str) -> None:
+    """Raises for bytes that were no UTF-8, which arrive as lone surrogates."""
+    if message != message.encode("utf-8", "replace").decode("utf-8"):
+        raise UserError("the message is not UTF-8; allowed: a text that is")
 
 
 def _show_rest(part: Part, pieces: Pieces, show: Shown) -> None:

@@ -12,6 +12,7 @@ from transformers import AutoTokenizer, GenerationConfig
 
 from rl.config.schema import Config
 from rl.evaluation.dial import FILE as DIAL
+from rl.evaluation.dial import load_dial
 from rl.files.atomic import clear_part, complete_folder
 from rl.models.inputs import files_of_model
 from rl.models.loading import load_tokenizer, read_model
@@ -36,6 +37,18 @@ def export(
     """Write the folder, there in full or not at all. `problems` are what the logit bias is measured on; none: it is
     not. Raises `UserError`."""
     part = clear_part(out)
+    try:
+        protocol = _write(config, run, model, part, problems, checkpoint)
+        complete_folder(out)
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+    return protocol
+
+
+def _write(
+    config: Config, run: Path, model: Path, part: Path, problems: Sequence[Problem], checkpoint: Path | None
+) -> DecisionProtocol:
     if checkpoint is not None:
         save_final(config, checkpoint, part / "weights")
         model = part / "weights"
@@ -60,7 +73,6 @@ def export(
     (part / "README.md").write_text(text, encoding="utf-8")
     if checkpoint is not None:
         shutil.rmtree(part / "weights")
-    complete_folder(out)
     return protocol
 
 
@@ -124,6 +136,7 @@ def _copied_dial(model: Path, run: Path, part: Path) -> dict[str, Any] | None:
     if file is None:
         return None
     shutil.copyfile(file, part / DIAL)
+    load_dial(file.parent)
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     return found
 

@@ -51,7 +51,7 @@ class Screen:
             )
             self._write(f"          ({reason})\n")
         chance = "" if answer.p_think is None else f", P(think) {answer.p_think:.3f}"
-        asked = ", as asked" if answer.forced else ""
+        asked = "" if not answer.forced else ", by the dial" if answer.dialled else ", as asked"
         self._write(f"          [{answer.parsed.mode or 'no decision'}{asked}{chance}, {answer.tokens} tokens]\n")
 
     def line(self, text: str) -> None:

@@ -1,5 +1,6 @@
 """What every script does before its work."""
 
+import argparse
 import re
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from small_runs import settings
 
 from rewards.sandbox import configure, pool
 from rl.checks.requirements import check_requirements
-from rl.cli import check_light, parser, run
+from rl.cli import check_light, parser, run, seeds_of
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
 
@@ -96,3 +97,9 @@ def test_step_srpo_without_a_judge_is_refused():
         check_light(parse_config(raw))
     check_light(parse_config({**raw, "algorithm": {"name": "step_srpo", "judge_weight": 0.0}}))
     check_light(parse_config({**raw, "algorithm": {"name": "grpo"}}))
+
+
+@pytest.mark.parametrize("text", ["", "-1", "5-1", "a", "1,b", "0-x"])
+def test_seeds_that_are_none_are_refused_with_what_is_allowed(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="allowed: 0-4 or 1,3"):
+        seeds_of(text)

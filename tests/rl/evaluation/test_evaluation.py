@@ -1,13 +1,15 @@
 """Evaluation tables and routers, every number by hand; then the whole path on the tiny model."""
 
 import json
+import runpy
+from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 from factories import make_problem, make_protocol, make_rollout
-from small_runs import save_policy, small_config
+from small_runs import ROOT, save_policy, small_config
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
@@ -230,6 +232,28 @@ def test_a_threshold_is_picked_on_one_half_and_reported_on_the_other(tmp_path):
     (tmp_path / "dial.json").write_text(json.dumps(found))
     assert load_dial(tmp_path) == found["tau"]
     assert load_dial(tmp_path / "elsewhere") is None
+
+
+def test_a_picked_threshold_takes_the_place_of_an_older_one_which_is_kept(tmp_path, capsys):
+    set_dial = runpy.run_path(str(ROOT / "scripts" / "evaluate.py"))["set_dial"]
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "dial.json").write_text('{"tau": 0.3}')
+    rows = [{"p_think": 0.1 + 0.01 * i, "think": [1.0, 20], "no_think": [1.0, 4]} for i in range(40)]
+    options = Namespace(target="tokens <= 12", dial="", model=str(tmp_path / "model"))
+    set_dial(options, {"problems": rows, "dial": {}})
+    (old,) = (tmp_path / "old").rglob("dial.json")
+    assert old.read_text() == '{"tau": 0.3}'
+    assert str(old.parent.parent) in capsys.readouterr().out
+    now = load_dial(tmp_path / "model")
+    set_dial(options, {"problems": rows, "dial": {}})
+    assert (load_dial(tmp_path / "model"), len(list((tmp_path / "old").iterdir()))) == (now, 1)
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 39])
+def test_a_handful_of_problems_is_too_few_to_pick_a_threshold_on(count):
+    rows = [{"p_think": 0.1 + i / 100, "think": [1.0, 20], "no_think": [1.0, 4]} for i in range(count)]
+    with pytest.raises(UserError, match="40 or more"):
+        pick_threshold(rows, "tokens <= 12")
 
 
 @pytest.mark.parametrize("value", ["-0.1", "1.2", "high", "nan", None])

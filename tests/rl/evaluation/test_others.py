@@ -176,5 +176,5 @@ def test_a_record_with_a_value_of_no_use_is_counted(field, why):
 
 
 def test_a_file_without_records_is_told():
-    with pytest.raises(ConfigError, match="no record to evaluate: the file is empty"):
+    with pytest.raises(ConfigError, match="no record to evaluate: there is none"):
         evaluate_records(parse_config({}), [make_problem(id="p")], [], [])

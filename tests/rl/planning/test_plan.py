@@ -147,3 +147,14 @@ def test_the_dry_run_of_a_model_that_is_not_at_hand_says_what_stands_in_for_it()
     assert "not checked: weights, tokenizer and template of Qwen/Qwen3-0.6B" in done.stdout
     assert not Path("runs/qwen3-0.6b-24gb").exists()
     assert script("train.py", config, "--stand-in").returncode == 2
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    "numbers", [("1", "nan"), ("1", "inf"), ("99999999999999999999999", "80"), ("1", "-3"), ("0", "8")]
+)
+def test_a_number_that_no_cluster_has_is_one_line(numbers, tmp_path):
+    gpus, memory = numbers
+    done = script("plan.py", str(ROOT / "configs" / "demo.yaml"), "--gpus", gpus, "--gpu-memory", memory)
+    assert done.returncode == 2
+    assert "Traceback" not in done.stderr

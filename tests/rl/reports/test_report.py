@@ -217,3 +217,13 @@ def test_the_script_writes_the_report_and_refuses_in_one_line(tmp_path):
     assert refused.returncode == 2
     assert refused.stderr == f"error: no run folder '{tmp_path / 'nowhere'}' (looked in {tmp_path})\n"
     assert "RUN_DIR" in script("--help").stdout
+    foreign = tmp_path / "mine.html"
+    foreign.write_text("my own page")
+    for options in (
+        ("--out", tmp_path / "one.html"),
+        ("--compare", "--out", foreign),
+        ("--compare", "--out", tmp_path),
+    ):
+        assert script(tmp_path / "run", tmp_path / "run", *options).returncode == 2
+    assert foreign.read_text() == "my own page"
+    assert not [path for path in tmp_path.rglob("*") if path.name.endswith(".part") or path.name == "one.html"]

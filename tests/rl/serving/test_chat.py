@@ -155,6 +155,7 @@ def test_modes_dial_and_budget_are_obeyed_and_the_parts_are_those_of_the_respons
         shown = []
         answer = talk.say(message, lambda part, text, shown=shown: shown.append((part, text)))
         assert answer.parsed.mode == answer.forced == mode
+        assert answer.dialled == (talk.dial is not None and "/" not in message)
         assert 0 <= answer.p_think <= 1
         assert "".join(text for part, text in shown if part == "judge").strip() == answer.parsed.judge_text
     free = Talk(policy).say("7 + 1", lambda part, text: None)
@@ -214,6 +215,7 @@ def test_what_cannot_be_asked_is_one_line_and_no_turn(policy):
         ("/think", "tag"),
         ("7 </think>", "control token"),
         ("7 " * 200, "positions"),
+        ("7 \udcff", "UTF-8"),
     ):
         with pytest.raises(UserError, match=word) as error:
             talk.say(message, lambda part, text: None)

@@ -224,3 +224,13 @@ def test_a_prompt_s_end_is_what_stands_behind_every_question():
     kat, qwen = family_protocol("KAT-V1"), family_protocol("Qwen3")
     assert kat.decode(decision_table(kat)["prompt_ends"]) == "<|im_end|>\n<|im_start|>assistant\n<judge>\n"
     assert qwen.decode(decision_table(qwen)["prompt_ends"]) == "<|im_end|>\n<|im_start|>assistant\n<think>"
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize("dial", ["", '{"tau": "NaN"}'])
+def test_a_dial_that_is_none_ends_in_one_line_and_leaves_no_half_of_an_export(dial, tmp_path):
+    run = save_run(tmp_path / "run")
+    (run / "model" / "dial.json").write_text(dial)
+    done = script("export.py", str(run), str(tmp_path / "out"), "--problems", "0")
+    assert (done.returncode, [p.name for p in tmp_path.iterdir() if p.name.startswith("out")]) == (2, [])
+    assert "Traceback" not in done.stderr
