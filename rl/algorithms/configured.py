@@ -28,6 +28,23 @@ def configured_algorithm(config: Config) -> Algorithm:
     return algorithm
 
 
+def draws_direct_first(config: Config, algorithm: Algorithm) -> bool:
+    """Whether groups are drawn in two parts: where the algorithm says so, the judge reward decides by pass rates, and
+    the round is drawn when its turn comes. Raises `ConfigError` where that was asked for and is not possible."""
+    if algorithm.savings is None or not algorithm.savings.direct_first:
+        return False
+    by_rates = any(entry.get("name") == "judge" and entry.get("target", "group") == "group" for entry in config.rewards)
+    if by_rates and not config.rollout.ahead and not config.rollout.replay:
+        return True
+    if config.algorithm.get("direct_first"):
+        found = "rollout.ahead 1" if config.rollout.ahead else "rollout.replay" if config.rollout.replay else ""
+        raise ConfigError(
+            f"algorithm.direct_first is true with {found or 'no judge reward of target group'}, which leaves no second "
+            "draw to decide on; allowed: false"
+        )
+    return False
+
+
 def check_judge(config: Config, algorithm: Algorithm) -> None:
     """Raises `ConfigError` for step_srpo without a reward of step judge."""
     judges = [entry for entry in config.rewards if entry.get("step", entry.get("name")) == "judge"]

@@ -14,6 +14,7 @@ from rewards.builtin.margin import margin_at
 from rewards.registry import Reward
 from rl.config.schema import Config
 from rl.curriculum.history import PassHistory
+from rl.curriculum.judge_replay import JudgeReplay
 from rl.curriculum.phases import mixes, stage_at, stage_index
 from rl.curriculum.prompt_order import PromptOrder
 from rl.curriculum.resampling import Resampler
@@ -24,9 +25,11 @@ from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`; and `history`."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`; and `history`."""
 
-    def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
+    def __init__(
+        self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward], judge_replay: int = 0
+    ) -> None:
         self.config = config
         self.order = PromptOrder(
             mixes(config, problems),
@@ -37,6 +40,7 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.skips = Skips(config.trainer.max_skipped)
+        self.replay = JudgeReplay(judge_replay, config.seed)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
         self.history = PassHistory(config.history.decay)
@@ -45,6 +49,7 @@ class RunState:
             "budget": self.budget,
             "guard": self.guard,
             "skips": self.skips,
+            "replay": self.replay,
         }
 
     def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
