@@ -23,7 +23,7 @@ from rewards.early import EarlyScores
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.algorithms.base import Algorithm, LossOptions, group_advantages
-from rl.algorithms.configured import draws_direct_first
+from rl.algorithms.configured import configured_savings
 from rl.algorithms.group import free_choices, judge_targets
 from rl.config.schema import Config
 from rl.curriculum.judge_replay import StoredGroup
@@ -86,9 +86,7 @@ class RoundMaker:
         self.config, self.protocol, self.rewards = config, protocol, rewards
         self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
         self.problems = {problem.id: problem for problem in problems}
-        replayed = algorithm.savings.judge_replay if algorithm.savings else 0
-        self.state = RunState(config, problems, rewards, replayed)
-        self.direct_first = draws_direct_first(config, algorithm) and not recorded
+        self.state = RunState(config, problems, rewards, configured_savings(config, algorithm))
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
         self.ahead = Ahead(self) if config.rollout.ahead else None
@@ -155,7 +153,7 @@ class RoundMaker:
             return Drawn(self._collected(order, engine, early), order.forced_share, step, early)
 
     def _collected(self, order: Order, engine: Engine, early: EarlyScores) -> list[RolloutGroup]:
-        if not self.direct_first:
+        if not self.state.savings.direct_first:
             return order.collect(engine, self.protocol, early)
         judge = next(r for r in self.rewards if r.name == "judge")
         is_open = partial(

@@ -15,7 +15,7 @@ from trainer_setups import quiet_setup, rows_of
 from rewards.early import EarlyScores
 from rewards.registry import build_rewards
 from rl.algorithms import build_algorithm
-from rl.algorithms.configured import draws_direct_first
+from rl.algorithms.configured import configured_savings
 from rl.curriculum.judge_replay import StoredGroup
 from rl.training.ahead import Order
 from rl.training.direct_first import collect_direct_first, open_groups
@@ -75,14 +75,14 @@ def test_scores_that_begin_early_are_those_of_their_own_rollout(rewards):
 )
 def test_a_second_draw_needs_a_judge_that_decides_by_pass_rates(tmp_path, changes, expected):
     config = small_config(tmp_path, tmp_path, **changes)
-    assert draws_direct_first(config, build_algorithm(config.algorithm)) is expected
+    assert configured_savings(config, build_algorithm(config.algorithm)).direct_first is expected
 
 
 def test_what_was_asked_for_and_is_impossible_is_refused(tmp_path):
     asked = {"name": "step_srpo", "direct_first": True}
     config = small_config(tmp_path, tmp_path, algorithm=asked, rollout={"ahead": 1})
     with pytest.raises(UserError):
-        draws_direct_first(config, build_algorithm(asked))
+        configured_savings(config, build_algorithm(asked))
     with pytest.raises(UserError):
         build_algorithm({"name": "step_srpo", "judge_replay": 8, "forced_switch": "importance"})
     with pytest.raises(UserError):
