@@ -79,7 +79,7 @@ class RoundMaker:
     ) -> None:
         self.config, self.protocol, self.rewards = config, protocol, rewards
         self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
-        self.problems = {problem.id: problem for problem in problems}
+        self.problems = problems
         self.state = RunState(config, problems, rewards)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
@@ -152,7 +152,9 @@ class RoundMaker:
         settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
-        return Order(step, [self.problems[name] for name in names], plan, settings.sampling(), seed, share)
+        return Order(
+            step, [self.problems[self.state.rows[name]] for name in names], plan, settings.sampling(), seed, share
+        )
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
         policy = self.config.reward_errors.policy

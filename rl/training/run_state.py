@@ -24,7 +24,8 @@ from rollout.types import Problem, RolloutGroup
 
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`; and `history`."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`; and `history`. `rows`: the training set's
+    rows by problem id."""
 
     def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
         self.config = config
@@ -39,7 +40,8 @@ class RunState:
         self.skips = Skips(config.trainer.max_skipped)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
-        self.history = PassHistory(config.history.decay)
+        self.rows = {problem.id: row for row, problem in enumerate(problems)}
+        self.history = PassHistory(config.history.decay, self.rows)
         self.parts: dict[str, Any] = {
             "order": self.order,
             "budget": self.budget,
