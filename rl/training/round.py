@@ -85,7 +85,7 @@ class RoundMaker:
     ) -> None:
         self.config, self.protocol, self.rewards = config, protocol, rewards
         self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
-        self.problems = {problem.id: problem for problem in problems}
+        self.problems = problems
         self.state = RunState(config, problems, rewards, configured_savings(config, algorithm))
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
@@ -171,7 +171,10 @@ class RoundMaker:
         settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
-        return Order(step, [self.problems[name] for name in names], plan, settings.sampling(), seed, share)
+        return Order(step, [self._problem(name) for name in names], plan, settings.sampling(), seed, share)
+
+    def _problem(self, name: str) -> Problem:
+        return self.problems[self.state.rows[name]]
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
         policy = self.config.reward_errors.policy
@@ -200,7 +203,7 @@ class RoundMaker:
         micro-batches."""
         accelerator, parts = trainer.accelerator, trainer.args.gradient_accumulation_steps
         mine = stored[accelerator.process_index :: accelerator.num_processes]
-        rows = rows.with_decisions(stored_decisions(mine, self.problems, self.protocol))
+        rows = rows.with_decisions(stored_decisions(mine, self._problem, self.protocol))
         most = int(accelerator.gather(torch.tensor([len(rows.rollouts)], device=accelerator.device)).max())
         return rows.filled(max(most, parts) if self.config.trainer.balance else -(-most // parts) * parts)
 

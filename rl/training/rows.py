@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from rl.curriculum.judge_replay import StoredGroup
@@ -44,12 +44,12 @@ class Rows(NamedTuple):
 
 
 def stored_decisions(
-    stored: Sequence[StoredGroup], problems: Mapping[str, Problem], protocol: DecisionProtocol
+    stored: Sequence[StoredGroup], problem_of: Callable[[str], Problem], protocol: DecisionProtocol
 ) -> list[tuple[Rollout, float]]:
     """The decisions of these groups as rollouts that end with their switch, forced, so that nothing else is trained."""
     made = []
     for group in stored:
-        problem = problems[group.problem]
+        problem = problem_of(group.problem)
         prompt = protocol.render(problem.prompt, problem.messages)
         for mode, (ids, judge) in group.decisions.items():
             rollout = Rollout(

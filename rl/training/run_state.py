@@ -30,7 +30,8 @@ logger = logging.getLogger(__name__)
 
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`, `savings`; and `history`."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`, `savings`; and `history`.
+    `rows`: the training set's rows by problem id."""
 
     def __init__(
         self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward], savings: Savings | None = None
@@ -49,7 +50,8 @@ class RunState:
         self.replay = JudgeReplay(self.savings.judge_replay, config.seed)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
-        self.history = PassHistory(config.history.decay)
+        self.rows = {problem.id: row for row, problem in enumerate(problems)}
+        self.history = PassHistory(config.history.decay, self.rows)
         self.parts: dict[str, Any] = {
             "order": self.order,
             "budget": self.budget,

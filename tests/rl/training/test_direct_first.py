@@ -106,7 +106,7 @@ def test_rows_are_filled_up_with_what_nothing_trains():
 def test_a_stored_decision_is_its_prompt_up_to_the_switch():
     protocol = make_protocol("kat")
     stored = [StoredGroup("a", 8, {"think": ((7, 8, 9), 4.0)}), StoredGroup("b", 4, {})]
-    ((rollout, judge),) = stored_decisions(stored, {p.id: p for p in PROBLEMS}, protocol)
+    ((rollout, judge),) = stored_decisions(stored, {p.id: p for p in PROBLEMS}.__getitem__, protocol)
     assert (rollout.prompt_ids, rollout.completion_ids) == (protocol.render("12 + 34"), (7, 8, 9))
     assert (rollout.mode, rollout.forced, rollout.switch_index, judge) == ("think", "think", 2, 4.0)
 
@@ -129,7 +129,7 @@ def test_a_stored_group_pushes_as_hard_as_it_did_when_it_was_new(tmp_path):
     stored = trainer.rounds.state.replay.draw(0)
     assert [group.rollouts for group in stored] == [4, 4, 4, 4]
     rows = Rows([], [], [], []).with_decisions(
-        stored_decisions(stored, trainer.rounds.problems, trainer.rounds.protocol)
+        stored_decisions(stored, trainer.rounds._problem, trainer.rounds.protocol)
     )
     assert rows.judge_B == [2.0] * 4  # two direct rollouts of each problem, with 1 each
 
