@@ -8,6 +8,8 @@
 an untried problem undecided and adds no difference of its own. Pooling with the history matters: with four rollouts
 a mode, rates move in steps of ¼ and any smaller margin is inert. When both modes fail nothing is known and q = 0.
 
+Where the prompt states a mode by a tag (rollout.tagged_share), that mode is the right one, whatever else is known.
+
 Targets: `group` (pass rates of this group and its history) and `label` (the problem's own `necessity`). 1 for right and
 0 for wrong, without a baseline, is a push that fades as the policy agrees; see docs/algorithm.md. The margin may change
 over the run: rewards/builtin/margin.py.
@@ -90,7 +92,8 @@ def judge(
     margin = margin_at(margin, step)
     modes = [r.mode for r in group.rollouts]
     rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
-    right = group.problem.necessity if target == "label" else right_mode(rates, margin, all_wrong)
+    known = group.problem.necessity if target == "label" else right_mode(rates, margin, all_wrong)
+    right = group.stated or known
     if right is None:
         return [0.0] * len(modes)
     return [0.0 if mode is None else 1.0 if mode == right else wrong for mode in modes]

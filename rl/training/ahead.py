@@ -29,7 +29,7 @@ from rollout.collect import collect
 from rollout.engines.base import Engine, Sampling
 from rollout.modes import Plan
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
+from rollout.types import Mode, Problem, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
 
 if TYPE_CHECKING:
     from rl.training.round import RoundMaker
@@ -45,10 +45,13 @@ class Order:
     sampling: Sampling
     seed: int
     forced_share: float
+    stated: Sequence[Mode | None] = ()
 
     def collect(self, engine: Engine, protocol: DecisionProtocol, early: EarlyScores) -> list[RolloutGroup]:
         """The groups; rewards begin as rollouts end."""
-        return collect(self.problems, self.plan, engine, protocol, self.sampling, self.seed, finished=early.begin)
+        return collect(
+            self.problems, self.plan, engine, protocol, self.sampling, self.seed, self.stated, finished=early.begin
+        )
 
 
 @dataclass

@@ -32,7 +32,7 @@ from rl.training.controls import permuted
 from rl.training.masks import Counts, count_tokens
 from rl.training.metrics import step_metrics
 from rl.training.run_state import RunState
-from rollout.modes import ForcedShare, make_plan
+from rollout.modes import ForcedShare, make_plan, stated_modes
 from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
@@ -152,7 +152,9 @@ class RoundMaker:
         settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
-        return Order(step, [self.problems[name] for name in names], plan, settings.sampling(), seed, share)
+        number = step // self.config.trainer.iterations
+        stated = stated_modes(number * len(names), len(names), settings.tagged_share)
+        return Order(step, [self.problems[name] for name in names], plan, settings.sampling(), seed, share, stated)
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
         policy = self.config.reward_errors.policy
