@@ -1,35 +1,38 @@
-"""Products as a data source, `arithmetic`: a number of five digits times one digit, `45871 * 6 =`.
+"""Products of two two-digit numbers as a data source, `arithmetic`: `42 * 94 =`.
 
-The level of a problem is how often a carry is handed to the next digit, 0 to 4. Without carries each digit of the
-answer is one product, which a forward pass has at once; with carries it depends on all digits behind it. A thought goes
-from the last digit to the first and writes each with its product, the carry before it added:
+The level of a problem is how many partial products it takes: 1 where a factor is round, else 2. One partial product can
+be written down at once; the sum of two takes steps, which a thought writes:
 
-    45871 * 6 =    thinking: 1:6 7:42 8:52 5:35 4:27    answer: 275226
+    42 * 94 =    thinking: 42*90=3780 42*4=168    answer: 3948
+    42 * 90 =    thinking: 42*90=3780 42*0=0      answer: 3780
+    90 * 42 =    thinking: 42*90=3780 42*0=0      answer: 3780
 
-All prompts are of one length and form, and the factor is drawn alike at every level, so that neither says how hard a
-problem is: the digits do, together with the factor. No level reaches the policy; it is an annotation for reports.
-Problems follow from the seed. Those of the test, of RL and of the cold start have no prompt in common.
+All prompts are of one length and one form, so that it is the digits that say how hard a problem is. No level reaches
+the policy; it is an annotation for reports. Problems follow from the seed. Those of the test, of RL and of the cold
+start have no pair of factors in common, in either order.
 """
 
 from __future__ import annotations
 
-import functools
 import random
-from collections.abc import Collection, Mapping
+from collections.abc import Iterable, Mapping
 
 from rl.config.schema import Config
 from rl.data.records import DataError
 from rollout.types import Problem
 
 NAME = "arithmetic"
-DIGITS = 5
-LEVELS = tuple(map(str, range(DIGITS)))
-SHARES = {"0": 0.7, "4": 0.3}
-# Products without a carry are rare with large factors: a factor comes as often as they allow.
-FACTORS = {3: 5, 4: 4, 5: 1, 6: 1, 7: 1, 8: 1, 9: 1}
+LEVELS = ("1", "2")
+SHARES = {"1": 0.65, "2": 0.35}
 TEST_SEED, TRAIN_SEED, COLD_START_SEED = 7, 1000, 2000
-DEFAULT_TEST, DEFAULT_TRAIN = 200, 800
-_TRIES = 100
+DEFAULT_TEST, DEFAULT_TRAIN = 200, 400
+Factors = tuple[int, int]
+
+_UNEVEN = [number for number in range(11, 100) if number % 10]
+FACTORS: Mapping[str, list[Factors]] = {
+    "1": [(number, ten) for number in _UNEVEN for ten in range(10, 100, 10)],
+    "2": [(a, b) for a in _UNEVEN for b in _UNEVEN if a <= b],
+}
 
 
 def is_arithmetic(where: str | list[str]) -> bool:
@@ -44,82 +47,62 @@ def arithmetic_problems(config: Config, split: str) -> list[Problem]:
     test = draw(data.test_size or DEFAULT_TEST, TEST_SEED + seed, shares) if is_arithmetic(data.test) else []
     if split == "test":
         return test
-    return draw(data.train_size or DEFAULT_TRAIN, TRAIN_SEED + seed, shares, {p.prompt for p in test})
+    return draw(data.train_size or DEFAULT_TRAIN, TRAIN_SEED + seed, shares, map(factors_of, test))
 
 
 def cold_start_problems(config: Config, count: int) -> list[Problem]:
     """`count` problems to fine-tune on, their levels drawn by `cold_start.shares`. Raises `DataError`."""
     shares = _checked(config.cold_start.shares or config.data.shares or SHARES, "cold_start.shares")
     seed = config.seed if config.data.seed is None else config.data.seed
-    others = {p.prompt for split in ("test", "train") for p in arithmetic_problems(config, split)}
-    return draw(count, COLD_START_SEED + seed, shares, others)
+    others = [problem for split in ("test", "train") for problem in arithmetic_problems(config, split)]
+    return draw(count, COLD_START_SEED + seed, shares, map(factors_of, others))
 
 
-def draw(count: int, seed: int, shares: Mapping[str, float], exclude: Collection[str] = ()) -> list[Problem]:
-    """`count` distinct problems whose prompts are not in `exclude`. Raises `DataError` when a level has no more."""
-    rng, seen = random.Random(f"{NAME}-{seed}"), set(exclude)
-    made: list[Problem] = []
-    while len(made) < count:
+def draw(count: int, seed: int, shares: Mapping[str, float], exclude: Iterable[Factors] = ()) -> list[Problem]:
+    """`count` problems, no two with the same factors and none with those in `exclude`. Raises `DataError` when a level
+    has no more."""
+    rng, gone = random.Random(f"{NAME}-{seed}"), set(exclude)
+    left = {level: [one for one in FACTORS[level] if one not in gone] for level in shares}
+    for one in left.values():
+        rng.shuffle(one)
+    made = []
+    for place in range(count):
         (level,) = rng.choices(list(shares), list(shares.values()))
-        (factor,) = rng.choices(list(FACTORS), list(FACTORS.values()))
-        numbers = _numbers(factor)[int(level)]
-        number = next((n for n in rng.choices(numbers, k=_TRIES) if _prompt(n, factor) not in seen), None)
-        if number is None:
+        if not left[level]:
             raise DataError(
-                f"data source {NAME!r} has hardly any problem left with the factor {factor} and {level} carries after "
-                f"{len(made)} of {count}; allowed: smaller data.train_size, data.test_size and cold_start.problems, or "
-                "smaller shares of that level"
+                f"data source {NAME!r} has no problem of level {level} left after {place} of {count}; allowed: smaller "
+                "data.train_size, data.test_size and cold_start.problems, or a smaller share of that level"
             )
-        seen.add(_prompt(number, factor))
-        made.append(_problem(f"{seed}-{len(made)}", number, factor))
+        made.append(_problem(f"{seed}-{place}", left[level].pop(), rng))
     return made
 
 
-def steps(number: int, factor: int) -> list[tuple[int, int]]:
-    """(digit, digit · factor + carry) from the last digit to the first.
+def factors_of(problem: Problem) -> Factors:
+    """The factors of a problem as `FACTORS` has them: the smaller one first, or the one that is not round."""
+    a, b = (int(word) for word in problem.prompt.split()[::2][:2])
+    return (a, b) if b % 10 == 0 or (a % 10 and a <= b) else (b, a)
 
-    >>> steps(45871, 6)
-    [(1, 6), (7, 42), (8, 52), (5, 35), (4, 27)]
+
+def thought(a: int, b: int) -> str:
+    """The partial products of a · b by the tens and the ones of b.
+
+    >>> thought(42, 94)
+    '42*90=3780 42*4=168'
     """
-    made, carry = [], 0
-    for digit in map(int, reversed(str(number))):
-        made.append((digit, digit * factor + carry))
-        carry = made[-1][1] // 10
-    return made
+    return " ".join(f"{a}*{part}={a * part}" for part in (b - b % 10, b % 10))
 
 
-def carries(number: int, factor: int) -> int:
-    """How often a carry is handed to a next digit.
-
-    >>> carries(45871, 6), carries(72013, 3)
-    (3, 0)
-    """
-    return sum(number % 10**place * factor >= 10**place for place in range(1, DIGITS))
-
-
-@functools.cache
-def _numbers(factor: int) -> list[list[int]]:
-    """The numbers of each level with this factor."""
-    found: list[list[int]] = [[] for _ in LEVELS]
-    for number in range(10 ** (DIGITS - 1), 10**DIGITS):
-        found[carries(number, factor)].append(number)
-    return found
-
-
-def _prompt(number: int, factor: int) -> str:
-    return f"{number} * {factor} ="
-
-
-def _problem(name: str, number: int, factor: int) -> Problem:
-    solution = " ".join(f"{digit}:{value}" for digit, value in steps(number, factor))
+def _problem(name: str, factors: Factors, rng: random.Random) -> Problem:
+    asked = factors[::-1] if rng.random() < 0.5 else factors
+    a, b = factors if factors[1] % 10 == 0 else asked
     return Problem(
         id=name,
-        prompt=_prompt(number, factor),
+        prompt=f"{asked[0]} * {asked[1]} =",
         domain="math",
         source=NAME,
-        answer=str(number * factor),
-        difficulty=str(carries(number, factor)),
-        metadata={"solution": solution},
+        answer=str(a * b),
+        difficulty="1" if b % 10 == 0 else "2",
+        metadata={"solution": thought(a, b)},
     )
 
 

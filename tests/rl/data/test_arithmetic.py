@@ -1,4 +1,4 @@
-"""Products as a data source: what every problem must be, and that no split shows another's prompts."""
+"""Products as a data source: what every problem must be, and that no split shows another's factors."""
 
 from __future__ import annotations
 
@@ -10,66 +10,74 @@ import pytest
 from rl.cold_start.examples import worked_pairs
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems
-from rl.data.arithmetic import FACTORS, carries, draw, steps
+from rl.data.arithmetic import FACTORS, draw, factors_of, thought
 
 
 def config(**sections):
-    data = {"train": "arithmetic", "test": "arithmetic", "train_size": 300, "test_size": 100}
-    cold = {"problems": 300, "shares": {"0": 0.4, "4": 0.6}}
+    data = {"train": "arithmetic", "test": "arithmetic", "train_size": 200, "test_size": 100}
+    cold = {"problems": 300, "shares": {"1": 0.4, "2": 0.6}}
     return parse_config({"data": {**data, **sections.pop("data", {})}, "cold_start": cold, **sections})
+
+
+def numbers(problem):
+    return tuple(map(int, re.findall(r"\d+", problem.prompt)))
 
 
 @pytest.fixture(scope="module")
 def problems():
-    return draw(400, 3, dict.fromkeys("01234", 1.0))
+    return draw(600, 3, {"1": 0.5, "2": 0.5})
 
 
-def test_steps_and_carries_are_those_of_the_product_on_paper():
-    # 1·6 = 6; 7·6 = 42; 8·6 + 4 = 52; 5·6 + 5 = 35; 4·6 + 3 = 27: carries 4, 5 and 3 are handed on.
-    assert steps(45871, 6) == [(1, 6), (7, 42), (8, 52), (5, 35), (4, 27)]
-    assert carries(45871, 6) == 3
-    # The last product of 72013 · 3, 21, hands its carry to no digit.
-    assert (steps(72013, 3), carries(72013, 3)) == ([(3, 9), (1, 3), (0, 0), (2, 6), (7, 21)], 0)
-    assert carries(44444, 3) == 4
+def test_a_thought_holds_the_partial_products_by_tens_and_by_ones():
+    assert thought(42, 94) == "42*90=3780 42*4=168"
+    assert thought(42, 90) == "42*90=3780 42*0=0"
+
+
+def test_the_levels_hold_every_pair_of_factors_once():
+    # 81 numbers from 11 to 99 are not round; 9 tens; 81 · 82 / 2 pairs without an order.
+    assert {level: len(found) for level, found in FACTORS.items()} == {"1": 729, "2": 3321}
+    assert all(len(set(found)) == len(found) for found in FACTORS.values())
 
 
 def test_all_prompts_have_one_length_and_one_form(problems):
-    assert all(re.fullmatch(r"[1-9]\d{4} \* [3-9] =", p.prompt) for p in problems)
+    assert all(re.fullmatch(r"[1-9]\d \* [1-9]\d =", p.prompt) for p in problems)
 
 
-def test_the_answer_is_the_product_and_the_thought_ends_in_its_digits(problems):
+def test_the_answer_is_the_product_and_the_sum_of_the_thought_s_parts(problems):
     for problem in problems:
-        number, factor = map(int, re.findall(r"\d+", problem.prompt))
-        assert problem.answer == str(number * factor)
-        values = [step.partition(":")[2] for step in problem.metadata["solution"].split()]
-        written = values[-1] + "".join(value[-1] for value in reversed(values[:-1]))
-        assert written == problem.answer
+        a, b = numbers(problem)
+        parts = re.findall(r"(\d+)\*(\d+)=(\d+)", problem.metadata["solution"])
+        assert problem.answer == str(a * b)
+        assert sum(int(value) for _, _, value in parts) == a * b
+        assert all(int(x) * int(y) == int(value) for x, y, value in parts)
 
 
-def test_the_level_is_the_number_of_carries_and_the_factor_does_not_tell_it(problems):
-    assert set(Counter(p.difficulty for p in problems)) == set("01234")
-    easy, hard = (Counter(p.prompt.split()[2] for p in draw(1000, 4, {level: 1.0})) for level in ("0", "4"))
-    total = sum(FACTORS.values())
-    for factor, weight in FACTORS.items():
-        for found in (easy, hard):
-            assert found[str(factor)] / 1000 == pytest.approx(weight / total, abs=0.05)
+def test_the_level_is_the_number_of_partial_products_and_the_order_does_not_tell_it(problems):
+    for problem in problems:
+        assert problem.difficulty == ("1" if any(n % 10 == 0 for n in numbers(problem)) else "2")
+    easy = [numbers(p) for p in problems if p.difficulty == "1"]
+    assert sum(b % 10 == 0 for _, b in easy) / len(easy) == pytest.approx(0.5, abs=0.1)
 
 
-def test_test_rl_and_cold_start_share_no_prompt_and_follow_from_the_seed():
+def test_test_rl_and_cold_start_share_no_factors_in_any_order_and_follow_from_the_seed():
     one = config()
     test, train = (load_problems(one, split) for split in ("test", "train"))
     cold = [think.problem for think, _ in worked_pairs(one)]
-    assert [len(split) for split in (test, train, cold)] == [100, 300, 300]
-    assert len({p.prompt for p in (*test, *train, *cold)}) == 700
+    assert [len(split) for split in (test, train, cold)] == [100, 200, 300]
+    assert len({tuple(sorted(numbers(p))) for p in (*test, *train, *cold)}) == 600
     assert load_problems(config(), "test") == test
     assert {p.prompt for p in load_problems(config(seed=1), "test")} != {p.prompt for p in test}
 
 
+def test_factors_are_known_again_in_either_order(problems):
+    listed = {one for found in FACTORS.values() for one in found}
+    assert all(factors_of(p) in listed for p in problems)
+    assert all(sorted(factors_of(p)) == sorted(numbers(p)) for p in problems)
+
+
 def test_levels_are_drawn_by_their_shares():
-    test = load_problems(config(data={"test_size": 1000, "shares": {"1": 1.0, "3": 3.0}}), "test")
-    found = Counter(p.difficulty for p in test)
-    assert set(found) == {"1", "3"}
-    assert found["3"] / 1000 == pytest.approx(0.75, abs=0.04)
+    test = load_problems(config(data={"test_size": 600, "shares": {"1": 1.0, "2": 3.0}}), "test")
+    assert Counter(p.difficulty for p in test)["2"] / 600 == pytest.approx(0.75, abs=0.05)
 
 
 def test_both_modes_of_a_worked_problem_have_its_answer_and_one_its_steps():
@@ -82,8 +90,8 @@ def test_both_modes_of_a_worked_problem_have_its_answer_and_one_its_steps():
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        ({"shares": {"5": 1.0}}, "data.shares is .* allowed: shares of 0 or more for the levels 0, 1, 2, 3, 4"),
-        ({"shares": {"0": 1.0}, "train_size": 5000}, "hardly any problem left with the factor"),
+        ({"shares": {"3": 1.0}}, "data.shares is .* allowed: shares of 0 or more for the levels 1, 2"),
+        ({"shares": {"1": 1.0}, "train_size": 700}, "no problem of level 1 left after 629 of 700"),
     ],
 )
 def test_levels_that_are_not_and_more_problems_than_there_are_are_refused(data, said):
