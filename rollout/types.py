@@ -155,7 +155,7 @@ def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
     return Rollout(problem=Problem(**problem), **values)
 
 
-def open_groups(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+def untagged(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
     """The groups whose prompt leaves the mode open: what is known of a problem's modes comes from them alone."""
     return [group for group in groups if group.stated is None]
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rewards.builtin.judge import PassCounts
 from rl.statistics.targets import judge_target
 from rollout.errors import UserError
-from rollout.types import MODES, Mode, Problem, RolloutGroup, open_groups
+from rollout.types import MODES, Mode, Problem, RolloutGroup, untagged
 
 Array = NDArray[np.float64]
 Scale = Literal["none", "std"]
@@ -144,12 +144,12 @@ def _reference_accuracy(problem: Problem, history: Mapping[str, PassCounts]) -> 
 def free_choices(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(thinking, all) of the rollouts whose mode the policy chose; add them up over ranks."""
     modes = [
-        r.mode for g in open_groups(groups) for r in g.rollouts if not r.forced and not r.broken and r.mode is not None
+        r.mode for g in untagged(groups) for r in g.rollouts if not r.forced and not r.broken and r.mode is not None
     ]
     return modes.count("think"), len(modes)
 
 
 def judge_targets(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(preferring thinking, preferring a mode) of the problems, by their judge rewards; add them up over ranks."""
-    targets = [target for target in map(judge_target, open_groups(groups)) if target is not None]
+    targets = [target for target in map(judge_target, untagged(groups)) if target is not None]
     return targets.count("think"), len(targets)

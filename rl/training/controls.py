@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from rewards.registry import Reward
 from rewards.score import score_groups
-from rollout.types import RolloutGroup, open_groups
+from rollout.types import RolloutGroup, untagged
 
 
 def flip_rewards(rewards: Sequence[Reward], share: float, seed: int) -> list[Reward]:
@@ -37,7 +37,7 @@ def _flipped(reward: Reward, share: float, seed: int) -> Callable[..., list[floa
 def permuted(groups: Sequence[RolloutGroup], seed: str) -> list[RolloutGroup]:
     """The groups with their judge rewards dealt out at random among all rollouts that have one and whose prompt states
     no mode."""
-    values = [r.scores["judge_reward"] for group in open_groups(groups) for r in group.usable().rollouts]
+    values = [r.scores["judge_reward"] for group in untagged(groups) for r in group.usable().rollouts]
     random.Random(seed).shuffle(values)
     dealt = iter(values)
     return [

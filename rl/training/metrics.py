@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from rl.statistics.targets import judge_target, think_share
-from rollout.types import MODES, Rollout, RolloutGroup, Status, open_groups
+from rollout.types import MODES, Rollout, RolloutGroup, Status, untagged
 
 ACCURACIES = (("think", "accuracy/think"), ("direct", "accuracy/no_think"))
 
@@ -31,7 +31,7 @@ def step_metrics(
     every = [r for g in groups for r in g.rollouts]
     informative = _informative(groups, judge_advantages, answer_advantages)
     obeyed = _obedience([r for r in every if r.stated and not r.broken])
-    groups = [g.usable() for g in open_groups(groups)]
+    groups = [g.usable() for g in untagged(groups)]
     rollouts = [r for g in groups for r in g.rollouts]
     judge_advantages, answer_advantages = (
         [a for a, r in zip(advantages, every, strict=True) if not (r.broken or r.stated)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
+from functools import partial
 
 import pytest
 from factories import make_group, make_problem, make_protocol
@@ -11,13 +12,18 @@ from small_runs import metrics, save_policy, small_config
 from trainer_setups import quiet_setup
 
 from rewards.builtin.judge import judge
+from rewards.early import EarlyScores
+from rewards.registry import build_rewards
 from rl.algorithms import build_algorithm
 from rl.algorithms.base import group_advantages
 from rl.algorithms.group import free_choices, judge_targets
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
+from rl.curriculum.judge_replay import JudgeReplay
 from rl.data.prompts import prompt_tokens
+from rl.training.ahead import Order
 from rl.training.controls import permuted
+from rl.training.direct_first import collect_direct_first, open_groups
 from rl.training.metrics import step_metrics
 from rl.training.run import train
 from rl.training.run_state import RunState
@@ -128,6 +134,29 @@ def test_the_permuted_control_deals_nothing_to_tagged_prompts():
     plain, stated = permuted(groups, "seed")
     assert sorted(r.scores["judge_reward"] for r in plain.rollouts) == [0.25, 0.5]
     assert stated == groups[1]
+
+
+def test_direct_first_draws_no_thoughts_for_tagged_prompts():
+    plan = ("think", "think", "no_think", "no_think")
+    protocol = make_protocol("kat", judge_patience=2, tags=TAGS)
+    model = build_model(protocol.tokenizer, 0, hidden=32, layers=2)
+    engine = HFEngine(model, protocol, protocol.tokenizer.pad_token_id)
+    rewards = build_rewards([{"name": "judge"}, {"name": "exact"}])
+    problems = [make_problem("a", "7 + 1", answer="no answer"), make_problem("b", "12 + 34", answer="no answer")]
+    order = Order(0, problems, plan, Sampling(max_new_tokens=8), 3, 1.0, (None, "no_think"))
+    early = EarlyScores(rewards)
+    is_open = partial(open_groups, rewards=rewards, judge=rewards[0], history=lambda problem: {}, step=0, early=early)
+    free, stated = collect_direct_first(order, engine, protocol, early, is_open)
+    assert [r.forced for r in free.rollouts] == ["no_think", "no_think", "think", "think"]
+    assert [(r.forced, r.stated) for r in stated.rollouts] == [(None, "no_think")] * 2
+
+
+def test_decisions_of_tagged_prompts_are_not_stored():
+    replay = JudgeReplay(4, seed=0)
+    a, b = make_problem("a"), make_problem("b")
+    replay.observe([tagged("think", "TT", (1, 1), problem=a), make_group("TN", (1, 0), problem=b)], [1, 1, 1, 0])
+    (stored,) = replay.draw(0)
+    assert (stored.problem, dict(stored.decisions)) == ("b", {"think": ((100,), 1)})
 
 
 @pytest.mark.parametrize(
