@@ -19,6 +19,7 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
 from rl.data.load import source_files
 from rl.files.outputs import claim, write_claimed
+from rollout.printable import printable
 
 NAME = "check_rewards.py"
 
@@ -44,7 +45,8 @@ def main(options: Namespace, config: Config) -> None:
     check = check_rewards(problems, build_rewards(config.rewards), options.limit, progress=True)
     print("\n".join(report_lines(check, shown=20)))
     print(f"speed: {check.per_second:.0f} verdicts/s")
-    print("slowest: " + ", ".join(f"{p.problem} ({p.kind}) {p.seconds * 1000:.1f} ms" for p in check.slowest()))
+    slowest = (f"{printable(p.problem, 100)} ({p.kind}) {p.seconds * 1000:.1f} ms" for p in check.slowest())
+    print("slowest: " + ", ".join(slowest))
     if options.json:
         write_claimed(Path(options.json), json.dumps(check.to_json(), indent=2) + "\n", NAME)
         print(f"written: {options.json}")

@@ -14,8 +14,10 @@ from tqdm import tqdm
 
 from rewards.builtin.math_answer import check
 from rewards.builtin.peer_math import peer_verdict
+from rl.checks.reward_check import LONGEST_LINE
 from rl.config.schema import ConfigError
 from rl.files.json_lines import json_lines
+from rollout.printable import printable
 from rollout.types import Rollout, rollout_from_json
 
 _SHOWN = 20
@@ -81,4 +83,4 @@ def cross_lines(opinions: list[Opinion]) -> list[str]:
             f"  {opinion.problem}: gold {opinion.gold[:_SHOWN_CHARS]!r}, response ends {end!r}: "
             f"math {opinion.math}, math_verify {opinion.peer}"
         )
-    return lines
+    return [printable(line, LONGEST_LINE) for line in lines]

@@ -14,13 +14,14 @@ from typing import Any
 
 from rewards.registry import Reward
 from rl.checks.overlap import Overlap, duplicates, overlaps
-from rl.checks.reward_check import Probe, check_rewards
+from rl.checks.reward_check import LONGEST_LINE, Probe, check_rewards
 from rl.config.schema import Config
 from rl.data.load import Loaded, read_problems
 from rl.data.prompts import fit_prompts
 from rl.data.schema import problem_to_row
 from rl.data.settings import SPLITS
 from rl.files.outputs import rows_text, write_claimed
+from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem
 
@@ -80,7 +81,8 @@ class DataCheck:
             else:
                 shown.append("  gold answers: none is known, so none was tried")
         found = [f"{one.train_id} and {one.test_id} share {one.shared[:100]!r}" for one in self.overlapping]
-        return shown + _listed("training problems that overlap with the test split", found)
+        shown += _listed("training problems that overlap with the test split", found)
+        return [printable(line, LONGEST_LINE) for line in shown]
 
     def refusals(self, config: Config) -> list[str]:
         """What is above its limit."""

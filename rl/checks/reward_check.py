@@ -22,9 +22,11 @@ from rewards.plugin import RewardError
 from rewards.registry import Reward
 from rewards.score import score_groups
 from rl.checks.known_answers import gold_answer, wrong_answer
+from rollout.printable import printable
 from rollout.types import Problem, Rollout, RolloutGroup, Status
 
 KINDS = ("gold", "wrong")
+LONGEST_LINE = 4000  # characters of a line of a report; ids and texts of data stand in it
 
 
 @dataclass(frozen=True)
@@ -152,7 +154,7 @@ def report_lines(check: RewardCheck, shown: int = 10) -> list[str]:
         lines.append(
             f"gold answers that the math reward cannot read: {len(check.unreadable)} of {check.problems}: {ids}"
         )
-    return lines
+    return [printable(line, LONGEST_LINE) for line in lines]
 
 
 def complaints(check: RewardCheck, max_share: float) -> list[str]:
@@ -170,4 +172,4 @@ def complaints(check: RewardCheck, max_share: float) -> list[str]:
             f"{len(check.unreadable)} of {check.problems} gold answers cannot be read by the math reward; allowed: a "
             f"share of {max_share} (data.max_bad_gold); the first: problem {check.unreadable[0]!r}"
         )
-    return found
+    return [printable(line, LONGEST_LINE) for line in found]

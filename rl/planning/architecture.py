@@ -32,8 +32,11 @@ def read_architecture(config: Config) -> tuple[PreTrainedConfig, str]:
         found = model_of(path, tokenizer_of(path), 0).config
         source = "embedded"
     elif file.is_file() and not Path(path).is_dir():
-        found = AutoConfig.for_model(**json.loads(file.read_text(encoding="utf-8")))
+        sizes = json.loads(file.read_text(encoding="utf-8"))
         source = f"sizes written down in configs/architectures/{file.name}"
+        if other := sizes.pop("stand_in", ""):
+            source += f", a stand-in: {other}"
+        found = AutoConfig.for_model(**sizes)
     else:
         found, source = _published(config, path), path
     text = found.get_text_config()

@@ -50,7 +50,8 @@ class Plan:
         """All but the table, for people."""
         peak, when = self.peak
         verdict = f"{'fits' if self.fits else 'DOES NOT FIT'}: {peak / GIB:.1f} of {self.gpu_bytes / GIB:.0f} GiB"
-        lines = [f"model: {self.source}", *self.notes, f"{verdict}, a twentieth left free; the most is in the {when}"]
+        lines = [f"model: {self.source}, on torch's meta device", *self.notes]
+        lines.append(f"{verdict}, a twentieth left free; the most is in the {when}")
         lines += [f"change: {line}" for line in self.advice]
         if self.time is not None:
             took = self.time

@@ -30,7 +30,9 @@ def dry_run(config: Config, gpus: int, gpu_bytes: int, show: Callable[[str], Non
     build_rewards(config.rewards)
     configured_loss(config, configured_algorithm(config))
     architecture, _ = read_architecture(config)
-    show(f"a step on each of {gpus} ranks: {micro} micro-batches of {rows} rows")
+    tokens = config.trainer.micro_tokens
+    cut = f"cut at {tokens:,} padded tokens" if tokens else f"as {micro} times {rows}"
+    show(f"a step on each of {gpus} {'ranks' if gpus > 1 else 'rank'}: {rows * micro} rows, {cut}")
     with tempfile.TemporaryDirectory() as folder:
         small = stand_in(config, architecture, Path(folder))
         timed = time_round(set_up(small, show=lambda line: None))

@@ -94,7 +94,7 @@ class StepSRPOTrainer(GRPOTrainer):
         settings = self.config.trainer
         return RoundSampler(
             self.rounds.state.order,
-            {name: row for row, name in enumerate(self.rounds.problems)},
+            self.rounds.state.rows,
             group_size=self.config.rollout.group_size,
             repeats=self.args.gradient_accumulation_steps * settings.iterations,
             rounds=-(-settings.steps // settings.iterations),

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -16,25 +18,33 @@ TOLD = """#!/bin/sh
 echo "$(basename "$0") $*" >> "$TOLD"
 [ "$(basename "$0")" = curl ] && exec grep -q "vllm serve" "$TOLD"
 [ "$(basename "$0")" = scontrol ] && [ "$1" = show ] && echo "$NODES" | tr ' ' '\\n'
+case "$*" in *train.py*) until [ -z "$WAITS" ] || grep -q scancel "$TOLD"; do sleep 0.05; done ;; esac
 exit 0
 """
 
 pytestmark = pytest.mark.medium
 
 
-def launched(script: str, folder: Path, *arguments: str, **environment: str) -> tuple[list[str], str, int]:
-    """Run a launcher with Slurm's commands replaced; what they were told, what it printed, its exit code."""
-    for name in ("srun", "scontrol", "curl"):
+def launched(
+    script: str, folder: Path, *arguments: str, ends_at: str = "", **environment: str
+) -> tuple[list[str], str, int]:
+    """Run a launcher with Slurm's commands replaced; what they were told, what it printed, its exit code. It gets
+    SIGTERM once they were told `ends_at`, and its ranks train until it cancels them."""
+    for name in ("srun", "scontrol", "scancel", "curl"):
         (folder / name).write_text(TOLD)
         (folder / name).chmod(0o755)
     told = folder / "told"
     told.touch()
     settings = {"TOLD": str(told), "PATH": f"{folder}:{os.environ['PATH']}", "PYTHON": sys.executable, **environment}
     command = ["bash", str(ROOT / "scripts" / "cluster" / script), CONFIG, *arguments]
-    done = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, **settings}, capture_output=True, text=True, timeout=120, check=False
-    )
-    return told.read_text().splitlines(), done.stdout + done.stderr, done.returncode
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    with subprocess.Popen(command, cwd=ROOT, env={**os.environ, "WAITS": ends_at, **settings}, **streams) as process:
+        while ends_at and ends_at not in told.read_text() and process.poll() is None:
+            time.sleep(0.05)
+        if ends_at:
+            process.send_signal(signal.SIGTERM)
+        text, _ = process.communicate(timeout=120)
+    return told.read_text().splitlines(), text, process.returncode
 
 
 def slurm(nodes: str) -> dict[str, str]:
@@ -63,6 +73,15 @@ def test_a_job_queues_itself_again_until_the_model_is_written(tmp_path):
     told, text, code = launched("train.sbatch", tmp_path, RUN_DIR=str(tmp_path), **slurm("n1"))
     assert code == 0, text
     assert [line for line in told if "requeue" in line] == []
+
+
+def test_before_its_time_is_over_the_ranks_save_while_the_server_still_answers_them(tmp_path):
+    told, text, code = launched(
+        "train_and_serve.sbatch", tmp_path, ends_at="train.py", RUN_DIR=str(tmp_path), **slurm("n1 n2")
+    )
+    assert (code, told[-2:]) == (0, ["scancel --signal=TERM 77.1", "scontrol requeue 77"]), text
+    # The signal comes to the script alone: to every step it would end the server, and the step under way with it.
+    assert "#SBATCH --signal=B:TERM@300" in (ROOT / "scripts/cluster/train_and_serve.sbatch").read_text()
 
 
 def test_one_node_cannot_do_both(tmp_path):

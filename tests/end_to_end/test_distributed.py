@@ -123,6 +123,35 @@ def test_two_ranks_give_the_update_of_one_full_and_with_adapters(request, config
     assert sorted(file.name for file in (two / "model").glob("*.safetensors")) == ["model.safetensors"]
 
 
+SPOILED = """
+import numpy as np
+
+def advantages(group):
+    value = np.nan if group.progress == 0 and group.lengths_G.max() > 20 else 1.0
+    return value * np.sign(group.rewards_G - 0.5), np.zeros(len(group.modes))
+"""
+
+
+@pytest.fixture(scope="module")
+def spoiled(config) -> tuple[str, Path]:
+    """An algorithm whose loss is no number in the first step for the longest problem alone, and one rank with it."""
+    (config.parent / "spoiled.py").write_text(SPOILED)
+    algorithm = f"algorithm={{name: {config.parent}/spoiled.py:advantages}}"
+    return algorithm, launch(config, "spoiled_one", 1, algorithm)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("stage", ["", "zero2", "zero3"], ids=["gloo", "zero2", "zero3"])
+def test_a_loss_that_is_not_finite_on_one_rank_is_an_update_of_none(config, spoiled, stage):
+    algorithm, one = spoiled
+    sharded = [f"trainer.deepspeed={ROOT}/configs/deepspeed/{stage}.json"] if stage else []
+    two = launch(config, f"spoiled_{stage}", 2, algorithm, *sharded)
+    for run in (one, two):
+        assert [record["update/skipped"] for record in metrics(run)] == [1, 1]
+        assert [record["step"] for record in metrics(run) if "loss" in record] == [2]
+    assert_same_update(config, one, two)
+
+
 def texts(run: Path, step: int) -> list[tuple[str, list[int]]]:
     lines = (run / "rollouts" / f"step_{step:06d}.jsonl").read_text().splitlines()
     return [(row["problem"]["id"], row["completion_ids"]) for row in map(json.loads, lines)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -14,9 +15,10 @@ from rl.checks.known_answers import gold_answer
 from rl.checks.overlap import duplicates, normalised, overlaps
 from rl.checks.preflight import preflight
 from rl.checks.prompt_check import check_caps
-from rl.checks.reward_check import check_rewards
+from rl.checks.reward_check import check_rewards, complaints, report_lines
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
+from rl.data import load_problems
 from rl.data.prompts import usable_problems
 from rl.models.open import open_protocol
 from rollout.types import Problem
@@ -282,3 +284,18 @@ def test_a_cap_that_cuts_every_response_of_a_mode_is_refused(rollout, evaluation
     with pytest.raises(ConfigError, match=told):
         check_caps(parse_config({"rollout": rollout, "evaluation": evaluation}), protocol)
     check_caps(parse_config({"rollout": {"max_new_tokens": 9}}), protocol)
+
+
+HOSTILE = "\x1b[2J\x1b]0;owned\x07\u202e\x00\r\n"
+
+
+def test_ids_and_texts_of_data_steer_no_terminal_and_break_no_line(tmp_path):
+    rows = [{"id": f"{HOSTILE}{i}", "prompt": f"{i} + 1", "answer": f"{HOSTILE}{i}"} for i in range(3)]
+    again = {"id": f"{HOSTILE}again", "prompt": "5 + 5", "answer": "7"}
+    config = parse_config(raw_config(tmp_path, train=[*rows, again, {**again, "id": f"{HOSTILE}2"}]))
+    rewards = build_rewards(config.rewards)
+    check, probes = check_data(config, rewards), check_rewards(load_problems(config, "test"), rewards)
+    known = dataclasses.replace(probes, unreadable=(f"{HOSTILE}2",))
+    lines = [*check.lines(), *report_lines(known), *complaints(known, 0.0)]
+    assert sum("owned" in line for line in lines) >= 6
+    assert not set("".join(lines)) & {"\x1b", "\x07", "\u202e", "\x00", "\r", "\n"}

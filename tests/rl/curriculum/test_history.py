@@ -1,7 +1,9 @@
 """Decayed pass counts, by hand."""
 
 import dataclasses
+import gc
 import json
+import tracemalloc
 
 import pytest
 from factories import make_group, make_problem
@@ -86,3 +88,22 @@ def test_a_broken_rollout_is_no_trial_and_a_group_of_them_no_visit():
     assert history.counts(make_problem()) == {"think": PassCounts(1.0, 1.0), "no_think": PassCounts(1.0, 1.0)}
     history.observe([dataclasses.replace(group, rollouts=(dataclasses.replace(first, broken="no", scores={}),))])
     assert history.counts(make_problem())["think"] == PassCounts(1.0, 1.0)
+
+
+def test_problems_of_the_training_set_take_no_memory_when_they_are_first_seen():
+    names = [f"problem {number}" for number in range(500)]
+    history = PassHistory(rows={name: row for row, name in enumerate(names)})
+    problems = [make_problem(name) for name in names]
+    assert (len(history), history.counts(problems[7])) == (0, {})
+    history.observe([make_group("TN", (1, 0), problem=problems[0])])
+    tracemalloc.start()
+    history.observe(make_group("TN", (1, 0), problem=problem) for problem in problems[1:])
+    gc.collect()
+    grown = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    assert grown < 4000
+    assert len(history) == 500
+    assert history.counts(problems[499]) == {"think": PassCounts(1.0, 1.0), "no_think": PassCounts(0.0, 1.0)}
+    other = PassHistory()
+    other.load_state_dict(history.state_dict())
+    assert other.state_dict() == history.state_dict()

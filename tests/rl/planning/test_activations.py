@@ -40,6 +40,12 @@ def test_the_sizes_written_down_give_the_published_number_of_weights(path):
     assert sum(p.numel() for p in model.parameters()) == PUBLISHED[path]
     assert {p.device.type for p in model.parameters()} == {"meta"}
     assert source.startswith("sizes written down in configs/architectures/")
+    assert "stand-in" not in source
+
+
+def test_sizes_that_are_not_the_model_s_own_are_called_a_stand_in():
+    _, source = read_architecture(parse_config({"model": {"path": "Kwaipilot/KAT-V1-40B"}}))
+    assert "a stand-in: Qwen2.5-32B's layers, 80 of them" in source
 
 
 ARCHITECTURE = Qwen3Config(

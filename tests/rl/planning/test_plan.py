@@ -143,7 +143,9 @@ def test_the_dry_run_of_a_model_that_is_not_at_hand_says_what_stands_in_for_it()
     config = f"{ROOT}/configs/recipes/qwen3-0.6b-24gb.yaml"
     done = script("train.py", config, "--dry-run", "--stand-in", "--gpu-memory", "24")
     assert done.returncode == 0, done.stderr[-2000:]
+    assert "a step on each of 1 rank: 256 rows, cut at 16,384 padded tokens" in done.stdout
     assert "stand-in: a Qwen3ForCausalLM of 2 layers" in done.stdout
+    assert "model: sizes written down in configs/architectures/qwen3-0.6b.json, on torch's meta device" in done.stdout
     assert "not checked: weights, tokenizer and template of Qwen/Qwen3-0.6B" in done.stdout
     assert not Path("runs/qwen3-0.6b-24gb").exists()
     assert script("train.py", config, "--stand-in").returncode == 2

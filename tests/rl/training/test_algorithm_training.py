@@ -167,7 +167,7 @@ def test_hgpo_puts_the_modes_reward_on_the_switch_alone(tmp_path, policy):
 def test_the_algorithms_plan_replaces_the_configured_one(tmp_path, policy, name, forced):
     config = small_config(tmp_path / "run", policy, algorithm={"name": name}, trainer={"prompts_per_step": 2})
     trainer = build_trainer(set_up(config, show=lambda line: None), 1)
-    made = trainer.rounds.make(trainer, [p for p in list(trainer.rounds.problems)[:2] for _ in range(4)])
+    made = trainer.rounds.make(trainer, [p for p in list(trainer.rounds.state.rows)[:2] for _ in range(4)])
     for group in made.groups:
         assert [sum(r.forced == m for r in group.rollouts if r.mode == m) for m in ("think", "no_think")] == forced
 

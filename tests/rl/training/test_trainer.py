@@ -206,7 +206,7 @@ def test_answers_are_scored_while_other_rollouts_still_decode(tmp_path, policy, 
 
     monkeypatch.setattr(EarlyScores, "begin", watched)
     trainer = build_trainer(quiet_setup(small_config(tmp_path / "run", policy)), 1)
-    made = trainer.rounds.make(trainer, [name for name in list(trainer.rounds.problems)[:4] for _ in range(4)])
+    made = trainer.rounds.make(trainer, [name for name in list(trainer.rounds.state.rows)[:4] for _ in range(4)])
     assert sorted(begun) == [(i, k) for i in range(4) for k in range(4)]
     assert begun != sorted(begun)  # as they end, not in the order of the plan
     assert all("math" in r.scores for group in made.groups for r in group.rollouts)
