@@ -30,8 +30,8 @@ class EarlyScores:
                 self._futures[reward.name, place] = start(reward.function, call, reward.timeout_s)
 
     def take(self, reward: Reward, place: tuple[int, int]) -> Future[Any] | None:
-        """The call that was begun for this rollout, once."""
-        return self._futures.pop((reward.name, place), None)
+        """The call that was begun for this rollout."""
+        return self._futures.get((reward.name, place))
 
 
 def _begins_early(reward: Reward) -> bool:

@@ -42,21 +42,33 @@ def score_groups(
 ) -> list[RolloutGroup]:
     """The same groups with `scores` filled in; `early` has the calls that were begun before, `state` is what else
     rewards may ask for (`registry.INJECTED`). Raises `RewardError`; see the module docstring."""
+    scored = score_correct(groups, rewards, history, on_error, early, **state)
     state = {**state, "history": history}
-    for group in groups:
-        check_judged(group.problem, rewards)
-    scored = list(groups)
     answers = [r for r in rewards if r.step == "answer"]
     judges = [r for r in rewards if r.step == "judge"]
-    for reward in (r for r in answers if r.correct):
-        scored = _apply(scored, reward, state, on_error, early)
-    scored = [_each(group, lambda r: _with_correct(r, answers, on_error)) for group in scored]
     for reward in (r for r in answers if not r.correct):
         scored = _apply(scored, reward, state, on_error)
     scored = [_each(group, lambda r: r.with_scores(answer_reward=_weighted(r, answers))) for group in scored]
     for reward in judges:
         scored = _apply(scored, reward, state, on_error)
     return [_each(group, lambda r: r.with_scores(judge_reward=_weighted(r, judges))) for group in scored]
+
+
+def score_correct(
+    groups: Sequence[RolloutGroup],
+    rewards: Sequence[Reward],
+    history: History | None = None,
+    on_error: str = "stop",
+    early: EarlyScores | None = None,
+    **state: Any,
+) -> list[RolloutGroup]:
+    """The same groups with `correct`, and the scores that it is the best of: the first part of `score_groups`."""
+    for group in groups:
+        check_judged(group.problem, rewards)
+    scored, answers = list(groups), [r for r in rewards if r.step == "answer"]
+    for reward in (r for r in answers if r.correct):
+        scored = _apply(scored, reward, {**state, "history": history}, on_error, early)
+    return [_each(group, lambda r: _with_correct(r, answers, on_error)) for group in scored]
 
 
 def check_broken(groups: Sequence[RolloutGroup], max_share: float) -> int:

@@ -7,6 +7,8 @@
 `p̄` is the problem's own pass rate over both modes (½ before any trial): shrinking both modes towards one value keeps
 an untried problem undecided and adds no difference of its own. Pooling with the history matters: with four rollouts
 a mode, rates move in steps of ¼ and any smaller margin is inert. When both modes fail nothing is known and q = 0.
+A group without a thought is judged as if it had as many thoughts as direct answers, all of them right: where direct
+answering is right even then, it is right; else nothing is known.
 
 Targets: `group` (pass rates of this group and its history) and `label` (the problem's own `necessity`). 1 for right and
 0 for wrong, without a baseline, is a push that fades as the policy agrees; see docs/algorithm.md. The margin may change
@@ -63,6 +65,27 @@ def right_mode(rates: Mapping[Mode, float | None], margin: float, all_wrong: str
     return "think" if think - direct > margin + 1e-9 else "no_think"
 
 
+def may_think(
+    modes: Sequence[Mode | None],
+    correct: Sequence[float],
+    history: Mapping[str, PassCounts] | None = None,
+    margin: float = 0.05,
+    prior: float = 0.5,
+) -> bool:
+    """Whether thinking could turn out right for a group without thoughts: whether it were, had the group as many
+    thoughts as direct answers, all of them right.
+
+    >>> direct = ["no_think"] * 4
+    >>> may_think(direct, [1, 1, 1, 0], margin=0.25), may_think(direct, [1, 1, 0, 0], margin=0.25)
+    (False, True)
+    """
+    thoughts = list(modes).count("no_think")
+    supposed: list[Mode | None] = [*modes]
+    supposed += ["think"] * thoughts
+    rates = pooled_pass_rates(supposed, [*correct, *[1.0] * thoughts], history, prior)
+    return right_mode(rates, margin) != "no_think"
+
+
 def check_problem(problem: Problem, target: str = "group") -> None:
     """Raises `RewardError` for a problem without a label where the target is its label: it would teach nothing."""
     if target == "label" and problem.necessity is None:
@@ -88,9 +111,13 @@ def judge(
     """One score a rollout, from `scores["correct"]` of the whole group. `margin` is a number or a schedule
     (rewards/builtin/margin.py), read at `step`."""
     margin = margin_at(margin, step)
-    modes = [r.mode for r in group.rollouts]
-    rates = pooled_pass_rates(modes, [r.scores["correct"] for r in group.rollouts], history, prior)
-    right = group.problem.necessity if target == "label" else right_mode(rates, margin, all_wrong)
+    modes, correct = [r.mode for r in group.rollouts], [r.scores["correct"] for r in group.rollouts]
+    if target == "label":
+        right = group.problem.necessity
+    elif "think" not in modes and not may_think(modes, correct, history, margin, prior):
+        right = "no_think"
+    else:
+        right = right_mode(pooled_pass_rates(modes, correct, history, prior), margin, all_wrong)
     if right is None:
         return [0.0] * len(modes)
     return [0.0 if mode is None else 1.0 if mode == right else wrong for mode in modes]

@@ -12,7 +12,7 @@ from rewards.parameters import type_hints, typed
 from rl.algorithms.ada_grpo import ADA_GRPO
 from rl.algorithms.adaptthink import ADAPTTHINK
 from rl.algorithms.autothink import AUTOTHINK
-from rl.algorithms.base import Algorithm, LossOptions
+from rl.algorithms.base import Algorithm, LossOptions, Savings
 from rl.algorithms.bpo import BPO
 from rl.algorithms.degrpo import DEGRPO
 from rl.algorithms.dr_grpo import DR_GRPO
@@ -54,18 +54,22 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
     takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
     parameters = [p.name for p in list(signature.values())[1:] if p.kind is not p.VAR_KEYWORD]
     options = [f.name for f in dataclasses.fields(LossOptions)]
-    hints, loss_hints = type_hints(base.advantages), type_hints(LossOptions)
-    values, loss = {}, {}
+    savings_names = [f.name for f in dataclasses.fields(Savings)] if base.savings is not None else []
+    hints, loss_hints, savings_hints = (type_hints(kind) for kind in (base.advantages, LossOptions, Savings))
+    values, loss, savings = {}, {}, {}
     for key, value in own.items():
         option = base.loss_names.get(key, key)
-        if option in options and key not in parameters:
+        if key in savings_names:
+            savings[key] = typed(value, savings_hints[key], f"algorithm.{key}")
+        elif option in options and key not in parameters:
             loss[option] = typed(value, loss_hints[option], f"algorithm.{key}")
         elif takes_all or key in parameters:
             values[key] = typed(value, hints.get(key), f"algorithm.{key}")
         else:
-            raise UserError(_unknown(base, key, [*parameters, *base.loss_names], options))
+            raise UserError(_unknown(base, key, [*parameters, *base.loss_names, *savings_names], options))
     made = dataclasses.replace(base, parameters=values, loss=dataclasses.replace(base.loss, **loss))
-    return _with_policy_baseline(made) if "baseline" in parameters else made
+    made = _with_policy_baseline(made) if "baseline" in parameters else made
+    return made if made.savings is None else dataclasses.replace(made, savings=_savings(made, savings))
 
 
 def _preset(base: Algorithm, preset: Any) -> Mapping[str, Any]:
@@ -88,7 +92,7 @@ def _find(name: Any) -> Algorithm:
         known = f"(allowed: {', '.join(SHIPPED)} or file.py:function)"
         raise UserError(f"algorithm.name is {name!r}{hint and f'; {hint}'} {known}")
     found = find_function(name, "algorithm.name")
-    return found if isinstance(found, Algorithm) else Algorithm(name, found)
+    return found if isinstance(found, Algorithm) else Algorithm(name, found, savings=Savings())
 
 
 def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str]) -> str:
@@ -97,6 +101,23 @@ def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str
     hint = nearest(key, [*parameters, *options])
     allowed = ", ".join(parameters) or "no parameters"
     return f"algorithm.{key} is unknown to {base.name!r}{hint and f'; {hint}'} (allowed: {allowed})"
+
+
+def _savings(algorithm: Algorithm, asked: Mapping[str, Any]) -> Savings:
+    """What of the algorithm's savings is possible: decisions are trained again where their advantages do not depend on
+    the policy and a forced switch is trained as any other. Raises `UserError` where something else was asked for."""
+    assert algorithm.savings is not None
+    savings = dataclasses.replace(algorithm.savings, **asked)
+    baseline, switch = algorithm.parameters.get("baseline", "none"), algorithm.loss.forced_switch
+    if not savings.judge_replay or (baseline == "none" and switch == "uncorrected"):
+        return savings
+    if asked.get("judge_replay"):
+        raise UserError(
+            f"algorithm.judge_replay is {savings.judge_replay} with baseline {baseline!r} and forced_switch "
+            f"{switch!r}, by which an earlier decision is worth what it was under the policy of then; allowed: 0, or "
+            "baseline none and forced_switch uncorrected"
+        )
+    return dataclasses.replace(savings, judge_replay=0)
 
 
 def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Gt
+from annotated_types import Ge, Gt
 
 from rewards.parameters import AtLeastZero, type_hints, typed
 from rl.algorithms.group import Array, GroupArrays, group_arrays
@@ -63,6 +63,16 @@ class LossOptions:
             raise UserError("algorithm.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy")
 
 
+@dataclass(frozen=True)
+class Savings:
+    """How an algorithm gets by with fewer generated tokens. `direct_first`: a group is drawn in two parts, and thinks
+    only where its direct answers leave open whether thinking is right (rl/training/direct_first.py). `judge_replay`:
+    so many earlier groups train their decisions again in each step (rl/curriculum/judge_replay.py)."""
+
+    direct_first: bool = False
+    judge_replay: Annotated[int, Ge(0)] = 0
+
+
 ONE_MEAN = LossOptions(judge_weight=1.0, judge_mean="tokens")
 
 Advantages = Callable[..., tuple[Array, Array]]
@@ -73,7 +83,8 @@ class Algorithm:
     """`advantages(group, **parameters) -> (judge_G, answer_G)`; `plan` replaces the configured forced share when the
     algorithm prescribes its own. `one_advantage`: both are always equal. `loss_names`: the algorithm's own names of
     loss options, such as degrpo's alpha for judge_weight. `published`: the parameters and loss options that its
-    authors' own code differs in, for `preset: published`; None where no such code is known."""
+    authors' own code differs in, for `preset: published`; None where no such code is known. `savings`: None for an
+    algorithm that has none, because its judge advantage depends on the policy or is none of its own."""
 
     name: str
     advantages: Advantages
@@ -83,6 +94,7 @@ class Algorithm:
     one_advantage: bool = False
     loss_names: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Any] | None = None
+    savings: Savings | None = None
 
     def __post_init__(self) -> None:
         loss = self.loss

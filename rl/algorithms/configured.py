@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from rl.algorithms import build_algorithm
-from rl.algorithms.base import Algorithm, LossOptions
+from rl.algorithms.base import Algorithm, LossOptions, Savings
 from rl.config.schema import Config, ConfigError
 
 
@@ -26,6 +26,22 @@ def configured_algorithm(config: Config) -> Algorithm:
             "policy that trains, and those known are a round old; allowed: uncorrected, masked, or ahead 0"
         )
     return algorithm
+
+
+def configured_savings(config: Config, algorithm: Algorithm) -> Savings:
+    """The algorithm's savings, as far as they are possible: a second draw needs a judge reward that decides by pass
+    rates, and a round that is drawn when its turn comes. Raises `ConfigError` where it was asked for and is not."""
+    savings = algorithm.savings or Savings()
+    by_rates = any(entry.get("name") == "judge" and entry.get("target", "group") == "group" for entry in config.rewards)
+    if not savings.direct_first or (by_rates and not config.rollout.ahead and not config.rollout.replay):
+        return savings
+    if config.algorithm.get("direct_first"):
+        found = "rollout.ahead 1" if config.rollout.ahead else "rollout.replay" if config.rollout.replay else ""
+        raise ConfigError(
+            f"algorithm.direct_first is true with {found or 'no judge reward of target group'}, which leaves no second "
+            "draw to decide on; allowed: false"
+        )
+    return dataclasses.replace(savings, direct_first=False)
 
 
 def check_judge(config: Config, algorithm: Algorithm) -> None:

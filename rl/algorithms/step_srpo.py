@@ -29,7 +29,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from rewards.parameters import AtLeastZero
-from rl.algorithms.base import Algorithm
+from rl.algorithms.base import Algorithm, Savings
 from rl.algorithms.group import Array, GroupArrays, Scale, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
 from rollout.types import MODES, Mode
@@ -68,7 +68,7 @@ def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     """What the group's problem counts, so that over the batch problems that need thinking have `lean` of the push; at
     most `most` (1: all alike). What the cap cuts off goes to the other problems: the mean over the batch is 1."""
     think, direct = (_mean_judge(group, mode) for mode in ("think", "no_think"))
-    if most == 1 or group.batch_target_share is None or think is None or direct is None or think == direct:
+    if most == 1 or group.batch_target_share is None or think == direct:
         return 1.0
     share = group.batch_target_share
     push = max(1 - most * (1 - share), min(lean, most * share))
@@ -81,12 +81,13 @@ def _judge_baseline(group: GroupArrays, baseline: Baseline) -> Array | float:
         return 0.0
     if baseline == "group":
         return float(group.judge_G.mean())
-    return group.choice_probs() @ np.array([_mean_judge(group, mode) or 0.0 for mode in MODES])
+    return group.choice_probs() @ np.array([_mean_judge(group, mode) for mode in MODES])
 
 
-def _mean_judge(group: GroupArrays, mode: Mode) -> float | None:
+def _mean_judge(group: GroupArrays, mode: Mode) -> float:
+    """Mean q of a mode; 0 for a mode without rollouts."""
     mask = group.mask(mode)
-    return float(group.judge_G[mask].mean()) if mask.any() else None
+    return float(group.judge_G[mask].mean()) if mask.any() else 0.0
 
 
-STEP_SRPO = Algorithm("step_srpo", advantages)
+STEP_SRPO = Algorithm("step_srpo", advantages, savings=Savings(direct_first=True, judge_replay=64))

@@ -11,13 +11,14 @@ from rollout.types import MODES, Mode, Rollout, RolloutGroup
 
 
 def judge_target(group: RolloutGroup) -> Mode | None:
-    """The mode with the highest mean judge reward; None where a mode is missing or the best are worth the same."""
+    """The mode with the highest mean judge reward; None where the best are worth the same, and without direct answers.
+    Direct answers alone may be known to be right: no thought was drawn because none could be (direct_first)."""
     means: dict[Mode, float] = {}
     for mode in MODES:
         values = [r.scores["judge_reward"] for r in group.usable().by_mode(mode)]
-        if not values:
+        if not values and mode == "no_think":
             return None
-        means[mode] = sum(values) / len(values)
+        means[mode] = sum(values) / len(values) if values else 0.0
     best = [mode for mode in MODES if means[mode] == max(means.values())]
     return best[0] if len(best) == 1 else None
 

@@ -25,11 +25,11 @@ from accelerate.utils import gather_object
 from rewards.early import EarlyScores
 from rl.config.schema import Config
 from rl.models.engines import engine_name
-from rollout.collect import collect
+from rollout.collect import Place, collect
 from rollout.engines.base import Engine, Sampling
 from rollout.modes import Plan
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
+from rollout.types import Problem, Rollout, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
 
 if TYPE_CHECKING:
     from rl.training.round import RoundMaker
@@ -46,9 +46,21 @@ class Order:
     seed: int
     forced_share: float
 
-    def collect(self, engine: Engine, protocol: DecisionProtocol, early: EarlyScores) -> list[RolloutGroup]:
-        """The groups; rewards begin as rollouts end."""
-        return collect(self.problems, self.plan, engine, protocol, self.sampling, self.seed, finished=early.begin)
+    def collect(
+        self,
+        engine: Engine,
+        protocol: DecisionProtocol,
+        early: EarlyScores,
+        groups: Sequence[int] | None = None,
+        after: int = 0,
+    ) -> list[RolloutGroup]:
+        """The groups; rewards begin as rollouts end. `groups`: which groups of the round these are, where they are not
+        all; `after`: how many rollouts each has before these."""
+
+        def begin(place: Place, rollout: Rollout) -> None:
+            early.begin((place[0] if groups is None else groups[place[0]], place[1] + after), rollout)
+
+        return collect(self.problems, self.plan, engine, protocol, self.sampling, self.seed, finished=begin)
 
 
 @dataclass

@@ -11,9 +11,11 @@
     H    the entropy of the policy's distribution at the token
 
     answer_mean   D_answer: N_A (tokens), n |A_i| (sequences), n L_max (constant)
-    judge_mean    D_judge: n (rollouts), or as the answer part with N for N_A and all trained tokens of i for A_i
+    judge_mean    D_judge: n + n_S (rollouts; n_S those of stored groups, rl/curriculum/judge_replay.py), or as the
+                  answer part with N for N_A and all trained tokens of i for A_i
 
-n, N, N_A are the counts of a whole optimizer step over all ranks, so the parts of micro-batches and ranks add up to L.
+n, n_S, N, N_A are the counts of a whole optimizer step over all ranks, so the parts of micro-batches and ranks add up
+to L.
 """
 
 from __future__ import annotations
@@ -111,7 +113,7 @@ def _divisors(
         answer_B1 = rollouts * mine_BT.sum(1, keepdim=True).clamp(min=1)
     else:
         answer_B1 = ones_B1 * rollouts * max(counts.max_tokens, 1)
-    return (answer_B1 if joint else ones_B1 * rollouts), answer_B1
+    return (answer_B1 if joint else ones_B1 * (rollouts + counts.stored)), answer_B1
 
 
 def _kl(logps_BT: Tensor, reference_BT: Tensor, trained_BT: Tensor) -> Tensor:

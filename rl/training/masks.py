@@ -20,13 +20,15 @@ Mask = NDArray[np.float64]
 @dataclass(frozen=True)
 class Counts:
     """What the loss divides by, over all ranks of one optimizer step: rollouts n, trained tokens N, trained answer
-    tokens N_A, the length limit L_max in tokens, and the number of ranks, over which gradients are averaged."""
+    tokens N_A, the length limit L_max in tokens, the number of ranks, over which gradients are averaged, and the
+    rollouts of the stored groups whose decisions are trained again."""
 
     rollouts: int
     tokens: int
     answer_tokens: int
     max_tokens: int = 0
     ranks: int = 1
+    stored: int = 0
 
 
 def part_masks(rollout: Rollout, options: LossOptions) -> tuple[Mask, Mask]:

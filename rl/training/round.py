@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,16 +23,21 @@ from rewards.early import EarlyScores
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.algorithms.base import Algorithm, LossOptions, group_advantages
+from rl.algorithms.configured import configured_savings
 from rl.algorithms.group import free_choices, judge_targets
 from rl.config.schema import Config
+from rl.curriculum.judge_replay import StoredGroup
 from rl.curriculum.phases import rollout_at
 from rl.models.engines import PolicyEngine
 from rl.training.ahead import Ahead, Drawn, Order
 from rl.training.batch import StepBatch, step_batch
 from rl.training.controls import permuted
+from rl.training.direct_first import collect_direct_first, open_groups
 from rl.training.masks import Counts, count_tokens
 from rl.training.metrics import step_metrics
+from rl.training.rows import Rows, stored_decisions
 from rl.training.run_state import RunState
+from rollout.engines.base import Engine
 from rollout.modes import ForcedShare, make_plan
 from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
@@ -80,7 +86,7 @@ class RoundMaker:
         self.config, self.protocol, self.rewards = config, protocol, rewards
         self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
         self.problems = problems
-        self.state = RunState(config, problems, rewards)
+        self.state = RunState(config, problems, rewards, configured_savings(config, algorithm))
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
         self.ahead = Ahead(self) if config.rollout.ahead else None
@@ -97,12 +103,10 @@ class RoundMaker:
         everyone = gather_object(groups)
         self._check_broken(trainer, everyone)
         judge_B, answer_B, weights_B = self._advantages(trainer, groups)
-        rollouts = [r for group in groups for r in group.rollouts]
+        stored = self.state.replay.draw(step)
+        rows = Rows([r for group in groups for r in group.rollouts], judge_B, answer_B, weights_B)
         batch = step_batch(
-            rollouts,
-            judge_B,
-            answer_B,
-            weights_B,
+            *self._whole(trainer, rows, stored),
             self.loss,
             pad_id=trainer._tokenizer.pad_token_id,
             engine=(self.engine.apart or self.ahead is not None) and not self.recorded,
@@ -112,7 +116,7 @@ class RoundMaker:
             groups,
             (everyone, gather_object(judge_B), gather_object(answer_B)),
             drawn.forced_share,
-            self._counts(trainer, groups),
+            self._counts(trainer, groups, stored),
             batch,
             seconds,
             drawn.version,
@@ -122,6 +126,7 @@ class RoundMaker:
         """Take in what the round showed on all ranks; its metrics."""
         groups, judge, answer = round_.everyone
         state = self.state.observe(round_.step + 1, groups)
+        self.state.replay.observe(groups, judge)
         shown = step_metrics(
             groups, judge, answer, forced_share=round_.forced_share, history_size=len(self.state.history)
         )
@@ -145,16 +150,31 @@ class RoundMaker:
             return Drawn([self.recorded[name] for name in names], self.forced_share(trainer, step), step, early)
         order = self.order(trainer, step, names)
         with self.engine.open(trainer) as engine:
-            return Drawn(order.collect(engine, self.protocol, early), order.forced_share, step, early)
+            return Drawn(self._collected(order, engine, early), order.forced_share, step, early)
+
+    def _collected(self, order: Order, engine: Engine, early: EarlyScores) -> list[RolloutGroup]:
+        if not self.state.savings.direct_first:
+            return order.collect(engine, self.protocol, early)
+        judge = next(r for r in self.rewards if r.name == "judge")
+        is_open = partial(
+            open_groups,
+            rewards=self.rewards,
+            judge=judge,
+            history=self.state.history.counts,
+            step=order.step,
+            early=early,
+        )
+        return collect_direct_first(order, engine, self.protocol, early, is_open)
 
     def order(self, trainer: Any, step: int, names: Sequence[str]) -> Order:
         """What the engine is asked for the round of these problem ids that begins at `step`."""
         settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
-        return Order(
-            step, [self.problems[self.state.rows[name]] for name in names], plan, settings.sampling(), seed, share
-        )
+        return Order(step, [self._problem(name) for name in names], plan, settings.sampling(), seed, share)
+
+    def _problem(self, name: str) -> Problem:
+        return self.problems[self.state.rows[name]]
 
     def _scored(self, groups: list[RolloutGroup], step: int, early: EarlyScores) -> list[RolloutGroup]:
         policy = self.config.reward_errors.policy
@@ -178,11 +198,28 @@ class RoundMaker:
         judge_B, answer_B, weights_B = (np.concatenate(values).tolist() for values in zip(*parts, strict=True))
         return judge_B, answer_B, weights_B
 
-    def _counts(self, trainer: Any, groups: Sequence[RolloutGroup]) -> Counts:
+    def _whole(self, trainer: Any, rows: Rows, stored: Sequence[StoredGroup]) -> Rows:
+        """This rank's rows with its share of the stored decisions, as many as every other rank has, and enough for the
+        micro-batches."""
+        accelerator, parts = trainer.accelerator, trainer.args.gradient_accumulation_steps
+        mine = stored[accelerator.process_index :: accelerator.num_processes]
+        rows = rows.with_decisions(stored_decisions(mine, self._problem, self.protocol))
+        most = int(accelerator.gather(torch.tensor([len(rows.rollouts)], device=accelerator.device)).max())
+        return rows.filled(max(most, parts) if self.config.trainer.balance else -(-most // parts) * parts)
+
+    def _counts(self, trainer: Any, groups: Sequence[RolloutGroup], stored: Sequence[StoredGroup]) -> Counts:
         local = count_tokens([r for group in groups for r in group.rollouts], self.loss)
         rollouts, tokens, answer_tokens = _over_ranks(trainer, local.rollouts, local.tokens, local.answer_tokens)
         limit = rollout_at(self.config, trainer.state.global_step).max_new_tokens
-        return Counts(rollouts, tokens, answer_tokens, limit, trainer.accelerator.num_processes)
+        again = sum(len(group.decisions) for group in stored)
+        return Counts(
+            rollouts,
+            tokens + again,
+            answer_tokens,
+            limit,
+            trainer.accelerator.num_processes,
+            sum(group.rollouts for group in stored),
+        )
 
     def progress(self, trainer: Any, step: int) -> float:
         """The share of the run that is over at this step."""

@@ -6,14 +6,18 @@ Every rank feeds it the same gathered groups, so all ranks hold the same state; 
 
 from __future__ import annotations
 
+import dataclasses
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rewards.builtin.judge import judge
 from rewards.builtin.margin import margin_at
 from rewards.registry import Reward
+from rl.algorithms.base import Savings
 from rl.config.schema import Config
 from rl.curriculum.history import PassHistory
+from rl.curriculum.judge_replay import JudgeReplay
 from rl.curriculum.phases import mixes, stage_at, stage_index
 from rl.curriculum.prompt_order import PromptOrder
 from rl.curriculum.resampling import Resampler
@@ -22,12 +26,16 @@ from rl.training.guard import CollapseGuard
 from rl.training.skips import Skips
 from rollout.types import Problem, RolloutGroup
 
+logger = logging.getLogger(__name__)
+
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`; and `history`. `rows`: the training set's
-    rows by problem id."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`, `savings`; and `history`.
+    `rows`: the training set's rows by problem id."""
 
-    def __init__(self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward]) -> None:
+    def __init__(
+        self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward], savings: Savings | None = None
+    ) -> None:
         self.config = config
         self.order = PromptOrder(
             mixes(config, problems),
@@ -38,6 +46,8 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.skips = Skips(config.trainer.max_skipped)
+        self.savings = savings or Savings()
+        self.replay = JudgeReplay(self.savings.judge_replay, config.seed)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
         self.rows = {problem.id: row for row, problem in enumerate(problems)}
@@ -47,6 +57,7 @@ class RunState:
             "budget": self.budget,
             "guard": self.guard,
             "skips": self.skips,
+            "replay": self.replay,
         }
 
     def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
@@ -74,9 +85,15 @@ class RunState:
 
     def state_dict(self) -> dict[str, Any]:
         """Plain data that `load_state_dict` takes back."""
-        return {name: part.state_dict() for name, part in self.parts.items()}
+        parts = {name: part.state_dict() for name, part in self.parts.items()}
+        return {**parts, "savings": dataclasses.asdict(self.savings)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another run stopped; parts that the checkpoint does not know start afresh."""
+        """Go on where another run stopped; parts that the checkpoint does not know start afresh. A run that began
+        before there were savings goes on without them."""
+        if "savings" not in state and self.savings != Savings():
+            logger.warning("the checkpoint is of a run without direct_first and judge_replay: it goes on without them")
+        self.savings = Savings(**state.get("savings", {}))
+        self.replay.count = self.savings.judge_replay
         for name, part in self.parts.items():
             part.load_state_dict(state.get(name, {}))

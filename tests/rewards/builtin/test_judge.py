@@ -3,7 +3,7 @@
 import pytest
 from factories import make_group, make_problem
 
-from rewards.builtin.judge import PassCounts, judge, pooled_pass_rates, right_mode
+from rewards.builtin.judge import PassCounts, judge, may_think, pooled_pass_rates, right_mode
 
 
 def rates(modes, correct, **options):
@@ -89,6 +89,32 @@ def test_one_mode_only_is_neutral_without_history_and_decided_with_it():
     assert judge(group) == [0.0] * 4
     assert judge(group, history={"no_think": PassCounts(0.0, 4.0)}) == [1.0] * 4
     assert judge(group, history={"no_think": PassCounts(4.0, 4.0)}) == [0.0] * 4
+
+
+@pytest.mark.parametrize(
+    ("correct", "margin", "expected"),
+    [
+        # With four right thoughts, centre 7/8: think (4 + 7/16) / 4.5 = 0.986, direct (3 + 7/16) / 4.5 = 0.764
+        ((1, 1, 1, 0), 0.25, False),
+        ((1, 1, 1, 0), 0.2, True),
+        ((1, 1, 1, 1), 0.0, False),
+        # centre 3/4: 0.972 and 0.528
+        ((1, 1, 0, 0), 0.4, True),
+        ((1, 1, 0, 0), 0.45, False),
+        ((0, 0, 0, 0), 0.5, True),
+    ],
+)
+def test_thinking_may_be_right_where_it_would_be_if_every_thought_were(correct, margin, expected):
+    assert may_think(["no_think"] * 4, correct, margin=margin) is expected
+    # Without thoughts direct answering is right where thinking could not be, and else nothing is known.
+    assert judge(make_group("NNNN", correct), margin=margin) == [0.0 if expected else 1.0] * 4
+
+
+def test_earlier_thoughts_count_for_what_thinking_may_be():
+    wrong = {"think": PassCounts(0.0, 8.0)}
+    assert may_think(["no_think"] * 2, (1, 0), margin=0.25)
+    # centre (0 + 2 + 1) / 12: think (2 + 1/8) / 10.5 = 0.202, direct (1 + 1/8) / 2.5 = 0.45
+    assert not may_think(["no_think"] * 2, (1, 0), wrong, margin=0.25)
 
 
 def test_history_can_overrule_one_lucky_group():

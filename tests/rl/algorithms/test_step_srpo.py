@@ -120,6 +120,12 @@ def test_balance_weighs_each_target_by_half_over_its_share():
     assert balanced("TTNN", [0, 0, 1, 1], 0.25, balance=4.0) == pytest.approx([0.0, 0.0, 2 / 3, 2 / 3])
 
 
+def test_a_group_of_one_mode_is_weighed_by_what_its_judge_reward_says():
+    # Direct answers first: a problem that needs no thought has none.
+    assert balanced("NNN", [1, 1, 1], 0.25, balance=4.0) == pytest.approx([2 / 3] * 3)
+    assert balanced("TTT", [1, 1, 1], 0.25, balance=4.0) == [2.0, 2.0, 2.0]
+
+
 def test_balance_is_the_most_that_a_problem_counts():
     assert balanced("TN", [1, 0], 0.05, balance=3.0) == pytest.approx([3.0, 0.0])
     assert balanced("TN", [1, 0], 0.0, balance=3.0) == [3.0, 0.0]
@@ -131,9 +137,9 @@ def test_balance_is_the_most_that_a_problem_counts():
         ("TTNN", [1, 1, 0, 0], 0.25, 1.0),
         ("TTNN", [1, 1, 0, 0], None, 4.0),
         ("TTNN", [0, 0, 0, 0], 0.25, 4.0),
-        ("TTT", [1, 1, 1], 0.25, 4.0),
+        ("TTT", [0, 0, 0], 0.25, 4.0),
     ],
-    ids=["off", "no share known", "no target", "one mode"],
+    ids=["off", "no share known", "no target", "no target in one mode"],
 )
 def test_without_a_target_or_a_share_nothing_is_weighed(modes, q, share, balance):
     assert balanced(modes, q, share, balance=balance) == q

@@ -36,6 +36,8 @@ def test_the_target_is_the_mode_with_the_higher_mean_judge_reward():
     assert judge_target(make_group("TTN", judge=(1, 0, 0.6), correct=(0, 0, 0))) == "no_think"
     assert judge_target(make_group("TTN", judge=(1, 0, 0.5), correct=(0, 0, 0))) is None
     assert judge_target(make_group("TT-", judge=(1, 1, 0), correct=(0, 0, 0))) is None
+    assert judge_target(make_group("NN-", judge=(1, 1, 0), correct=(1, 1, 0))) == "no_think"
+    assert judge_target(make_group("NN-", judge=(0, 0, 0), correct=(1, 0, 0))) is None
 
 
 def test_the_switch_probability_is_taken_among_the_two_switches_alone():

@@ -81,7 +81,7 @@ def plain_logps(trainer, rollout, off):
 
 
 def test_a_round_decides_as_the_plan_says_and_reports_the_probability_of_each_mode(round_of):
-    trainer, _ = round_of()
+    trainer, _ = round_of(algorithm={"name": "step_srpo", "direct_first": False})
     (off,) = trainer.rounds.protocol.watch_ids
     for group in trainer.round.groups:
         plan = [r.forced for r in group.rollouts]

@@ -26,7 +26,9 @@ def trained(folder: Path, policy: Path, **settings):
     """Two rounds of two updates each by plain descent; the weights after them, and what happened in which order."""
     folder.mkdir()
     update = {"steps": 4, "iterations": 2, "save_every": 4, "kl": 0.1, "max_grad_norm": 1e9, "learning_rate": 0.3}
-    trainer = build_trainer(replay_setup(folder, policy, recorded_groups(), trainer={**update, **settings}), 1)
+    algorithm = {"name": "step_srpo", "judge_replay": 0}
+    setup = replay_setup(folder, policy, recorded_groups(), trainer={**update, **settings}, algorithm=algorithm)
+    trainer = build_trainer(setup, 1)
     trainer.args.optim = "sgd"
     events: list[tuple[int, int] | str] = []
     backward = trainer.accelerator.backward

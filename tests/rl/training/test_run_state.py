@@ -10,6 +10,7 @@ from factories import make_group, make_problem
 from small_runs import metrics, save_policy, small_config
 
 from rewards.registry import build_rewards
+from rl.algorithms.base import Savings
 from rl.config.read import parse_config
 from rl.curriculum.token_budget import TokenBudget, learning_rate_share
 from rl.data.prompts import usable_problems
@@ -47,6 +48,20 @@ def test_the_guard_raises_the_forced_share_of_any_stage():
     dying = [make_group("TN", (1, 1), (0, 1), make_problem("a"), switch_probs=(0.99, 0.01))]
     state.observe(1, dying)
     assert (state.forced_share(0.2, 1), state.forced_share(0.9, 1)) == (0.6, 0.9)
+
+
+def test_a_run_keeps_the_savings_that_it_began_with():
+    config, problems = parse_config({"trainer": {"prompts_per_step": 1}}), [make_problem("a")]
+    begun = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8)).state_dict()
+    state = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8))
+    state.load_state_dict(json.loads(json.dumps(begun)))
+    assert (state.savings, state.replay.count) == (Savings(True, 8), 8)
+    # Its checkpoint is from before there were any: without them to its end, however often it is resumed.
+    state.load_state_dict({name: part for name, part in begun.items() if name != "savings"})
+    assert (state.savings, state.replay.count) == (Savings(), 0)
+    later = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8))
+    later.load_state_dict(json.loads(json.dumps(state.state_dict())))
+    assert (later.savings, later.replay.count) == (Savings(), 0)
 
 
 # --- whole runs on a small policy ------------------------------------------------------------------------------------
