@@ -68,7 +68,7 @@ class Confinement:
 
     def steps(self, limits: dict[str, Any], scratch: bool) -> tuple[sc.Call, ...]:
         """The calls that confine a process, for `apply` in the child; `scratch`: whether it may write files at all."""
-        steps = [sc.prepare("setsid")]
+        steps = [sc.prepare("setpgid", 0, 0)]  # a group of its own, by which all it forks can be killed at one instant
         if self.tier == 1 and scratch:
             options = f"size={limits['files_mb']}m,nr_inodes={limits['files'] + 1},mode=700"
             steps.append(sc.mounting("scratch", self._scratch, "tmpfs", sc.MS_NOSUID | sc.MS_NODEV, options))

@@ -30,7 +30,7 @@ log = logging.getLogger("rewards.sandbox")
 
 TIERS = {
     1: "own user, pid, mount, network and IPC namespaces, private root, seccomp, Landlock, rlimits",
-    2: "no namespaces: seccomp, Landlock, rlimits, own uid where started as root, kill loop",
+    2: "no namespaces: seccomp, Landlock, rlimits, own uid where started as root, kill by process group",
     3: "weak: rlimits and whatever of seccomp and Landlock this machine has",
 }
 

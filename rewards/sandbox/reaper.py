@@ -1,23 +1,36 @@
 """Tier 2's stand-ins for namespaces: ending every descendant of the worker, wiping its scratch directory, and finding
 an identity nobody else uses.
 
-Not covered: processes of other workers; a worker only ever ends its own descendants.
+Not covered: processes of other workers; a worker only ever ends its own descendants. What a worker that died leaves
+behind: `orphans.py`.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import stat
 from collections.abc import Iterator
+from typing import NamedTuple
 
-_FIRST_UID = 1_000_000_000
+FIRST_UID = 1_000_000_000
 _ROUNDS = 1000
+
+
+class Process(NamedTuple):
+    """A line of /proc: `state` is a letter, Z for one that has ended and is not reaped; the rest are pids."""
+
+    pid: int
+    state: str
+    parent: int
+    group: int
+    session: int
 
 
 def spare_uid() -> int | None:
     """A uid for this worker's programs that no account and no other worker here has, if this container maps one."""
-    for candidate in (_FIRST_UID + os.getpid(), 60_000 + os.getpid() % 5_000):
+    for candidate in (FIRST_UID + os.getpid(), 60_000 + os.getpid() % 5_000):
         if can_read(candidate, "/"):
             return candidate
     return None
@@ -38,46 +51,53 @@ def can_read(uid: int, path: str) -> bool:
     return os.waitpid(pid, 0)[1] == 0
 
 
+def kill_group(leader: int) -> None:
+    """Kill all processes of a program's group at one instant: the kernel lets none of them finish a fork meanwhile, and
+    seccomp lets none leave the group. The leader must not have been reaped, so that its number is nobody else's."""
+    with contextlib.suppress(ProcessLookupError):  # it ended before it had a group
+        os.killpg(leader, signal.SIGKILL)
+
+
 def end_descendants(keep: set[int]) -> None:
     """Kill and reap every descendant of this process except those in `keep` and theirs. As a subreaper it inherits
-    orphans, so a daemon that forked twice is found as well; it is repeated until nothing is left."""
+    orphans, so a daemon that forked twice is found as well; it is repeated until nothing is left. None is reaped as
+    long as one runs: a dead process still counts against the limit of processes, so none can take its place."""
     for _ in range(_ROUNDS):
         found = descendants(os.getpid(), keep)
         if not found:
             return
-        for pid in found:
-            try:
-                os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                continue
-        for pid in found:
-            try:
-                os.waitpid(pid, 0)
-            except ChildProcessError:  # its parent is another of these; it is reaped in the next round
-                continue
+        for process in found:  # one that has ended may have threads that run on
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process.pid, signal.SIGKILL)
+        running = [process.pid for process in found if process.state != "Z"]
+        for pid in running or [process.pid for process in found]:
+            with contextlib.suppress(ChildProcessError):  # its parent is another of these; it is ours in the next round
+                os.waitid(os.P_PID, pid, os.WEXITED | (os.WNOWAIT if running else 0))
     raise OSError("descendants of a program could not be ended")
 
 
-def descendants(root: int, keep: set[int]) -> list[int]:
+def descendants(root: int, keep: set[int]) -> list[Process]:
     """Every process below `root`, except for those in `keep` and theirs."""
-    children: dict[int, list[int]] = {}
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            children.setdefault(_parent_of(entry), []).append(int(entry))
+    children: dict[int, list[Process]] = {}
+    for process in processes():
+        children.setdefault(process.parent, []).append(process)
     found, stack = [], [root]
     while stack:
-        below = [pid for pid in children.get(stack.pop(), []) if pid not in keep]
+        below = [process for process in children.get(stack.pop(), []) if process.pid not in keep]
         found += below
-        stack += below
+        stack += [process.pid for process in below]
     return found
 
 
-def _parent_of(pid: str) -> int:
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read().rsplit(b")", 1)[1].split()[1])
-    except (FileNotFoundError, ProcessLookupError):
-        return -1
+def processes() -> Iterator[Process]:
+    """Every process that /proc shows to this one."""
+    for entry in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{entry}/stat", "rb") as file:
+                state, *numbers = file.read().rsplit(b")", 1)[1].split()[:4]
+        except OSError:  # it is gone, or hidden from us
+            continue
+        yield Process(int(entry), state.decode(), *map(int, numbers))
 
 
 def threads(pid: int) -> int:

@@ -194,8 +194,10 @@ class Server:
         self._clock.measure(before, self._pids())
         self._poll.unregister(pidfd)
         os.close(pidfd)
+        if self._tier != 1:
+            reaper.kill_group(child.pid)
         _, status, used = os.wait4(child.pid, 0)
-        if self._tier != 1 and child.limits["processes"] > 1:
+        if self._tier == 3 or (self._tier == 2 and child.limits["processes"] > 1):  # tier 3 may lack what bars forking
             reaper.end_descendants(keep=set(self._pids()))
         self._tidy()
         cpu_s, broken = used.ru_utime + used.ru_stime, ""
@@ -257,7 +259,7 @@ class Server:
     def _beyond_without_namespaces(self, child: Child) -> list[str]:
         pids = [child.pid] if self._ticks % _TICKS_OF_REMOVED == 0 else []
         if pids and child.limits["processes"] > 1:
-            pids += reaper.descendants(child.pid, keep=set())
+            pids += [process.pid for process in reaper.descendants(child.pid, keep=set())]
         if not usage.within(self._scratch, pids, child.limits["files_mb"] << 20, child.limits["files"]):
             return ["disk"]
         return ["threads"] if reaper.threads(child.pid) > child.limits["threads"] + 1 else []

@@ -27,7 +27,7 @@ _NUMBERS = {
     "landlock_add_rule": (445, 445),
     "landlock_restrict_self": (446, 446),
     "prctl": (157, 167),
-    "setsid": (112, 157),
+    "setpgid": (109, 154),
     "chdir": (80, 49),
     "prlimit64": (302, 261),
 }

@@ -11,17 +11,19 @@ import functools
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from rewards.sandbox import wire
+from rewards.sandbox import orphans, wire
 from rewards.sandbox.limits import Limits, SandboxError, SandboxUnavailable
 
-_HELLO_S, _PATIENCE_S = 30.0, 2.0
+_HELLO_S, _PATIENCE_S, _LOOK_S = 30.0, 2.0, 0.005
 _BOOT = """
 import sys, types
 for name, path in (("rewards", sys.argv[1]), ("rewards.sandbox", sys.argv[2])):
@@ -51,10 +53,10 @@ class Worker:
         self.socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         here = os.path.dirname(os.path.abspath(__file__))
         arguments = [os.path.dirname(here), here, str(theirs.fileno()), str(tier), self.scratch, *packages]
-        interpreter = getattr(sys, "_base_executable", None) or sys.executable
+        self._interpreter = getattr(sys, "_base_executable", None) or sys.executable
         unread, printed = os.pipe()  # the streams of every program are made now, and must know that they are pipes
         self._process = subprocess.Popen(
-            [interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
+            [self._interpreter, "-s", "-S", "-P", "-B", "-X", "utf8", "-c", _BOOT, *arguments],
             # The order of sets must not change a verdict; symbols are looked up here and not in each child.
             env={"PYTHONHASHSEED": "0", "LD_BIND_NOW": "1"},
             cwd="/",
@@ -67,13 +69,14 @@ class Worker:
         theirs.close()
         os.close(unread)
         os.close(printed)
+        self.pid = self._process.pid
+        self.info: dict[str, Any] = {}
         try:
             self.info = self._hello()
         except BaseException:
             self.close()
             raise
         self.tier: int = self.info["tier"]
-        self.pid = self._process.pid
 
     def _hello(self) -> dict[str, Any]:
         self.socket.settimeout(_HELLO_S)
@@ -122,18 +125,31 @@ class Worker:
 
     def alive(self) -> bool:
         """Whether the server still runs."""
-        return self._process.poll() is None
+        return not self._ended()
 
     def close(self) -> None:
-        """End the server, which ends its children; by force only if it does not react."""
+        """End the server, which ends its children; by force only if it does not react. What it leaves when it did not
+        end by itself is ended from here, before its pid can become another's."""
         self.socket.close()
-        try:
-            self._process.wait(_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        deadline = time.monotonic() + _PATIENCE_S
+        while not self._ended() and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
+        if not self._ended():
+            os.kill(self.pid, signal.SIGKILL)
+        with contextlib.suppress(ChildProcessError):
+            end = os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOWAIT)
+            if end is None or end.si_code != os.CLD_EXITED or end.si_status != 0:
+                orphans.end(self.pid, self.info.get("uid"), self._interpreter)
+        self._process.wait()
         if self.scratch:
             shutil.rmtree(self.scratch, ignore_errors=True)
+
+    def _ended(self) -> bool:
+        """Whether the server has ended; it is not reaped, so that its pid stays its own."""
+        try:
+            return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+        except ChildProcessError:  # the trainer reaps what it did not start
+            return True
 
 
 @contextlib.contextmanager

@@ -85,3 +85,22 @@ def test_a_comparison_killed_at_any_moment_gives_the_cells_of_an_unbroken_one(tm
         for spent in ("seconds", "train_seconds", "cpu_seconds"):
             assert [cell.pop(spent) > 0 for cell in found] == [True, True]
         assert found[0] == found[1]
+
+
+def test_a_demo_told_to_end_in_its_cold_start_and_in_rl_saves_and_says_what_goes_on(tmp_path):
+    config, run = write_config(tmp_path / "c.json", raw(tmp_path, "run")), tmp_path / "run"
+    places = ("cold_start/**/checkpoint-*/trainer_state.json", "checkpoints/checkpoint-*/complete.json")
+    command = [sys.executable, "scripts/demo.py", str(config)]
+    for number, place in enumerate(places):
+        with (tmp_path / f"out{number}").open("w") as out:
+            process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=out)
+            while process.poll() is None and not list(run.glob(place)):
+                time.sleep(0.02)
+            process.terminate()  # the demo alone, as a container's manager does
+            assert process.wait(300) == 0
+        told = [line for line in (tmp_path / f"out{number}").read_text().splitlines() if "To go on: " in line]
+        assert told[-1].endswith(f"To go on: python scripts/demo.py {config}")
+        assert not (run / ("model" if number else "cold_start/model")).exists()
+    assert start("demo.py", str(config)).wait(600) == 0
+    assert [record["step"] for record in metrics(run)] == [*range(1, 9)]
+    assert (run / "report.html").is_file()

@@ -127,6 +127,8 @@ NUMBERS = {
     "fchmodat": (268, 53),
     "setns": (308, 268),
     "truncate": (76, 45),
+    "setsid": (112, 157),
+    "setpgid": (109, 154),
 }
 THREAD, FORK = 0x3D0F00, 17
 OWN = 4711
@@ -196,6 +198,8 @@ CASES = [
     (("fchmodat",), "EPERM"),
     (("setns",), "EPERM"),
     (("truncate",), "EPERM"),
+    (("setsid",), "EPERM"),  # by its group and its session all that a program forked is found and ended
+    (("setpgid",), "EPERM"),
 ]
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
+import time
 
+import psutil
 import pytest
-from small_runs import metrics, save_policy, settings, started, write_config
+from small_runs import ROOT, environment, metrics, save_policy, settings, started, write_config
 
 from rl.files import terminated
 from rl.files.terminated import Terminated, asked, at_the_next_step, command_that_goes_on, ends_on_sigterm
@@ -77,3 +81,33 @@ def test_a_terminated_run_saves_its_step_ends_with_0_and_ends_as_an_unbroken_one
     weights = [(tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("whole", "run")]
     assert weights[0] == weights[1]
     assert metrics(tmp_path / "run") == metrics(tmp_path / "whole")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("to_ranks", [False, True], ids=["torchrun gets it", "left to the ranks"])
+def test_under_torchrun_the_ranks_save_and_the_command_that_is_told_goes_on(tmp_path, config, to_ranks):
+    """torchrun passes the signal on and then ends with 1; deaf to it, it ends as its ranks do, with 0."""
+    arguments = [str(ROOT / "scripts/train.py"), str(config), "trainer.steps=6"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
+    deaf = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)} if to_ranks else {}
+    handled = ["--signals-to-handle=SIGINT"] if to_ranks else []
+    file = tmp_path / "run" / "metrics.jsonl"
+    with (tmp_path / "out").open("w") as out:
+        run = subprocess.Popen([*launcher, *handled, *arguments], stdout=out, env=environment(), **deaf)
+        while run.poll() is None and not (file.is_file() and file.stat().st_size):
+            time.sleep(0.05)
+        for process in psutil.Process(run.pid).children(recursive=True) * to_ranks:
+            process.terminate()
+        run.terminate()
+        assert run.wait(200) == (0 if to_ranks else 1)
+    (checkpoint,) = (tmp_path / "run" / "checkpoints").glob("checkpoint-*")
+    assert (checkpoint / "complete.json").is_file()
+    (told,) = [line for line in (tmp_path / "out").read_text().splitlines() if "To go on: " in line]
+    assert told.endswith(f"To go on: torchrun --nproc_per_node=2 {' '.join(arguments)}")
+    assert not (tmp_path / "run" / "model").exists()
+    done = subprocess.run(
+        [*launcher, *arguments], env=environment(), capture_output=True, text=True, timeout=280, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert f"resuming from {checkpoint}" in done.stdout
+    assert (tmp_path / "run" / "model" / "model.safetensors").is_file()

@@ -50,3 +50,18 @@ def test_where_its_process_is_killed_or_frozen_the_run_logs_on_and_ends(tmp_path
     subprocess.run([sys.executable, "-c", job], check=True, timeout=100, env=environment(PYTHONPATH=HELPERS))
     assert [record["step"] for record in read_metrics(tmp_path / "run")] == [*range(1, 3001)]
     assert "the run goes on with metrics.jsonl" in (tmp_path / "err").read_text()
+
+
+@pytest.mark.slow
+def test_where_the_disk_is_full_for_wandb_alone_the_run_logs_on_and_ends(tmp_path):
+    disk = tmp_path / "run" / "wandb"
+    disk.mkdir(parents=True)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("no rights to mount a small disk")
+    job = f"from wandb_jobs import *; log_steps(Path({str(tmp_path)!r}), 'offline', {{}}, 3000, 0, {LIMIT_S})"
+    try:
+        subprocess.run([sys.executable, "-c", job], check=True, timeout=100, env=environment(PYTHONPATH=HELPERS))
+        assert [record["step"] for record in read_metrics(tmp_path / "run")] == [*range(1, 3001)]
+        assert "the run goes on with metrics.jsonl" in (tmp_path / "err").read_text()
+    finally:
+        subprocess.run(["umount", disk], check=False)
