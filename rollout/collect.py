@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 
@@ -20,18 +21,25 @@ def collect(
     protocol: DecisionProtocol,
     sampling: Sampling,
     seed: int,
-    manual: Mode | None = None,
+    stated: Sequence[Mode | None] = (),
     finished: Callable[[Place, Rollout], None] | None = None,
 ) -> list[RolloutGroup]:
-    """One group a problem, each with one rollout an entry of `plan`, decoded in one batch. `manual` states that mode
-    in every prompt. `finished` is given each rollout as soon as it has ended."""
-    prompts = [protocol.render(problem.prompt, problem.messages, manual) for problem in problems]
-    requests = [Request(prompt, forced) for prompt in prompts for forced in plan]
+    """One group a problem, each with one rollout an entry of `plan`, decoded in one batch. `stated` has the mode that
+    each prompt states, or None; nobody is forced where one is stated. `finished` is given each rollout as soon as it
+    has ended."""
+    modes = list(stated) or [None] * len(problems)
+    prompts = [protocol.render(p.prompt, p.messages, mode) for p, mode in zip(problems, modes, strict=True)]
+    requests = [
+        Request(prompt, None if mode else forced)
+        for prompt, mode in zip(prompts, modes, strict=True)
+        for forced in plan
+    ]
     rollouts: dict[int, Rollout] = {}
 
     def parse(row: int, completion: Completion) -> None:
         place, request = divmod(row, len(plan)), requests[row]
-        rollouts[row] = make_rollout(problems[place[0]], request.prompt_ids, completion, request.forced, protocol)
+        made = make_rollout(problems[place[0]], request.prompt_ids, completion, request.forced, protocol)
+        rollouts[row] = dataclasses.replace(made, stated=modes[place[0]])
         if finished:
             finished(place, rollouts[row])
 

@@ -1,6 +1,7 @@
 """Who is forced into which mode, and how that share falls over a run. Pure.
 
-A group's plan is a mode (forced) or None (free choice) for each of its G rollouts. The forced share starts high, so
+A group's plan is a mode (forced) or None (free choice) for each of its G rollouts; a group whose prompt states a mode
+by a tag forces nobody. The forced share starts high, so
 that both modes are compared before the policy has an opinion, and falls to a floor that keeps both alive: linearly
 over steps, or in pieces over the run.
 """
@@ -9,8 +10,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
-from rollout.types import Mode
+from rollout.types import MODES, Mode
 
 Plan = tuple[Mode | None, ...]
 
@@ -57,6 +59,17 @@ class ForcedShare:
         """Whether some plan of the run leaves nobody a free choice."""
         shares = [self.at(0), self.floor, *(share for _, share in self.points)]
         return None not in make_plan(group_size, max(shares), self.least(group_size))
+
+
+def stated_modes(first: int, count: int, share: float) -> list[Mode | None]:
+    """Which prompts state a mode, of the prompts `first` to `first + count − 1` of a run: evenly spread, `share` of
+    them, the modes in turn.
+
+    >>> stated_modes(0, 8, 0.25)
+    [None, None, None, 'no_think', None, None, None, 'think']
+    """
+    before = [math.floor((first + k) * share + 1e-9) for k in range(count + 1)]
+    return [MODES[now % len(MODES)] if after > now else None for now, after in pairwise(before)]
 
 
 def make_plan(group_size: int, share: float, minimum: int) -> Plan:

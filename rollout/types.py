@@ -62,6 +62,7 @@ class Rollout:
     problem         what was asked
     mode            the mode that it answered in; None without a switch
     forced          the mode that it was forced into; None where the policy chose
+    stated          the mode that its prompt states by a tag; None where the prompt leaves it open
     status          whether it fits its protocol, or how it does not
     prompt_ids      what the model read
     completion_ids  what it wrote, n tokens, tags and end token included
@@ -97,6 +98,7 @@ class Rollout:
     truncated: bool = False
     scores: Mapping[str, float] = field(default_factory=dict)
     broken: str = ""
+    stated: Mode | None = None
 
     def with_scores(self, **scores: float) -> Rollout:
         """A copy with these scores added; a score that is already there keeps its name once, with the new value."""
@@ -109,6 +111,11 @@ class RolloutGroup:
 
     problem: Problem
     rollouts: tuple[Rollout, ...]
+
+    @property
+    def stated(self) -> Mode | None:
+        """The mode that the prompt of its rollouts states; None where it leaves it open."""
+        return self.rollouts[0].stated if self.rollouts else None
 
     def by_mode(self, mode: Mode) -> tuple[Rollout, ...]:
         """The rollouts that answered in this mode."""
@@ -146,6 +153,11 @@ def rollout_from_json(record: Mapping[str, Any]) -> Rollout:
     for name in _TUPLES:
         values[name] = tuple(values.get(name) or ())
     return Rollout(problem=Problem(**problem), **values)
+
+
+def untagged(groups: Sequence[RolloutGroup]) -> list[RolloutGroup]:
+    """The groups whose prompt leaves the mode open: what is known of a problem's modes comes from them alone."""
+    return [group for group in groups if group.stated is None]
 
 
 def group_rollouts(rollouts: Sequence[Rollout]) -> list[RolloutGroup]:

@@ -10,6 +10,8 @@ a mode, rates move in steps of ¼ and any smaller margin is inert. When both mod
 A group without a thought is judged as if it had as many thoughts as direct answers, all of them right: where direct
 answering is right even then, it is right; else nothing is known.
 
+Where the prompt states a mode by a tag (rollout.tagged_share), that mode is the right one, whatever else is known.
+
 Targets: `group` (pass rates of this group and its history) and `label` (the problem's own `necessity`). 1 for right and
 0 for wrong, without a baseline, is a push that fades as the policy agrees; see docs/algorithm.md. The margin may change
 over the run: rewards/builtin/margin.py.
@@ -112,7 +114,10 @@ def judge(
     (rewards/builtin/margin.py), read at `step`."""
     margin = margin_at(margin, step)
     modes, correct = [r.mode for r in group.rollouts], [r.scores["correct"] for r in group.rollouts]
-    if target == "label":
+    right: Mode | None
+    if group.stated:
+        right = group.stated
+    elif target == "label":
         right = group.problem.necessity
     elif "think" not in modes and not may_think(modes, correct, history, margin, prior):
         right = "no_think"

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from rewards.builtin.judge import PassCounts
 from rl.statistics.targets import judge_target
 from rollout.errors import UserError
-from rollout.types import MODES, Mode, Problem, RolloutGroup
+from rollout.types import MODES, Mode, Problem, RolloutGroup, untagged
 
 Array = NDArray[np.float64]
 Scale = Literal["none", "std"]
@@ -36,7 +36,8 @@ class GroupArrays:
     `batch_think_share` the share of thinking among the free choices of the whole batch (None: nobody chose);
     `batch_target_share` the share of the batch's problems whose judge reward prefers thinking, among those where it
     prefers a mode (None: nowhere);
-    `reference_accuracy` the pass rate of a reference policy on this problem (None: unknown).
+    `reference_accuracy` the pass rate of a reference policy on this problem (None: unknown);
+    `stated` the mode that the prompt states (None: it leaves it open).
     """
 
     modes: tuple[Mode | None, ...]
@@ -54,6 +55,7 @@ class GroupArrays:
     batch_think_share: float | None = None
     batch_target_share: float | None = None
     reference_accuracy: float | None = None
+    stated: Mode | None = None
 
     def mask(self, mode: Mode | None) -> NDArray[np.bool_]:
         """True for the rollouts of this mode."""
@@ -123,6 +125,7 @@ def group_arrays(
         history=history or {},
         batch_think_share=batch_think_share,
         batch_target_share=batch_target_share,
+        stated=group.stated,
         reference_accuracy=_reference_accuracy(group.problem, history or {}),
     )
 
@@ -140,11 +143,13 @@ def _reference_accuracy(problem: Problem, history: Mapping[str, PassCounts]) -> 
 
 def free_choices(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(thinking, all) of the rollouts whose mode the policy chose; add them up over ranks."""
-    modes = [r.mode for g in groups for r in g.rollouts if not r.forced and not r.broken and r.mode is not None]
+    modes = [
+        r.mode for g in untagged(groups) for r in g.rollouts if not r.forced and not r.broken and r.mode is not None
+    ]
     return modes.count("think"), len(modes)
 
 
 def judge_targets(groups: Sequence[RolloutGroup]) -> tuple[int, int]:
     """(preferring thinking, preferring a mode) of the problems, by their judge rewards; add them up over ranks."""
-    targets = [target for target in map(judge_target, groups) if target is not None]
+    targets = [target for target in map(judge_target, untagged(groups)) if target is not None]
     return targets.count("think"), len(targets)

@@ -13,7 +13,8 @@ the forced floor sees to it.
 
 Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by lean / s, s the
 share of such problems in the batch, and of the others by (1 − lean) / (1 − s), so that the mean is 1; neither is above
-`balance`. With `lean` ½ both targets push alike and the shared bias of the decision stays where it is; above it,
+`balance`; a prompt that states its mode counts 1. With `lean` ½ both targets push alike and the shared bias of the
+decision stays where it is; above it,
 doubtful problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor` is added to
 A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift that the
 judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
@@ -68,7 +69,7 @@ def _balance_weight(group: GroupArrays, most: float, lean: float) -> float:
     """What the group's problem counts, so that over the batch problems that need thinking have `lean` of the push; at
     most `most` (1: all alike). What the cap cuts off goes to the other problems: the mean over the batch is 1."""
     think, direct = (_mean_judge(group, mode) for mode in ("think", "no_think"))
-    if most == 1 or group.batch_target_share is None or think == direct:
+    if most == 1 or group.stated or group.batch_target_share is None or think == direct:
         return 1.0
     share = group.batch_target_share
     push = max(1 - most * (1 - share), min(lean, most * share))

@@ -16,6 +16,7 @@ from typing import Any
 from rl.checks.known_answers import gold_answer
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny, load_problems
+from rl.data.arithmetic import cold_start_problems, is_arithmetic
 from rl.data.load import take
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
@@ -44,9 +45,9 @@ Pair = tuple[Example, Example]
 
 
 def worked_pairs(config: Config) -> list[Pair]:
-    """(think, direct) examples of the first fine-tuning. The embedded world excludes its test prompts; a labelled file
-    gives the model's own answers; data sets give their train problems that come with a solution
-    (`metadata["solution"]`). Raises `ConfigError` when there are none."""
+    """(think, direct) examples of the first fine-tuning. The embedded world excludes its test prompts, `arithmetic`
+    those of RL too; a labelled file gives the model's own answers; data sets give their train problems that come with a
+    solution (`metadata["solution"]`). Raises `ConfigError` when there are none."""
     count = config.cold_start.problems
     if config.cold_start.labels:
         rows = labelled_rows(config.cold_start.labels)
@@ -58,6 +59,8 @@ def worked_pairs(config: Config) -> list[Pair]:
         return pairs[:count]
     if is_tiny(config.data.train):
         return _embedded_pairs(config, count)
+    if is_arithmetic(config.data.train):
+        return [_pair(p, str(p.answer), p.metadata["solution"]) for p in cold_start_problems(config, count)]
     problems = [p for p in load_problems(config, "train") if p.metadata.get("solution") and gold_answer(p) is not None]
     if not problems:
         raise ConfigError(
@@ -111,8 +114,8 @@ def labelled_example(row: Mapping[str, Any], mode: Mode) -> Example | None:
 def paired_rows(
     pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
 ) -> Iterator[Row]:
-    """`steps × batch` rows, `think_share` of each batch in think mode, one row at least of each mode; `manual` states
-    the mode in each prompt and takes its share from `gears`."""
+    """`steps × batch` rows, `think_share` of each batch in think mode, one row at least of each mode; `tagged_share` of
+    its pairs state the mode in the prompt, `manual` states it in all and takes its share from `gears`."""
     settings = config.cold_start
     think = round(settings.batch * settings.gears.think_share) if manual else int(settings.batch * settings.think_share)
     think = min(max(think, 1), settings.batch - 1)
@@ -120,8 +123,12 @@ def paired_rows(
     rng = random.Random(f"cold-start-{config.seed}")
     too_long: dict[int, int] = {}
     stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual, too_long=too_long)
+    tagged = round(max(counts) * settings.tagged_share)
+    stating = usable_pairs(
+        pairs, random.Random(f"cold-start-tags-{config.seed}"), protocol, settings.max_length, manual=True
+    )
     for _ in range(steps):
-        drawn = [next(stream) for _ in range(max(counts))]
+        drawn = [next(stating if k < tagged else stream) for k in range(max(counts))]
         yield from longest_first(
             row for k, rows in enumerate(drawn) for row, count in zip(rows, counts, strict=True) if k < count
         )

@@ -94,7 +94,7 @@ class ColdStartConfig:
     problems: Positive = 1000
     """Problems to fine-tune on."""
     shares: dict[str, AtLeastZero] = field(default_factory=dict)
-    """Difficulty shares of its problems in an embedded world; default: `data.shares`."""
+    """Difficulty shares of its problems in an embedded world or in `arithmetic`; default: `data.shares`."""
     steps: Positive = 300
     """Optimizer steps."""
     batch: Positive = 16
@@ -103,6 +103,8 @@ class ColdStartConfig:
     """Rows that go through the model at once; 0: all."""
     think_share: Annotated[float, BeforeValidator(number), Field(ge=0.05, le=0.95)] = 0.5
     """The share of the rows in think mode; above a half the policy starts out thinking, as distilled models do."""
+    tagged_share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.9)] = 0.0
+    """The share of the problems whose prompts state the mode by `protocol.tags`; the first gear states it in all."""
     learning_rate: Rate = 1e-4
     """Peak learning rate of AdamW."""
     schedule: Schedule = "cosine"

@@ -16,6 +16,7 @@ def check_together(config: Config) -> None:
     checks = (
         _warmups,
         _modes,
+        _tags,
         _gears,
         _forced,
         _ahead,
@@ -61,6 +62,21 @@ def _modes(config: Config) -> None:
         raise ConfigError(
             f"cold_start.gate.min_switch_probability is {gate.min_switch_probability}; allowed: at most "
             f"cold_start.gate.max_switch_probability, {gate.max_switch_probability}"
+        )
+
+
+def _tags(config: Config) -> None:
+    shares = {"rollout": config.rollout.tagged_share, "cold_start": config.cold_start.tagged_share}
+    for section, share in shares.items():
+        if share and not config.protocol.tags:
+            raise ConfigError(
+                f"{section}.tagged_share is {share} without protocol.tags, the texts that state a mode in the prompt; "
+                "allowed: 0, or tags such as {think: /think, no_think: /no_think}"
+            )
+    if shares["rollout"] and not any(entry.get("name") == "judge" for entry in config.rewards):
+        raise ConfigError(
+            f"rollout.tagged_share is {shares['rollout']} and rewards has no judge, the reward that says whether a tag "
+            "is obeyed; allowed: 0, or {name: judge} in rewards"
         )
 
 

@@ -20,7 +20,7 @@ Attention = Annotated[
 class DataConfig:
     """The problems of training and test; docs/data.md has the formats. `train` and `test` are each a jsonl, json, csv
     or parquet file, a folder or pattern of them, a saved data set, a hub id (`hub:openai/gsm8k:main:train`), a list of
-    these, `reasoning_gym:TASK?field=value`, or `tiny` for the embedded world."""
+    these, `reasoning_gym:TASK?field=value`, `arithmetic` (products), or `tiny` for the embedded world."""
 
     path: str = ""
     """Folder in front of relative files."""
@@ -51,7 +51,7 @@ class DataConfig:
     test_size: Positive | None = None
     """The number of test problems; null: all."""
     shares: dict[str, AtLeastZero] = field(default_factory=dict)
-    """Difficulty shares of an embedded world's training problems."""
+    """Difficulty shares of the training problems of an embedded world, or of `arithmetic`."""
     easy: list[str] = field(default_factory=list)
     """The difficulties that tables and goals call easy."""
     hard: list[str] = field(default_factory=list)

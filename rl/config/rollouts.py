@@ -78,6 +78,9 @@ class RolloutConfig:
     max_prompt_tokens: Positive = 512
     """The most tokens of a prompt."""
     forced: ForcedConfig = field(default_factory=ForcedConfig)
+    tagged_share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.5)] = 0.0
+    """The share of the prompts that state a mode by `protocol.tags`, each mode in turn: nobody is forced there, the
+    reward `judge` is 1 for the stated mode, and what the problem's modes are worth is not learned from them."""
     save_every: Positive = 10
     """Rollouts are saved every so many steps."""
     replay: str = ""

@@ -36,13 +36,16 @@ class JudgeReplay:
         self._groups: dict[str, StoredGroup] = {}
 
     def observe(self, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> None:
-        """Store scored groups with the judge advantages of their rollouts, one after the other."""
+        """Store scored groups with the judge advantages of their rollouts, one after the other; those whose prompt
+        states a mode are not their problem's."""
         if not self.count:
             return
         start = 0
         for group in groups:
             made = _stored(group, judge_B[start : start + len(group.rollouts)])
             start += len(group.rollouts)
+            if group.stated:
+                continue
             self._groups.pop(made.problem, None)
             self._groups[made.problem] = made
         for oldest in list(self._groups)[: max(len(self._groups) - LARGEST, 0)]:

@@ -18,6 +18,7 @@ from typing import Any
 from rewards.problems import check_problem as check_judged
 from rewards.registry import Reward, build_rewards
 from rl.config.schema import Config
+from rl.data.arithmetic import arithmetic_problems, is_arithmetic
 from rl.data.draw import drawn
 from rl.data.embedded import embedded_problems, is_tiny
 from rl.data.files import local_files, rows_of
@@ -105,7 +106,10 @@ def _problems(config: Config, split: str) -> Iterator[Callable[[], Found]]:
     where = data.train if split == "train" else data.test
     if isinstance(where, str) and is_generated(where):
         size = data.train_size if split == "train" else data.test_size
-        made = embedded_problems(config, where, split, size) if is_tiny(where) else gym_problems(config, split)
+        if is_tiny(where):
+            made = embedded_problems(config, where, split, size)
+        else:
+            made = arithmetic_problems(config, split) if is_arithmetic(where) else gym_problems(config, split)
         for number, problem in enumerate(made[:size], 1):
             yield functools.partial(_made, problem, Record(f"{where}:{number}", str(number), {}))
         return

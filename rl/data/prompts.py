@@ -14,7 +14,7 @@ from rl.data.load import check_share, read_problems, take
 from rl.data.records import DataError
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem
+from rollout.types import MODES, Mode, Problem
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,8 @@ def fit_prompts(
     kept, bad, longest = [], {}, 0
     for problem in problems:
         try:
-            length = prompt_tokens(problem, protocol, config.rollout.max_prompt_tokens)
+            asked: tuple[Mode | None, ...] = (None, *MODES) if config.rollout.tagged_share else (None,)
+            length = max(prompt_tokens(problem, protocol, config.rollout.max_prompt_tokens, mode) for mode in asked)
         except UserError as error:
             place = (places or {}).get(problem.id, "")
             bad[problem.id] = f"{place}: {error}" if place else str(error)
@@ -78,10 +79,10 @@ def fit_prompts(
     return Fitting(kept, bad, longest)
 
 
-def prompt_tokens(problem: Problem, protocol: DecisionProtocol, cap: int) -> int:
-    """The length of the rendered prompt. Raises `UserError` when it cannot be used."""
+def prompt_tokens(problem: Problem, protocol: DecisionProtocol, cap: int, stated: Mode | None = None) -> int:
+    """The length of the rendered prompt, with this mode stated. Raises `UserError` when it cannot be used."""
     try:
-        text = protocol.prompt_text(problem.prompt, problem.messages)
+        text = protocol.prompt_text(problem.prompt, problem.messages, stated)
     except UserError as error:
         raise DataError(f"problem {problem.id!r}: {error}") from error
     except TemplateError as error:

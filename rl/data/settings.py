@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from rl.config.schema import DataConfig
+from rl.data.arithmetic import is_arithmetic
 from rl.data.embedded import is_tiny
 from rl.data.formats import adapter
 from rl.data.gym_tasks import PREFIX
@@ -54,7 +55,7 @@ def check_settings(data: DataConfig) -> None:
 
 def is_generated(where: str | list[str]) -> bool:
     """Whether a source makes its problems from a seed."""
-    return isinstance(where, str) and (is_tiny(where) or where.startswith(PREFIX))
+    return isinstance(where, str) and (is_tiny(where) or is_arithmetic(where) or where.startswith(PREFIX))
 
 
 def _check_used(data: DataConfig) -> None:

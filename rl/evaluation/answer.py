@@ -45,7 +45,9 @@ def answer(
         for start in range(0, len(problems), size):
             batch = problems[start : start + size]
             seed = random.Random(f"label-{config.seed}-{batch[0].id}").getrandbits(48)
-            groups = collect(batch, plan, engine, protocol, sampling or greedy(config), seed, manual=manual)
+            groups = collect(
+                batch, plan, engine, protocol, sampling or greedy(config), seed, stated=[manual] * len(batch)
+            )
             if answers:
                 groups = score_groups(groups, answers, on_error=config.reward_errors.policy, step=0)
                 check_broken(groups, config.reward_errors.max_share)

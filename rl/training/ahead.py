@@ -29,7 +29,7 @@ from rollout.collect import Place, collect
 from rollout.engines.base import Engine, Sampling
 from rollout.modes import Plan
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, Rollout, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
+from rollout.types import Mode, Problem, Rollout, RolloutGroup, group_rollouts, rollout_from_json, rollout_to_json
 
 if TYPE_CHECKING:
     from rl.training.round import RoundMaker
@@ -45,6 +45,7 @@ class Order:
     sampling: Sampling
     seed: int
     forced_share: float
+    stated: Sequence[Mode | None] = ()
 
     def collect(
         self,
@@ -60,7 +61,9 @@ class Order:
         def begin(place: Place, rollout: Rollout) -> None:
             early.begin((place[0] if groups is None else groups[place[0]], place[1] + after), rollout)
 
-        return collect(self.problems, self.plan, engine, protocol, self.sampling, self.seed, finished=begin)
+        return collect(
+            self.problems, self.plan, engine, protocol, self.sampling, self.seed, self.stated, finished=begin
+        )
 
 
 @dataclass

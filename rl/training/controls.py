@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from rewards.registry import Reward
 from rewards.score import score_groups
-from rollout.types import RolloutGroup
+from rollout.types import RolloutGroup, untagged
 
 
 def flip_rewards(rewards: Sequence[Reward], share: float, seed: int) -> list[Reward]:
@@ -35,11 +35,14 @@ def _flipped(reward: Reward, share: float, seed: int) -> Callable[..., list[floa
 
 
 def permuted(groups: Sequence[RolloutGroup], seed: str) -> list[RolloutGroup]:
-    """The groups with their judge rewards dealt out at random among all rollouts that have one."""
-    values = [r.scores["judge_reward"] for group in groups for r in group.usable().rollouts]
+    """The groups with their judge rewards dealt out at random among all rollouts that have one and whose prompt states
+    no mode."""
+    values = [r.scores["judge_reward"] for group in untagged(groups) for r in group.usable().rollouts]
     random.Random(seed).shuffle(values)
     dealt = iter(values)
     return [
-        RolloutGroup(g.problem, tuple(r if r.broken else r.with_scores(judge_reward=next(dealt)) for r in g.rollouts))
+        RolloutGroup(
+            g.problem, tuple(r if r.broken or r.stated else r.with_scores(judge_reward=next(dealt)) for r in g.rollouts)
+        )
         for g in groups
     ]

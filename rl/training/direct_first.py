@@ -40,6 +40,7 @@ def collect_direct_first(
         plan=tuple(mode for mode in order.plan if mode == "think"),
         problems=[order.problems[number] for number in asked],
         seed=order.seed ^ 1,
+        stated=(),
     )
     for number, more in zip(asked, second.collect(engine, protocol, early, asked, len(first.plan)), strict=True):
         groups[number] = RolloutGroup(more.problem, groups[number].rollouts + more.rollouts)
@@ -54,13 +55,16 @@ def open_groups(
     step: int,
     early: EarlyScores,
 ) -> list[bool]:
-    """Of each group of direct answers and free choices, whether thinking may be right for its problem."""
+    """Of each group of direct answers and free choices, whether thinking may be right for its problem. One whose prompt
+    states a mode asks for no comparison."""
     margin = margin_at(judge.parameters.get("margin", 0.05), step)
     prior = judge.parameters.get("prior", 0.5)
 
     def may(group: RolloutGroup) -> bool:
         usable = group.usable().rollouts
         past: dict[str, PassCounts] = dict(history(group.problem))
+        if group.stated:
+            return False
         return may_think([r.mode for r in usable], [r.scores["correct"] for r in usable], past, margin, prior)
 
     return [may(group) for group in score_correct(groups, rewards, history, "drop", early, step=step)]

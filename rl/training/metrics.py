@@ -2,6 +2,7 @@
 
 Means are over the rollouts they name; a key whose set is empty in a step is left out of it. `free` is a rollout whose
 mode the policy chose. Forced shares and free shares are kept apart: only free choices say what the policy wants.
+Rollouts whose prompt states a mode count in `obedience/MODE`, `groups/*`, `reward/broken*` and `tokens/total` alone.
 Rollouts that a reward broke on count in `reward/broken`, `reward/broken_share` and `tokens/total`, and nowhere else.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from rl.statistics.targets import judge_target, think_share
-from rollout.types import MODES, Rollout, RolloutGroup, Status
+from rollout.types import MODES, Rollout, RolloutGroup, Status, untagged
 
 ACCURACIES = (("think", "accuracy/think"), ("direct", "accuracy/no_think"))
 
@@ -29,14 +30,15 @@ def step_metrics(
     """The metrics of one step over all ranks; advantages are one float a rollout, in the order of the groups."""
     every = [r for g in groups for r in g.rollouts]
     informative = _informative(groups, judge_advantages, answer_advantages)
-    groups = [g.usable() for g in groups]
+    obeyed = _obedience([r for r in every if r.stated and not r.broken])
+    groups = [g.usable() for g in untagged(groups)]
     rollouts = [r for g in groups for r in g.rollouts]
     judge_advantages, answer_advantages = (
-        [a for a, r in zip(advantages, every, strict=True) if not r.broken]
+        [a for a, r in zip(advantages, every, strict=True) if not (r.broken or r.stated)]
         for advantages in (judge_advantages, answer_advantages)
     )
     metrics = {
-        "reward/broken": float(len(every) - len(rollouts)),
+        "reward/broken": float(sum(bool(r.broken) for r in every)),
         "reward/broken_share": _mean(bool(r.broken) for r in every),
         "reward/answer": _mean(r.scores["answer_reward"] for r in rollouts),
         "reward/judge": _mean(r.scores["judge_reward"] for r in rollouts),
@@ -51,7 +53,7 @@ def step_metrics(
         "history/problems": float(history_size),
         "judge/target_think": _target_share(groups),
     }
-    metrics |= _by_mode(rollouts) | _by_difficulty(rollouts) | _switch(rollouts) | informative
+    metrics |= obeyed | _by_mode(rollouts) | _by_difficulty(rollouts) | _switch(rollouts) | informative
     metrics |= {f"status/{s}": _mean(r.status == s for r in rollouts) for s in Status}
     for name in sorted({name for r in rollouts for name in r.scores}):
         metrics[f"score/{name}"] = _mean(r.scores[name] for r in rollouts if name in r.scores)
@@ -61,6 +63,10 @@ def step_metrics(
 def _mean(values: Iterable[float]) -> float:
     numbers = [float(v) for v in values]
     return sum(numbers) / len(numbers) if numbers else math.nan
+
+
+def _obedience(rollouts: Sequence[Rollout]) -> dict[str, float]:
+    return {f"obedience/{mode}": _mean(r.mode == mode for r in rollouts if r.stated == mode) for mode in MODES}
 
 
 def _by_mode(rollouts: Sequence[Rollout]) -> dict[str, float]:

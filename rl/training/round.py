@@ -38,7 +38,7 @@ from rl.training.metrics import step_metrics
 from rl.training.rows import Rows, stored_decisions
 from rl.training.run_state import RunState
 from rollout.engines.base import Engine
-from rollout.modes import ForcedShare, make_plan
+from rollout.modes import ForcedShare, make_plan, stated_modes
 from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
@@ -171,7 +171,9 @@ class RoundMaker:
         settings, share = rollout_at(self.config, step), self.forced_share(trainer, step)
         plan = make_plan(settings.group_size, share, self.forced.least(settings.group_size))
         seed = random.Random(f"{self.config.seed}-{step}-{trainer.accelerator.process_index}").getrandbits(48)
-        return Order(step, [self._problem(name) for name in names], plan, settings.sampling(), seed, share)
+        number = step // self.config.trainer.iterations
+        stated = stated_modes(number * len(names), len(names), settings.tagged_share)
+        return Order(step, [self._problem(name) for name in names], plan, settings.sampling(), seed, share, stated)
 
     def _problem(self, name: str) -> Problem:
         return self.problems[self.state.rows[name]]

@@ -24,7 +24,7 @@ from rl.curriculum.resampling import Resampler
 from rl.curriculum.token_budget import TokenBudget
 from rl.training.guard import CollapseGuard
 from rl.training.skips import Skips
-from rollout.types import Problem, RolloutGroup
+from rollout.types import Problem, RolloutGroup, untagged
 
 logger = logging.getLogger(__name__)
 
@@ -62,8 +62,8 @@ class RunState:
 
     def observe(self, step: int, groups: Sequence[RolloutGroup]) -> dict[str, float]:
         """Take in the scored groups of all ranks in optimizer step `step`; its metrics."""
-        usable = [group.usable() for group in groups]
-        self.history.observe(groups)
+        usable = [group.usable() for group in untagged(groups)]
+        self.history.observe(usable)
         self.order.observe(usable)
         self.budget.observe(groups)
         metrics = {**self.order.resampler.metrics(), **self.guard.observe(step, usable)}

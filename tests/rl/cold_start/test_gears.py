@@ -66,6 +66,15 @@ def test_without_gears_the_prompts_state_no_mode_and_half_of_each_batch_thinks(t
     assert not any(";" in prompt or "=" in prompt for prompt, _ in shown)
 
 
+def test_without_gears_a_share_of_the_problems_states_the_mode_in_both_of_its_rows(tmp_path):
+    config = config_of(tmp_path, cold_start={"batch": 8, "tagged_share": 0.25})
+    shown = texts(first_rows(config, make_protocol("kat", tags=TAGS)), tiny_protocol())
+    stated = [(prompt.removesuffix("<judge>")[-1], "<think_on>" in response) for prompt, response in shown]
+    stated = [one for one in stated if one[0] in TAGS.values()]
+    # One of the four problems of each of the two batches, in both modes.
+    assert sorted(stated) == [(";", True), (";", True), ("=", False), ("=", False)]
+
+
 def test_the_manual_gear_states_the_mode_of_the_response_in_every_prompt(tmp_path):
     config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2}, "batch": 4})
     protocol = make_protocol("kat", tags=TAGS)
