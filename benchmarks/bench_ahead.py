@@ -75,6 +75,7 @@ def configure(folder: Path, ahead: int, size: str, prompts: int, tokens: int, st
             "protocol": {"name": "kat", "judge_patience": 1},
             "rollout": {**shape, "engine": "hf_process", "ahead": ahead},
             "rewards": [{"name": "math"}, {"name": f"{folder}/plug_in.py:length", "step": "answer"}, {"name": "judge"}],
+            "algorithm": {"name": "step_srpo", "judge_replay": 0},
             "trainer": {"steps": steps + WARM_UP, "prompts_per_step": prompts, "save_every": 10**6},
             "wandb": {"mode": "disabled"},
         }

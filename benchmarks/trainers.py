@@ -83,6 +83,7 @@ def configure(folder: Path, size: str, work: Work, micro_batch: int, steps: int,
             "protocol": {"name": "kat", "judge_patience": 1},
             "rollout": {**rollout, "replay": str(scratch / "replay.jsonl"), "forced": {"minimum": 1}},
             "rewards": [{"name": f"{__file__}:one_or_zero"}, {"name": "judge"}],
+            "algorithm": {"name": "step_srpo", "judge_replay": 0},  # TRL's trainer has no such rows
             "trainer": {**trainer, "bf16": bf16},
             "wandb": {"mode": "disabled"},
         }
