@@ -25,16 +25,12 @@ def main(options: Namespace, config: Config) -> None:
     from rl.planning.plan import GIB, make_plan, rendered
     from rl.planning.rates import Rates, measured_rates, step_time
 
-    for name, value in (("--gpus", options.gpus), ("--gpu-memory", options.gpu_memory)):
-        if not 0 < value <= MOST:
-            raise ConfigError(f"{name} is {value:g}; allowed: above 0, at most {MOST:,}")
-    if (options.rollout_rate is None) != (options.update_rate is None):
-        raise ConfigError("--rollout-rate and --update-rate belong together; allowed: both, or --measured RUN_DIR")
+    check(options)
     plan = make_plan(config, options.gpus, round(options.gpu_memory * GIB), options.device)
     rates, response = None, float(longest_response(config))
     if options.measured:
         rates, response = measured_rates(Path(options.measured), options.measured_gpus)
-    elif options.rollout_rate:
+    elif options.rollout_rate is not None:
         rates = Rates(options.rollout_rate, options.update_rate)
     if rates:
         response = options.response or response
@@ -50,6 +46,20 @@ def main(options: Namespace, config: Config) -> None:
         Console().print(rendered(plan), soft_wrap=True)
     if not plan.fits:
         raise SystemExit(1)
+
+
+def check(options: Namespace) -> None:
+    """Raises `ConfigError` for a number that no cluster has, and for options that say nothing or contradict."""
+    for name in ("gpus", "gpu_memory", "rollout_rate", "update_rate", "response", "measured_gpus", "server_gpus"):
+        value, least = getattr(options, name), "0" if name == "server_gpus" else "above 0"
+        if value is not None and not (0 < value <= MOST or (value == 0 and name == "server_gpus")):
+            raise ConfigError(f"--{name.replace('_', '-')} is {value:g}; allowed: {least}, at most {MOST:,}")
+    if (options.rollout_rate is None) != (options.update_rate is None):
+        raise ConfigError("--rollout-rate and --update-rate belong together; allowed: both, or --measured RUN_DIR")
+    if options.measured and options.rollout_rate is not None:
+        raise ConfigError("--measured and --rollout-rate both give the rates; allowed: one of them")
+    if not options.measured and options.rollout_rate is None and (options.response is not None or options.server_gpus):
+        raise ConfigError("--response and --server-gpus are for times; allowed: with --measured, or with both rates")
 
 
 if __name__ == "__main__":

@@ -44,7 +44,7 @@ class TrainerConfig:
     prompts_per_step: Positive = 32
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0
-    """Rows that go through the model at once on each rank; 0: all."""
+    """Rows of a round that go through the model at once on each rank, stored decisions beside them; 0: all."""
     micro_tokens: Count = 0
     """The most padded tokens of prompts and responses that a rank keeps activations of at once, whatever their rows; a
     longer row goes alone; 0: any number."""

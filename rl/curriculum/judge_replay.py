@@ -9,11 +9,13 @@ forced one is. This needs advantages that do not depend on the policy, which has
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rollout.types import MODES, Mode, RolloutGroup
+from rollout.types import MODES, Mode, Rollout, RolloutGroup
+
+Trains = Callable[[Rollout], bool]
 
 LARGEST = 10_000
 """Groups that are kept; the oldest visits are forgotten first."""
@@ -35,14 +37,16 @@ class JudgeReplay:
         self.count, self.seed = count, seed
         self._groups: dict[str, StoredGroup] = {}
 
-    def observe(self, groups: Sequence[RolloutGroup], judge_B: Sequence[float]) -> None:
-        """Store scored groups with the judge advantages of their rollouts, one after the other; those whose prompt
-        states a mode are not their problem's."""
+    def observe(
+        self, groups: Sequence[RolloutGroup], judge_B: Sequence[float], trains: Trains = lambda r: not r.broken
+    ) -> None:
+        """Store scored groups with the judge advantages of their rollouts, one after the other, of those that `trains`
+        says take part in the loss; groups whose prompt states a mode are not their problem's."""
         if not self.count:
             return
         start = 0
         for group in groups:
-            made = _stored(group, judge_B[start : start + len(group.rollouts)])
+            made = _stored(group, judge_B[start : start + len(group.rollouts)], trains)
             start += len(group.rollouts)
             if group.stated:
                 continue
@@ -68,15 +72,16 @@ class JudgeReplay:
             self._groups[problem] = StoredGroup(problem, rollouts, found)
 
 
-def _stored(group: RolloutGroup, judge_G: Sequence[float]) -> StoredGroup:
+def _stored(group: RolloutGroup, judge_G: Sequence[float], trains: Trains) -> StoredGroup:
     decisions: dict[Mode, tuple[tuple[int, ...], float]] = {}
+    trained = [(r, judge) for r, judge in zip(group.rollouts, judge_G, strict=True) if trains(r)]
     for mode in MODES:
         mine = [
             (r.completion_ids[: r.switch_index + 1], judge)
-            for r, judge in zip(group.rollouts, judge_G, strict=True)
-            if r.mode == mode and r.switch_index is not None and not r.broken
+            for r, judge in trained
+            if r.mode == mode and r.switch_index is not None
         ]
         total = sum(judge for _, judge in mine)
         if total:
             decisions[mode] = (mine[-1][0], total)
-    return StoredGroup(group.problem.id, len(group.usable().rollouts), decisions)
+    return StoredGroup(group.problem.id, len(trained), decisions)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rl.config.schema import Config, ConfigError
+from rl.files.run_log import read_metrics
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,19 @@ def step_time(config: Config, rates: Rates, gpus: int, response: float, generati
 def measured_rates(run_dir: Path, gpus: int) -> tuple[Rates, float]:
     """The rates of a run that took `gpus` GPUs, and its mean response; medians over its steps but the first. Raises
     `ConfigError` where it recorded none."""
-    file = run_dir / "metrics.jsonl"
-    lines = file.read_text(encoding="utf-8").splitlines() if file.is_file() else []
-    records = [json.loads(line) for line in lines if line.strip()]
-    timed = [r for r in records[1:] if r.get("time/step") and r.get("time/rollout") and r.get("tokens/total")]
+    file, settings = run_dir / "metrics.jsonl", run_dir / "config.json"
+    timed = [
+        r for r in read_metrics(run_dir)[1:] if r.get("time/step") and r.get("time/rollout") and r.get("tokens/total")
+    ]
     if not timed:
         raise ConfigError(f"{file} has no two steps with times; allowed: a run folder of scripts/train.py")
-    config = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
-    rows = config["trainer"]["prompts_per_step"] * config["rollout"]["group_size"]
+    try:
+        config = json.loads(settings.read_text(encoding="utf-8"))
+        rows = config["trainer"]["prompts_per_step"] * config["rollout"]["group_size"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            f"{settings} does not say how many rows a step had ({error}); allowed: a run folder"
+        ) from error
     rollout = statistics.median(r["tokens/total"] / r["time/rollout"] for r in timed)
     update = statistics.median(
         r["tokens/total"] / max(r["time/step"] - r["time/rollout"] - r.get("time/reward", 0.0), 1e-9) for r in timed

@@ -2,7 +2,7 @@
 
     1   the rollouts that are forced to answer directly, and those that choose
     2   the rollouts that are forced to think, of the problems where thinking would be right if all of them were
-        (rewards/builtin/judge.py, `may_think`)
+        (rewards/builtin/judge.py, `may_think`), and of those whose judge rewards ask something else
 
 Where direct answers are right within the judge's margin of always, no thought can change the target: what it would cost
 is spent on other problems. Thoughts are by far the dearest part of a round.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 
-from rewards.builtin.judge import PassCounts, may_think
+from rewards.builtin.judge import PassCounts, judge, may_think
 from rewards.builtin.margin import margin_at
 from rewards.early import EarlyScores
 from rewards.registry import Reward
@@ -21,7 +21,7 @@ from rewards.score import History, score_correct
 from rl.training.ahead import Order
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
-from rollout.types import RolloutGroup
+from rollout.types import Mode, RolloutGroup
 
 IsOpen = Callable[[Sequence[RolloutGroup]], list[bool]]
 
@@ -48,23 +48,29 @@ def collect_direct_first(
 
 
 def open_groups(
-    groups: Sequence[RolloutGroup],
-    rewards: Sequence[Reward],
-    judge: Reward,
-    history: History,
-    step: int,
-    early: EarlyScores,
+    groups: Sequence[RolloutGroup], rewards: Sequence[Reward], history: History, step: int, early: EarlyScores
 ) -> list[bool]:
-    """Of each group of direct answers and free choices, whether thinking may be right for its problem. One whose prompt
-    states a mode asks for no comparison."""
-    margin = margin_at(judge.parameters.get("margin", 0.05), step)
-    prior = judge.parameters.get("prior", 0.5)
+    """Of each group of direct answers and free choices, whether thinking may be right for its problem, by every reward
+    of step judge that applies to it. One that does not go by pass rates leaves it open, and so does none at all. A
+    group whose prompt states a mode asks for no comparison."""
+    judges = [reward for reward in rewards if reward.step == "judge"]
 
     def may(group: RolloutGroup) -> bool:
-        usable = group.usable().rollouts
-        past: dict[str, PassCounts] = dict(history(group.problem))
         if group.stated:
             return False
-        return may_think([r.mode for r in usable], [r.scores["correct"] for r in usable], past, margin, prior)
+        usable = group.usable().rollouts
+        modes, correct = [r.mode for r in usable], [r.scores["correct"] for r in usable]
+        past: dict[str, PassCounts] = dict(history(group.problem))
+        asked = [reward for reward in judges if reward.applies_to(group.problem.domain, group.problem.source)]
+        return not asked or any(_may_be_right(reward, modes, correct, past, step) for reward in asked)
 
     return [may(group) for group in score_correct(groups, rewards, history, "drop", early, step=step)]
+
+
+def _may_be_right(
+    reward: Reward, modes: Sequence[Mode | None], correct: Sequence[float], past: dict[str, PassCounts], step: int
+) -> bool:
+    given = reward.parameters
+    if reward.function is not judge or given.get("target", "group") != "group":
+        return True
+    return may_think(modes, correct, past, margin_at(given.get("margin", 0.05), step), given.get("prior", 0.5))

@@ -33,7 +33,7 @@ from rl.training.ahead import Ahead, Drawn, Order
 from rl.training.batch import StepBatch, step_batch
 from rl.training.controls import permuted
 from rl.training.direct_first import collect_direct_first, open_groups
-from rl.training.masks import Counts, count_tokens
+from rl.training.masks import Counts, count_tokens, counts
 from rl.training.metrics import step_metrics
 from rl.training.rows import Rows, stored_decisions
 from rl.training.run_state import RunState
@@ -103,7 +103,8 @@ class RoundMaker:
         everyone = gather_object(groups)
         self._check_broken(trainer, everyone)
         judge_B, answer_B, weights_B = self._advantages(trainer, groups)
-        stored = self.state.replay.draw(step)
+        # A training set that was shortened since may lack a stored problem.
+        stored = [group for group in self.state.replay.draw(step) if group.problem in self.state.rows]
         rows = Rows([r for group in groups for r in group.rollouts], judge_B, answer_B, weights_B)
         batch = step_batch(
             *self._whole(trainer, rows, stored),
@@ -126,7 +127,7 @@ class RoundMaker:
         """Take in what the round showed on all ranks; its metrics."""
         groups, judge, answer = round_.everyone
         state = self.state.observe(round_.step + 1, groups)
-        self.state.replay.observe(groups, judge)
+        self.state.replay.observe(groups, judge, partial(counts, options=self.loss))
         shown = step_metrics(
             groups, judge, answer, forced_share=round_.forced_share, history_size=len(self.state.history)
         )
@@ -155,11 +156,9 @@ class RoundMaker:
     def _collected(self, order: Order, engine: Engine, early: EarlyScores) -> list[RolloutGroup]:
         if not self.state.savings.direct_first:
             return order.collect(engine, self.protocol, early)
-        judge = next(r for r in self.rewards if r.name == "judge")
         is_open = partial(
             open_groups,
             rewards=self.rewards,
-            judge=judge,
             history=self.state.history.counts,
             step=order.step,
             early=early,

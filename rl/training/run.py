@@ -82,7 +82,8 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
-    """Recorded groups by problem id. Raises `ConfigError` when a group has another size than the configured one."""
+    """Recorded groups by problem id. Raises `ConfigError` when a group has another size than the configured one; a
+    smaller one is whole where nobody was forced to think (rl/training/direct_first.py)."""
     path, size = Path(config.rollout.replay), config.rollout.group_size
     if not path.is_file():
         raise ConfigError(f"rollout.replay {str(path)!r} is no file (looked in {Path.cwd()})")
@@ -94,10 +95,11 @@ def read_replay(config: Config) -> dict[str, RolloutGroup]:
             raise ConfigError(f"rollout.replay {str(path)!r}, line {number}: no rollout ({error})") from error
     groups = group_rollouts(rollouts)
     for group in groups:
-        if len(group.rollouts) != size:
+        thoughts = any(rollout.forced == "think" for rollout in group.rollouts)
+        if len(group.rollouts) > size or (thoughts and len(group.rollouts) < size):
             raise ConfigError(
                 f"rollout.replay {str(path)!r}: problem {group.problem.id!r} has {len(group.rollouts)} rollouts; "
-                f"allowed: rollout.group_size, {size}"
+                f"allowed: rollout.group_size, {size}, or fewer where none was forced to think"
             )
     return {group.problem.id: group for group in groups}
 

@@ -1,11 +1,15 @@
 """Stored groups: what is kept of a visit, what comes again, by hand."""
 
 import json
+from functools import partial
 
-from factories import make_group, make_problem
+from factories import make_group, make_problem, make_rollout
 
+from rl.algorithms.base import LossOptions
 from rl.curriculum import judge_replay
 from rl.curriculum.judge_replay import JudgeReplay, StoredGroup
+from rl.training.masks import counts
+from rollout.types import RolloutGroup
 
 
 def group(name: str, modes: str = "TTNN", **fields):
@@ -33,6 +37,15 @@ def test_broken_rollouts_are_not_stored():
     replay = JudgeReplay(5, seed=0)
     replay.observe([broken], [1.0, 1.0])
     assert replay.draw(0) == [StoredGroup("a", 0, {})]
+
+
+def test_rollouts_that_the_loss_leaves_out_are_not_stored():
+    cut = make_rollout("think", truncated=True)
+    kept = make_group("TN", (1, 1), problem=make_problem("a"))
+    replay = JudgeReplay(5, seed=0)
+    masked = partial(counts, options=LossOptions(truncated="masked"))
+    replay.observe([RolloutGroup(kept.problem, (*kept.rollouts, cut))], [1.0, 0.0, 1.0], masked)
+    assert replay.draw(0) == [StoredGroup("a", 2, {"think": ((100,), 1.0)})]
 
 
 def test_a_step_draws_no_group_twice_and_every_rank_the_same():

@@ -115,7 +115,7 @@ def test_the_time_of_a_step_follows_from_rates():
 def test_rates_are_read_from_a_run(tmp_path):
     settings = {"trainer": {"prompts_per_step": 2}, "rollout": {"group_size": 4}}
     (tmp_path / "config.json").write_text(json.dumps(settings))
-    first = {"tokens/total": 1, "time/step": 99, "time/rollout": 90}
+    first = {"tokens/total": 1, "time/step": 99, "time/rollout": 90, "step": 1}
     others = [{"tokens/total": 800, "time/step": 15, "time/rollout": 8, "time/reward": 2, "step": k} for k in (2, 3)]
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (first, *others)))
     rates, response = measured_rates(tmp_path, gpus=2)
@@ -174,3 +174,34 @@ def test_a_number_that_no_cluster_has_is_one_line(numbers, tmp_path):
     done = script("plan.py", str(ROOT / "configs" / "demo.yaml"), "--gpus", gpus, "--gpu-memory", memory)
     assert done.returncode == 2
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.medium
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--rollout-rate", "0", "--update-rate", "5"),
+        ("--rollout-rate", "5", "--update-rate", "-3"),
+        ("--rollout-rate", "5", "--update-rate", "nan"),
+        ("--response", "100"),
+        ("--server-gpus", "-1"),
+        ("--measured", "runs/demo", "--measured-gpus", "0"),
+        ("--measured", "runs/demo", "--rollout-rate", "5", "--update-rate", "5"),
+    ],
+)
+def test_an_option_of_times_that_would_say_nothing_is_refused(options):
+    done = script("plan.py", str(ROOT / "configs" / "demo.yaml"), *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert options[-2] in done.stderr or options[0] in done.stderr
+
+
+def test_a_run_that_is_being_written_has_rates_and_one_without_settings_is_one_line(tmp_path):
+    records = [
+        {"step": s, "time/step": 12, "time/rollout": 4, "time/reward": 3, "tokens/total": 400} for s in (1, 2, 3)
+    ]
+    half = '{"step": 4, "time/st'
+    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in records) + half)
+    with pytest.raises(ConfigError, match=r"config\.json"):
+        measured_rates(tmp_path, 1)
+    (tmp_path / "config.json").write_text('{"trainer": {"prompts_per_step": 2}, "rollout": {"group_size": 2}}')
+    assert measured_rates(tmp_path, 1) == (Rates(rollout=100, update=80, reward=3), 100)

@@ -7,9 +7,9 @@ from functools import partial
 
 import pytest
 import torch
-from factories import make_problem, make_protocol, make_rollout
+from factories import make_group, make_problem, make_protocol, make_rollout
 from small_engine import make_engine
-from small_runs import save_policy, small_config
+from small_runs import save_policy, small_config, write_rollouts
 from trainer_setups import quiet_setup, rows_of
 
 from rewards.early import EarlyScores
@@ -20,9 +20,10 @@ from rl.curriculum.judge_replay import StoredGroup
 from rl.training.ahead import Order
 from rl.training.direct_first import collect_direct_first, open_groups
 from rl.training.rows import Rows, stored_decisions
-from rl.training.run import build_trainer
+from rl.training.run import build_trainer, read_replay
 from rollout.engines.base import Sampling
 from rollout.errors import UserError
+from rollout.types import RolloutGroup
 
 PLAN = ("think", "think", "no_think", "no_think", None)
 PROBLEMS = [make_problem(name, "12 + 34") for name in "abc"]
@@ -45,11 +46,53 @@ def order() -> Order:
 
 def test_only_problems_that_direct_answers_leave_open_get_thoughts(rewards):
     engine, early = make_engine(), EarlyScores(rewards)
-    is_open = partial(open_groups, rewards=rewards, judge=rewards[0], history=lambda problem: {}, step=0, early=early)
+    is_open = partial(open_groups, rewards=rewards, history=lambda problem: {}, step=0, early=early)
     groups = collect_direct_first(order(), engine, engine.protocol, early, is_open)
     direct = ["no_think", "no_think", None]
     assert [[r.forced for r in g.rollouts] for g in groups] == [direct, [*direct, "think", "think"], direct]
     assert [g.problem.id for g in groups] == ["a", "b", "c"]
+
+
+PER_MODE = """
+from rewards.plugin import group_reward
+@group_reward
+def per_mode(group):
+    return [1.0] * len(group.rollouts)
+"""
+
+
+@pytest.mark.parametrize(
+    ("judges", "expected"),
+    [
+        ([{"name": "judge"}], [False, False]),
+        ([{"name": "judge", "label": "decision"}], [False, False]),
+        ([{"name": "judge", "domains": ["math"]}], [False, True]),
+        ([{"name": "judge", "domains": ["math"]}, {"name": "judge", "label": "two", "margin": -1}], [True, True]),
+        ([{"name": "judge", "domains": ["math"]}, {"name": "judge", "label": "b", "target": "label"}], [True, True]),
+        ([{"name": "judge"}, {"name": "PER_MODE:per_mode", "step": "judge", "domains": ["code"]}], [False, True]),
+    ],
+)
+def test_a_problem_is_closed_by_every_judge_that_applies_to_it(tmp_path, judges, expected):
+    (tmp_path / "mine.py").write_text(PER_MODE)
+    named = [{**entry, "name": entry["name"].replace("PER_MODE", f"{tmp_path}/mine.py")} for entry in judges]
+    rewards = build_rewards([*named, {"name": "exact"}])
+    groups = [
+        make_group("NN", (1, 1), problem=make_problem(domain, answer="a", domain=domain, necessity="think"))
+        for domain in ("math", "code")
+    ]
+    groups = [
+        RolloutGroup(g.problem, tuple(dataclasses.replace(r, answer_text="a") for r in g.rollouts)) for g in groups
+    ]
+    assert open_groups(groups, rewards, lambda problem: {}, 0, EarlyScores(rewards)) == expected
+
+
+def test_a_judge_of_another_label_trains(tmp_path):
+    policy = save_policy(tmp_path / "policy")
+    rewards = [{"name": "judge", "label": "decision"}, {"name": "math"}]
+    setup = quiet_setup(small_config(tmp_path / "run", policy, rewards=rewards))
+    trainer = build_trainer(setup, 1)
+    trainer._prepare_inputs(rows_of(setup))
+    assert trainer.round is not None
 
 
 def test_scores_that_begin_early_are_those_of_their_own_rollout(rewards):
@@ -61,6 +104,18 @@ def test_scores_that_begin_early_are_those_of_their_own_rollout(rewards):
             begun = early.take(answer, (number, place))
             assert (begun is not None) == (rollout.mode is not None)
             assert begun is None or begun.result() == float(group.problem.id in "ac")
+
+
+def test_groups_of_direct_answers_alone_train_again_from_their_record(tmp_path):
+    direct, both = (make_group(modes, (1,) * len(modes), problem=make_problem(modes)) for modes in ("NN", "TTNN"))
+    file = write_rollouts(tmp_path / "recorded.jsonl", [both.rollouts, direct.rollouts])
+    config = small_config(tmp_path, tmp_path, rollout={"replay": str(file), "group_size": 4})
+    assert {name: len(group.rollouts) for name, group in read_replay(config).items()} == {"TTNN": 4, "NN": 2}
+    halves = [make_group("TNN", (1, 1, 1), forced=True), make_group("NNNNN", (1,) * 5)]
+    for half in halves:
+        write_rollouts(file, [half.rollouts])
+        with pytest.raises(UserError, match=r"rollouts; allowed: rollout\.group_size, 4"):
+            read_replay(config)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_direct_first_draws_no_thoughts_for_tagged_prompts():
     problems = [make_problem("a", "7 + 1", answer="no answer"), make_problem("b", "12 + 34", answer="no answer")]
     order = Order(0, problems, plan, Sampling(max_new_tokens=8), 3, 1.0, (None, "no_think"))
     early = EarlyScores(rewards)
-    is_open = partial(open_groups, rewards=rewards, judge=rewards[0], history=lambda problem: {}, step=0, early=early)
+    is_open = partial(open_groups, rewards=rewards, history=lambda problem: {}, step=0, early=early)
     free, stated = collect_direct_first(order, engine, protocol, early, is_open)
     assert [r.forced for r in free.rollouts] == ["no_think", "no_think", "think", "think"]
     assert [(r.forced, r.stated) for r in stated.rollouts] == [(None, "no_think")] * 2
