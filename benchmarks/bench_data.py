@@ -31,12 +31,14 @@ from rl.config.read import parse_config
 from rl.config.schema import Config
 from rl.training.run import build_trainer, set_up
 
+LIBC, PROCESS = ctypes.CDLL(None), psutil.Process()  # once: each new one is a class and an object more to be freed
+
 
 def resident() -> int:
     """Bytes of this process, after freed memory has gone back."""
     gc.collect()
-    ctypes.CDLL(None).malloc_trim(0)
-    return int(psutil.Process().memory_info().rss)
+    LIBC.malloc_trim(0)
+    return int(PROCESS.memory_info().rss)
 
 
 def write_rows(file: Path, count: int) -> None:

@@ -14,10 +14,9 @@ the forced floor sees to it.
 Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by lean / s, s the
 share of such problems in the batch, and of the others by (1 − lean) / (1 − s), so that the mean is 1; neither is above
 `balance`; a prompt that states its mode counts 1. With `lean` ½ both targets push alike and the shared bias of the
-decision stays where it is; above it,
-doubtful problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor` is added to
-A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift that the
-judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
+decision stays where it is; above it, doubtful problems go to thinking: a wrong direct answer costs more than a thought
+too many. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them
+against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """

@@ -20,7 +20,7 @@ Attention = Annotated[
 class DataConfig:
     """The problems of training and test; docs/data.md has the formats. `train` and `test` are each a jsonl, json, csv
     or parquet file, a folder or pattern of them, a saved data set, a hub id (`hub:openai/gsm8k:main:train`), a list of
-    these, `reasoning_gym:TASK?field=value`, `arithmetic` (products), or `tiny` for the embedded world."""
+    these, `reasoning_gym:TASK?field=value`, `arithmetic` (sums), or `tiny` for the embedded world."""
 
     path: str = ""
     """Folder in front of relative files."""

@@ -103,7 +103,8 @@ class RoundMaker:
         everyone = gather_object(groups)
         self._check_broken(trainer, everyone)
         judge_B, answer_B, weights_B = self._advantages(trainer, groups)
-        stored = self.state.replay.draw(step)
+        # A training set that was shortened since may lack a stored problem.
+        stored = [group for group in self.state.replay.draw(step) if group.problem in self.state.rows]
         rows = Rows([r for group in groups for r in group.rollouts], judge_B, answer_B, weights_B)
         batch = step_batch(
             *self._whole(trainer, rows, stored),
