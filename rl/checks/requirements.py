@@ -6,6 +6,7 @@ import json
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from rl.config.schema import Config, ConfigError
 
@@ -14,7 +15,11 @@ def check_requirements(config: Config) -> None:
     """The files and packages of trainer and model. Raises `ConfigError`."""
     _check_run_dir(Path(config.run_dir))
     if config.trainer.deepspeed:
-        _check_deepspeed(Path(config.trainer.deepspeed))
+        deepspeed_settings(Path(config.trainer.deepspeed))
+        if find_spec("deepspeed") is None:
+            raise ConfigError(
+                "trainer.deepspeed is set, but the package is missing; pip install 'step-srpo[deepspeed]'"
+            )
     if config.wandb.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError("wandb.tensorboard is true, but the package is missing; pip install tensorboard")
     template = config.model.chat_template
@@ -37,7 +42,8 @@ def _check_run_dir(folder: Path) -> None:
         ) from error
 
 
-def _check_deepspeed(file: Path) -> None:
+def deepspeed_settings(file: Path) -> dict[str, Any]:
+    """What a DeepSpeed configuration file says. Raises `ConfigError` where it says nothing of ZeRO."""
     if not file.is_file():
         raise ConfigError(f"trainer.deepspeed is {str(file)!r}; allowed: a JSON file (looked in {Path.cwd()})")
     try:
@@ -46,5 +52,9 @@ def _check_deepspeed(file: Path) -> None:
         raise ConfigError(f"trainer.deepspeed {str(file)!r} is no JSON: {' '.join(str(error).split())}") from error
     if not isinstance(settings, dict) or "zero_optimization" not in settings:
         raise ConfigError(f"trainer.deepspeed {str(file)!r} has no zero_optimization; see configs/deepspeed/zero2.json")
-    if find_spec("deepspeed") is None:
-        raise ConfigError("trainer.deepspeed is set, but the package is missing; pip install 'step-srpo[deepspeed]'")
+    zero = settings["zero_optimization"]
+    if not isinstance(zero, dict) or zero.get("stage", 0) not in (0, 1, 2, 3):
+        raise ConfigError(
+            f"trainer.deepspeed {str(file)!r}: zero_optimization is {zero!r}; allowed: a section with a stage, 0 to 3"
+        )
+    return settings

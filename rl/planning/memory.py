@@ -13,7 +13,6 @@ two moments and the float32 weights beside them.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +22,7 @@ from transformers import PreTrainedConfig
 from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
 
+from rl.checks.requirements import deepspeed_settings
 from rl.config.schema import Config
 from rl.curriculum.phases import longest_response
 from rl.planning.activations import Activations, count_activations
@@ -86,8 +86,7 @@ def zero_stage(config: Config) -> int:
     """DeepSpeed's stage; 0: none."""
     if not config.trainer.deepspeed:
         return 0
-    settings = json.loads(Path(config.trainer.deepspeed).read_text(encoding="utf-8"))
-    return int(settings["zero_optimization"].get("stage", 0))
+    return int(deepspeed_settings(Path(config.trainer.deepspeed))["zero_optimization"].get("stage", 0))
 
 
 def sharded(config: Config) -> bool:

@@ -205,3 +205,14 @@ def test_a_run_that_is_being_written_has_rates_and_one_without_settings_is_one_l
         measured_rates(tmp_path, 1)
     (tmp_path / "config.json").write_text('{"trainer": {"prompts_per_step": 2}, "rollout": {"group_size": 2}}')
     assert measured_rates(tmp_path, 1) == (Rates(rollout=100, update=80, reward=3), 100)
+
+
+@pytest.mark.parametrize(
+    "text", ["no JSON", "[]", "{}", '{"zero_optimization": 3}', '{"zero_optimization": {"stage": 7}}', None]
+)
+def test_a_deepspeed_file_that_says_nothing_of_zero_is_one_line(tmp_path, text):
+    file = tmp_path / "zero.json"
+    if text is not None:
+        file.write_text(text)
+    with pytest.raises(ConfigError, match=r"zero\.json"):
+        make_plan(eight_billion(deepspeed=str(file)), 8, 80 * GIB)
