@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +18,7 @@ from trl import SFTConfig, SFTTrainer
 from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
-from rl.files.atomic import clear_part, complete_folder, part_of, write_atomically
+from rl.files.atomic import clear_part, complete_folder, part_of
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
 from rl.files.outputs import hold
 from rl.files.terminated import Terminated, asked, at_the_next_step
@@ -29,7 +28,7 @@ from rl.models.location import GATE
 from rl.models.open import Policy, open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
-from rl.training.checkpoints import COMPLETE, check_readable, last_complete, remove_incomplete, step_of
+from rl.training.checkpoints import check_readable, last_complete, mark_complete, remove_incomplete, step_of
 from rollout.protocol import DecisionProtocol
 
 LINES = 10
@@ -58,7 +57,7 @@ class ProgressLine(TrainerCallback):
     def on_save(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         if is_main():
             folder = Path(args.output_dir) / f"checkpoint-{state.global_step}"
-            write_atomically(folder / COMPLETE, json.dumps({"step": state.global_step}))
+            mark_complete(folder, state.global_step)
 
     def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         self.bar.close()

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
+from rl.files.atomic import write_atomically
+from rl.files.json_lines import object_of
 from rollout.errors import UserError
 
 HISTORY = "pass_history.json"
@@ -29,11 +31,22 @@ def last_complete(folder: Path) -> Path | None:
     return max(complete, key=step_of, default=None)
 
 
+def mark_complete(folder: Path, step: int) -> None:
+    """The end mark of a checkpoint, written last, with the bytes of each file. Left out is what other ranks may still
+    write, the state of their random numbers."""
+    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith("rng_state")]
+    sizes = {str(file.relative_to(folder)): file.stat().st_size for file in files}
+    write_atomically(folder / COMPLETE, json.dumps({"step": step, "files": sizes}))
+
+
 def check_readable(checkpoint: Path) -> None:
     """Raises `UserError` that names the file when a finished checkpoint was damaged since, as by a copy that broke off.
     Nothing is passed over silently: whoever wants the one before removes this one."""
-    for file in sorted(checkpoint.rglob("*")):
+    sizes = _sizes(checkpoint)
+    for file in sorted({*checkpoint.rglob("*"), *sizes}):
         try:
+            if file in sizes and not file.is_file():
+                raise ValueError("it is gone")
             if file.suffix == ".json":
                 json.loads(file.read_text(encoding="utf-8"))
             elif file.suffix in (".pt", ".pth") and not zipfile.is_zipfile(file):
@@ -41,11 +54,19 @@ def check_readable(checkpoint: Path) -> None:
             elif file.suffix == ".safetensors":
                 with safe_open(file, "pt"):  # reads the header and compares it with the length
                     pass
+            if file in sizes and file.stat().st_size != sizes[file]:
+                raise ValueError(f"{file.stat().st_size} bytes instead of {sizes[file]}")
         except (ValueError, SafetensorError) as error:
             raise UserError(
                 f"{file} cannot be read ({error}); allowed: a whole checkpoint, or {checkpoint} removed, and the run "
                 "goes on from the one before it"
             ) from error
+
+
+def _sizes(checkpoint: Path) -> dict[Path, int]:
+    """The bytes of each file by the end mark; none where it is older or damaged."""
+    found = object_of((checkpoint / COMPLETE).read_bytes()) if (checkpoint / COMPLETE).is_file() else None
+    return {checkpoint / name: size for name, size in (found or {}).get("files", {}).items()}
 
 
 def check_ranks(checkpoint: Path, ranks: int, deepspeed: bool) -> None:

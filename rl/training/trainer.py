@@ -36,7 +36,7 @@ from rl.files.atomic import write_atomically
 from rl.models.weights import reshard
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
-from rl.training.checkpoints import AHEAD, COMPLETE, HISTORY, REFERENCE, RUN_STATE
+from rl.training.checkpoints import AHEAD, HISTORY, REFERENCE, RUN_STATE, mark_complete
 from rl.training.loss import policy_loss
 from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
@@ -221,7 +221,7 @@ class StepSRPOTrainer(GRPOTrainer):
         # Written last, when every rank is done: a checkpoint without it was interrupted.
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            write_atomically(folder / COMPLETE, json.dumps({"step": self.state.global_step}))
+            mark_complete(folder, self.state.global_step)
 
     def load_state(self, checkpoint: Path) -> None:
         """Take the pass history and the run's state back from a checkpoint. Raises `UserError` when the starting model

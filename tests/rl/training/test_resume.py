@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import save_file
 from small_runs import ROOT, environment, metrics, save_policy, script, settings, write_config
 
-from rl.training.checkpoints import COMPLETE, check_readable, last_complete, remove_incomplete
+from rl.training.checkpoints import COMPLETE, check_readable, last_complete, mark_complete, remove_incomplete
 from rollout.errors import UserError
 
 SHAPE = {"steps": 8, "prompts_per_step": 4, "learning_rate": 1e-3, "save_every": 2}
@@ -77,4 +77,27 @@ def test_a_checkpoint_that_was_damaged_is_named_with_the_way_on(tmp_path, name):
     with pytest.raises(
         UserError, match=rf"checkpoint-4/{name} cannot be read .*checkpoint-4 removed, and the run goes on"
     ):
+        check_readable(folder)
+
+
+@pytest.mark.parametrize("name", ["optimizer.pt", "parts/training_args.bin"])
+def test_a_file_that_a_finished_checkpoint_has_lost_is_named(tmp_path, name):
+    folder = tmp_path / "checkpoint-4"
+    (folder / "parts").mkdir(parents=True)
+    torch.save({"a": torch.zeros(64)}, folder / "optimizer.pt")
+    (folder / "parts" / "training_args.bin").write_bytes(b"1234")
+    mark_complete(folder, 4)
+    check_readable(folder)
+    (folder / name).unlink()
+    with pytest.raises(UserError, match=rf"checkpoint-4/{name} "):
+        check_readable(folder)
+
+
+def test_a_file_of_a_finished_checkpoint_that_was_cut_is_named(tmp_path):
+    folder = tmp_path / "checkpoint-4"
+    folder.mkdir()
+    (folder / "training_args.bin").write_bytes(b"1234")
+    mark_complete(folder, 4)
+    (folder / "training_args.bin").write_bytes(b"12")
+    with pytest.raises(UserError, match=r"training_args\.bin .*2 bytes instead of 4"):
         check_readable(folder)
