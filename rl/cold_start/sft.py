@@ -19,7 +19,7 @@ from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
 from rl.config.schema import Config, ConfigError
 from rl.files.atomic import clear_part, complete_folder, part_of
-from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, settings_of
+from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, read_record, settings_of
 from rl.files.outputs import hold
 from rl.files.terminated import Terminated, asked, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config, save_plain
@@ -29,6 +29,7 @@ from rl.models.open import Policy, open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.checkpoints import check_readable, last_complete, mark_complete, remove_incomplete, step_of
+from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 
 LINES = 10
@@ -84,6 +85,7 @@ def fine_tune(
         return work.product
     if config.resume == "auto" and (resume := last_complete(checkpoints)):
         check_readable(resume)
+        _check_recorded(work, resume)
     if is_main():
         hold(work.product)
     policy = _opened(config, source, title)
@@ -98,6 +100,15 @@ def fine_tune(
         raise Terminated
     _save(trainer, work.product, None if kept else checkpoints)
     return work.product
+
+
+def _check_recorded(work: Work, checkpoint: Path) -> None:
+    """Raises `UserError` for a checkpoint of which nothing says what it was made with: it may be another task's."""
+    if not read_record(work):
+        raise UserError(
+            f"{checkpoint} is there, and no {work.record} says what it was made with; allowed: that file back, another "
+            f"run_dir, or resume=never, which moves it to {work.product.parent / 'old'}/TIME"
+        )
 
 
 def _trainer(

@@ -53,6 +53,19 @@ def test_a_damaged_checkpoint_is_named_before_anything_is_loaded(tmp_path):
         cold_start(config)
 
 
+def test_a_checkpoint_that_nothing_tells_of_is_not_gone_on_from(tmp_path):
+    """It may be another task's: a folder that was copied, or whose record was removed."""
+    config = parse_config(raw_config(tmp_path))
+    checkpoint = tmp_path / "run" / "cold_start" / "checkpoints" / "checkpoint-5"
+    checkpoint.mkdir(parents=True)
+    (checkpoint / COMPLETE).write_text("{}")
+    (checkpoint / "model.safetensors").write_bytes((tmp_path / "policy" / "model.safetensors").read_bytes())
+    with pytest.raises(UserError, match="checkpoint-5 is there"):
+        cold_start(config)
+    assert not (tmp_path / "run" / "cold_start" / "model").exists()
+    assert checkpoint.is_dir()
+
+
 def kill_when(config: Path, run_dir: Path, reached) -> None:
     """Start the command and SIGKILL it as soon as `reached()`."""
     command = [sys.executable, str(ROOT / "scripts/cold_start.py"), str(config), f"run_dir={run_dir}"]
