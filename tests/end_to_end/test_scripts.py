@@ -81,7 +81,7 @@ def test_a_dry_run_checks_everything_and_trains_nothing(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.medium
+@pytest.mark.slow
 def test_the_pipeline_runs_from_cold_start_to_report(tmp_path):
     raw = settings(
         tmp_path / "run",
