@@ -17,7 +17,7 @@ from rollout.types import MODES, Mode, Rollout, RolloutGroup
 
 Trains = Callable[[Rollout], bool]
 
-LARGEST = 10_000
+LARGEST = 2_000
 """Groups that are kept; the oldest visits are forgotten first."""
 
 

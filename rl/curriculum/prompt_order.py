@@ -21,6 +21,8 @@ from rollout.errors import UserError
 from rollout.types import RolloutGroup
 
 AHEAD = 2
+KEPT = 64
+"""Blocks that can still be asked for where all of them follow from the seed; the loader is far less ahead."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,11 @@ class PromptOrder:
         """The problems of a round. Rounds before a checkpoint that was loaded are skipped by the trainer, whatever
         they hold. Raises `RuntimeError` when the loader runs further ahead than observations allow."""
         if not self.resampler.on:
-            while number >= len(self._blocks):
-                self._blocks.append(self._draw(len(self._blocks)))
+            while number >= self._first + len(self._blocks):
+                self._blocks.append(self._draw(self._first + len(self._blocks)))
+            passed = max(len(self._blocks) - KEPT, 0)
+            del self._blocks[:passed]
+            self._first += passed
         index = max(number - self._first, 0)
         if index >= len(self._blocks):
             raise RuntimeError(f"round {number} was asked for before round {number - AHEAD} was observed")

@@ -18,6 +18,8 @@ from rl.training.trainer import StepSRPOTrainer
 from rollout.engines.hf import HFEngine
 
 FROM_TRL = {"loss": "loss", "grad_norm": "grad_norm", "learning_rate": "learning_rate", "step_time": "time/step"}
+# The Trainer's own log goes into every checkpoint; ours is metrics.jsonl.
+LOG_ENTRIES = 100
 # Metric: (sum, what it is divided by).
 OF_THE_LOSS = {
     "token_entropy": ("entropy", "tokens"),
@@ -86,6 +88,7 @@ class AfterUpdate(TrainerCallback):
             value = logs.get(theirs)
             if value is not None:
                 metrics[ours] = float(value)
+        del state.log_history[:-LOG_ENTRIES]
         if self.trainer.skipped:
             # TRL's base writes the mean of earlier losses in the place of one that is not finite.
             metrics["loss"] = math.nan
