@@ -179,7 +179,7 @@ def test_a_stored_group_pushes_as_hard_as_it_did_when_it_was_new(tmp_path):
     setup = quiet_setup(dataclasses.replace(config, data=dataclasses.replace(config.data, train_size=4)))
     trainer = build_trainer(setup, 1)
     trainer.model.train()
-    fresh = trainer._prepare_inputs(rows_of(setup))
+    trainer._prepare_inputs(rows_of(setup))
     trainer.rounds.observe(trainer.round)
     stored = trainer.rounds.state.replay.draw(0)
     assert [group.rollouts for group in stored] == [4, 4, 4, 4]
@@ -202,4 +202,3 @@ def test_a_stored_group_pushes_as_hard_as_it_did_when_it_was_new(tmp_path):
     new = decision_gradient([r for g in groups for r in g.rollouts], judge_B, 16)
     assert torch.allclose(new, decision_gradient(rows.rollouts, rows.judge_B, 16), atol=1e-7)
     assert new.abs().max() > 0
-    assert fresh is not None
