@@ -45,11 +45,12 @@ JUDGE_PARAMETERS = ("margin", "wrong")
 def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
     """The algorithm of a config section such as `{name: step_srpo, kappa: 1.0, judge_weight: 0.4}`. `name` may be
     `file.py:NAME`, an `Algorithm` or a function with the signature of `rl.algorithms.step_srpo.advantages`. Raises
-    `UserError` for a name, a parameter or a value that is not allowed. `preset: published` begins with what the
-    algorithm's authors' own code does."""
+    `UserError` for a name, a parameter or a value that is not allowed. `preset`: what it begins with, `own` (the
+    default) what this project adds, `none` the formula alone, `published` what its authors' own code does."""
     own = dict(settings)
     base = _find(own.pop("name", "step_srpo"))
-    own = {**_preset(base, own.pop("preset", "none")), **own}
+    base, begins = _preset(base, own.pop("preset", "own"))
+    own = {**begins, **own}
     signature = inspect.signature(base.advantages).parameters
     takes_all = any(p.kind is p.VAR_KEYWORD for p in signature.values())
     parameters = [p.name for p in list(signature.values())[1:] if p.kind is not p.VAR_KEYWORD]
@@ -67,19 +68,23 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
             values[key] = typed(value, hints.get(key), f"algorithm.{key}")
         else:
             raise UserError(_unknown(base, key, [*parameters, *base.loss_names, *savings_names], options))
-    made = dataclasses.replace(base, parameters=values, loss=dataclasses.replace(base.loss, **loss))
+    made = dataclasses.replace(
+        base, parameters={**base.parameters, **values}, loss=dataclasses.replace(base.loss, **loss)
+    )
     made = _with_policy_baseline(made) if "baseline" in parameters else made
     return made if made.savings is None else dataclasses.replace(made, savings=_savings(made, savings))
 
 
-def _preset(base: Algorithm, preset: Any) -> Mapping[str, Any]:
-    """The settings of `preset: published`; the algorithm's own come after them."""
+def _preset(base: Algorithm, preset: Any) -> tuple[Algorithm, Mapping[str, Any]]:
+    """The algorithm that a preset begins with, and the settings that come before the run's."""
+    if preset == "own":
+        return base, {}
     if preset == "none":
-        return {}
+        return dataclasses.replace(base, parameters={}, savings=base.savings and Savings()), {}
     if preset == "published" and base.published is not None:
-        return base.published
+        return base, base.published
     known = ", ".join(name for name, one in SHIPPED.items() if one.published is not None)
-    raise UserError(f"algorithm.preset is {preset!r} with {base.name!r}; allowed: none, or published with {known}")
+    raise UserError(f"algorithm.preset is {preset!r} with {base.name!r}; allowed: own, none, or published with {known}")
 
 
 def _find(name: Any) -> Algorithm:

@@ -80,11 +80,12 @@ Advantages = Callable[..., tuple[Array, Array]]
 
 @dataclass(frozen=True)
 class Algorithm:
-    """`advantages(group, **parameters) -> (judge_G, answer_G)`; `plan` replaces the configured forced share when the
-    algorithm prescribes its own. `one_advantage`: both are always equal. `loss_names`: the algorithm's own names of
-    loss options, such as degrpo's alpha for judge_weight. `published`: the parameters and loss options that its
-    authors' own code differs in, for `preset: published`; None where no such code is known. `savings`: None for an
-    algorithm that has none, because its judge advantage depends on the policy or is none of its own."""
+    """`advantages(group, **parameters) -> (judge_G, answer_G)`; a configuration's own parameters come after
+    `parameters`. `plan` replaces the configured forced share when the algorithm prescribes its own. `one_advantage`:
+    both are always equal. `loss_names`: the algorithm's own names of loss options, such as degrpo's alpha for
+    judge_weight. `published`: the parameters and loss options that its authors' own code differs in, for `preset:
+    published`; None where no such code is known. `savings`: None for an algorithm that has none, because its judge
+    advantage depends on the policy or is none of its own."""
 
     name: str
     advantages: Advantages

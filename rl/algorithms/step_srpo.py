@@ -11,12 +11,13 @@ A rollout without a switch has A_judge = −κ on all its tokens and no answer s
 q(m) is the mean q of mode m in the group, 0 for a mode without rollouts. Assumes at least two rollouts of each mode;
 the forced floor sees to it.
 
-Off by default: `balance` (1 is off) weighs A_judge of a problem whose judge rewards prefer thinking by lean / s, s the
-share of such problems in the batch, and of the others by (1 − lean) / (1 − s), so that the mean is 1; neither is above
-`balance`; a prompt that states its mode counts 1. With `lean` ½ both targets push alike and the shared bias of the
-decision stays where it is; above it, doubtful problems go to thinking: a wrong direct answer costs more than a thought
-too many. `anchor` is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them
-against the drift that the judge step causes. `bracket` adds, with that weight, HiPO's judge bracket (hipo.py).
+`advantages` alone is this formula. The algorithm `step_srpo` adds what docs/log.md shows to pay. `balance` (3; 1 is
+off) weighs A_judge of a problem whose judge rewards prefer thinking by lean / s, s the share of such problems in the
+batch, and of the others by (1 − lean) / (1 − s), so that the mean is 1; neither is above `balance`; a prompt that
+states its mode counts 1. With `lean` ½ both targets push alike and the shared bias of the decision stays where it is;
+above it (0.75), doubtful problems go to thinking: a wrong direct answer costs more than a thought too many. `anchor`
+(1) is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift
+that the judge step causes. `bracket` (0) adds, with that weight, HiPO's judge bracket (hipo.py).
 
 Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
 """
@@ -90,4 +91,9 @@ def _mean_judge(group: GroupArrays, mode: Mode) -> float:
     return float(group.judge_G[mask].mean()) if mask.any() else 0.0
 
 
-STEP_SRPO = Algorithm("step_srpo", advantages, savings=Savings(direct_first=True, judge_replay=64))
+STEP_SRPO = Algorithm(
+    "step_srpo",
+    advantages,
+    {"balance": 3.0, "lean": 0.75, "anchor": 1.0},
+    savings=Savings(direct_first=True, judge_replay=64),
+)

@@ -8,8 +8,8 @@ other, because importing the libraries takes longer than some of the runs. A fil
 start that others wait for. What runs print goes to their log.txt. A run that ends with an error of its own is
 recorded with that error and no numbers; starting again tries it again.
 
-An algorithm is a name or `file.py:function`; `NAME@default` has no parameters, whatever the configuration sets for
-NAME, and `NAME@published` those of its authors' own code. Both have the tuned rate and iterations of NAME and no other
+An algorithm is a name or `file.py:function`; `NAME@default` is NAME alone, whatever the configuration sets for
+it, and `NAME@published` those of its authors' own code. Both have the tuned rate and iterations of NAME and no other
 tuned setting.
 """
 
@@ -37,7 +37,7 @@ from rl.worlds.worlds import find_world
 from rollout.errors import UserError
 
 CELL = "cell.json"
-VARIANTS = {"default": "none", "published": "published"}
+VARIANTS = {"default": "own", "published": "published"}
 """What may stand behind `NAME@`, and the `preset` that it is."""
 SHARED = ("trainer.learning_rate", "trainer.iterations")
 """What a variant takes from its algorithm's tuning, and an algorithm without a tuning from those of others."""

@@ -5,8 +5,10 @@ A grid file names settings and the values to try; what stands under `all` is tri
     all: {trainer.iterations: [1, 4], trainer.learning_rate: [3.0e-4, 6.0e-4]}
     grpo: {trainer.kl: [0.0, 0.05]}
 
-All combinations run; the one with the highest mean U over the tuning worlds and seeds is written to a file that the
-table is then made with. A run that failed or collapsed counts with a U of 0; among settings whose runs all did, the U
+All combinations run with the first seed, and with each further one the better half of those that are left (successive
+halving, Jamieson & Talwalkar, arXiv 1502.07943): a seed more costs less, and settings that chance favoured once fall
+back. Of those with all seeds the one with the highest mean U over worlds and seeds is written to a file that the table
+is then made with. A run that failed or collapsed counts with a U of 0; among settings whose runs all did, the U
 that the collapsed ones ended with decides. An algorithm without a grid of its own inherits the rate and iterations that
 did best on average for those that have one.
 """
@@ -87,21 +89,23 @@ def tune(
 ) -> tuple[dict[str, Settings], list[dict[str, Any]]]:
     """(the best settings by algorithm, every combination tried with its score and runs). Finished runs are kept;
     algorithms with runs left, because the hours are spent, have no best settings yet."""
-    tries = [(name, settings) for name in algorithms for settings in grid_of(grids, name)]
-    wanted = [_place(world, seed, *one) for seed in seeds for one in tries for world in worlds]
-    cells = run_places(plan, wanted, show, jobs, hours)
-    made = [(p.folder, cell) for p, cell in zip(wanted, cells, strict=True) if cell is not None]
-    tried = [_row(*one, [cell for folder, cell in made if folder == _folder(*one)]) for one in tries]
-    whole = len(worlds) * len(seeds)
-    best: dict[str, Settings] = {}
+    left = {name: grid_of(grids, name) for name in algorithms}
+    tried: dict[str, list[dict[str, Any]]] = {}
+    wanted: list[Place] = []
+    for number, seed in enumerate(seeds):
+        wanted += [_place(w, seed, name, one) for name, settings in left.items() for one in settings for w in worlds]
+        cells = run_places(plan, wanted, show, jobs, hours)
+        made = [(place.folder, cell) for place, cell in zip(wanted, cells, strict=True) if cell is not None]
+        for name, settings in left.items():
+            tried[name] = [_row(name, one, _of(made, _folder(name, one))) for one in grid_of(grids, name)]
+            rows = sorted((row for row in tried[name] if row["settings"] in settings), key=_merit, reverse=True)
+            whole = all(len(row["runs"]) == len(worlds) * (number + 1) for row in rows)
+            keep = len(rows) if number + 1 == len(seeds) else max(1, len(rows) // 2)
+            left[name] = [row["settings"] for row in rows[:keep]] if whole else []
+    best = {name: settings[0] for name, settings in left.items() if settings}
     for name in algorithms:
-        rows = [row for row in tried if row["algorithm"] == name]
-        if any(len(row["runs"]) < whole for row in rows):
-            show(f"{name}: runs left to make")
-            continue
-        best[name] = max(rows, key=lambda row: (row["score"], row["utility"]))["settings"]
-        show(f"{name}: best {best[name]}")
-    return best, [row for row in tried if row["algorithm"] in best]
+        show(f"{name}: best {best[name]}" if name in best else f"{name}: runs left to make")
+    return best, [row for name in best for row in tried[name]]
 
 
 def inherited(tried: Sequence[Mapping[str, Any]]) -> Settings:
@@ -142,6 +146,14 @@ def write_tuned(
 
 def _place(world: str, seed: int, name: str, settings: Settings) -> Place:
     return Place(world, seed, name, _folder(name, settings), settings)
+
+
+def _of(made: Sequence[tuple[str, Mapping[str, Any]]], folder: str) -> list[Mapping[str, Any]]:
+    return [cell for place, cell in made if place == folder]
+
+
+def _merit(row: Mapping[str, Any]) -> tuple[float, float]:
+    return row["score"], row["utility"]
 
 
 def _folder(name: str, settings: Settings) -> str:

@@ -23,7 +23,6 @@ from rewards.early import EarlyScores
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.algorithms.base import Algorithm, LossOptions, group_advantages
-from rl.algorithms.configured import configured_savings
 from rl.algorithms.group import free_choices, judge_targets
 from rl.config.schema import Config
 from rl.curriculum.judge_replay import StoredGroup
@@ -84,9 +83,9 @@ class RoundMaker:
         recorded: dict[str, RolloutGroup] | None = None,
     ) -> None:
         self.config, self.protocol, self.rewards = config, protocol, rewards
-        self.algorithm, self.loss, self.recorded = algorithm, loss, recorded
+        self.loss, self.recorded = loss, recorded
         self.problems = problems
-        self.state = RunState(config, problems, rewards, configured_savings(config, algorithm))
+        self.state = RunState(config, problems, rewards, algorithm)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
         self.engine = PolicyEngine(config, protocol)
         self.ahead = Ahead(self) if config.rollout.ahead else None
@@ -187,7 +186,7 @@ class RoundMaker:
         think, chosen, target, decided = _over_ranks(trainer, *free_choices(groups), *judge_targets(groups))
         parts = [
             group_advantages(
-                self.algorithm,
+                self.state.algorithm,
                 group,
                 progress=self.progress(trainer, trainer.state.global_step),
                 history=self.state.history.counts(group.problem),

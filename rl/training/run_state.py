@@ -14,7 +14,9 @@ from typing import Any
 from rewards.builtin.judge import judge
 from rewards.builtin.margin import margin_at
 from rewards.registry import Reward
-from rl.algorithms.base import Savings
+from rl.algorithms import SHIPPED
+from rl.algorithms.base import Algorithm, Savings
+from rl.algorithms.configured import configured_algorithm, configured_savings
 from rl.config.schema import Config
 from rl.curriculum.history import PassHistory
 from rl.curriculum.judge_replay import JudgeReplay
@@ -30,11 +32,15 @@ logger = logging.getLogger(__name__)
 
 
 class RunState:
-    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`, `savings`; and `history`.
-    `rows`: the training set's rows by problem id."""
+    """The parts of a checkpoint by name: `order`, `budget`, `guard`, `skips`, `replay`; `parameters` and `savings` of
+    the algorithm; and `history`. `rows`: the training set's rows by problem id."""
 
     def __init__(
-        self, config: Config, problems: Sequence[Problem], rewards: Sequence[Reward], savings: Savings | None = None
+        self,
+        config: Config,
+        problems: Sequence[Problem],
+        rewards: Sequence[Reward],
+        algorithm: Algorithm | None = None,
     ) -> None:
         self.config = config
         self.order = PromptOrder(
@@ -46,7 +52,9 @@ class RunState:
         self.budget = TokenBudget(config.trainer.token_budget)
         self.guard = CollapseGuard(config.guard)
         self.skips = Skips(config.trainer.max_skipped)
-        self.savings = savings or Savings()
+        algorithm = algorithm or configured_algorithm(config)
+        self.savings = configured_savings(config, algorithm)
+        self.algorithm = algorithm
         self.replay = JudgeReplay(self.savings.judge_replay, config.seed)
         margins = [r.parameters.get("margin", 0.05) for r in rewards if r.function is judge]
         self.margin = margins[0] if margins else None
@@ -86,13 +94,22 @@ class RunState:
     def state_dict(self) -> dict[str, Any]:
         """Plain data that `load_state_dict` takes back."""
         parts = {name: part.state_dict() for name, part in self.parts.items()}
-        return {**parts, "savings": dataclasses.asdict(self.savings)}
+        return {**parts, "savings": dataclasses.asdict(self.savings), "parameters": dict(self.algorithm.parameters)}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Go on where another run stopped; parts that the checkpoint does not know start afresh. A run that began
-        before there were savings goes on without them."""
+        """Go on where another run stopped; parts that the checkpoint does not know start afresh. What an algorithm does
+        by default may be another thing by now: a run goes on with what it began with."""
         if "savings" not in state and self.savings != Savings():
             logger.warning("the checkpoint is of a run without direct_first and judge_replay: it goes on without them")
+        own = self.algorithm.parameters
+        added = SHIPPED[self.algorithm.name].parameters if self.algorithm.name in SHIPPED else {}
+        before = {name: value for name, value in own.items() if name in self.config.algorithm or name not in added}
+        began = state.get("parameters", before)
+        if began != own:
+            logger.warning(
+                "the run began with the parameters %s of its algorithm and goes on with them", began or "none"
+            )
+        self.algorithm = dataclasses.replace(self.algorithm, parameters=began)
         self.savings = Savings(**state.get("savings", {}))
         self.replay.count = self.savings.judge_replay
         for name, part in self.parts.items():

@@ -44,8 +44,22 @@ def within(g, scaled=False):
     return answer
 
 
-def step_srpo(g):
+def step_srpo_formula(g):
     return [-1.0 if m == "-" else q for m, q in zip(g["modes"], g["q"], strict=True)], within(g)
+
+
+def step_srpo(g):
+    judge, answer = step_srpo_formula(g)
+    prefers = {mode: mean([q for q, m in zip(g["q"], g["modes"], strict=True) if m == mode] or [0.0]) for mode in "TN"}
+    weight, share = 1.0, g["target"]
+    if prefers["T"] != prefers["N"]:
+        # Thinking has three quarters of the push and nobody more than 3; what is left goes to the other target.
+        think, direct = min(3.0, 0.75 / share), min(3.0, max(0.25, 1 - 3 * share) / (1 - share))
+        if direct == 3.0:
+            think = (1 - (1 - share) * 3) / share
+        weight = think if prefers["T"] > prefers["N"] else direct
+    judge = [j if m == "-" else weight * j for m, j in zip(g["modes"], judge, strict=True)]
+    return judge, [a + (m != "-" and c > 0.5) for a, m, c in zip(answer, g["modes"], g["c"], strict=True)]
 
 
 def hipo(g):

@@ -77,7 +77,7 @@ def test_hipo_takes_its_two_constants():
 
 
 def test_step_srpo_adds_the_bracket_with_its_weight_and_not_to_rollouts_without_a_switch():
-    judge_G, answer_G = run("TTNN", (1, 1, 1, 0), judge_scores=[1, 1, 0, 0], bracket=2.0)
+    judge_G, answer_G = run("TTNN", (1, 1, 1, 0), judge_scores=[1, 1, 0, 0], bracket=2.0, preset="none")
     assert judge_G == pytest.approx([2.3, 2.3, -0.7, -1.9], abs=1e-5)
     assert answer_G == [0, 0, 0.5, -0.5]
-    assert run("TTNN-", (1, 1, 1, 0, 0), judge_scores=[1, 1, 0, 0, 0], bracket=2.0)[0][4] == -1
+    assert run("TTNN-", (1, 1, 1, 0, 0), judge_scores=[1, 1, 0, 0, 0], bracket=2.0, preset="none")[0][4] == -1

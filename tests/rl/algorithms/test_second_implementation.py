@@ -11,6 +11,7 @@ from rl.algorithms import SHIPPED
 
 GROUPS = 150
 CASES = [(name, {}, getattr(plain_algorithms, name)) for name in SHIPPED if name != "autothink"]
+CASES += [("step_srpo", {"preset": "none"}, plain_algorithms.step_srpo_formula)]
 CASES += [("autothink", {"stage": s}, functools.partial(plain_algorithms.autothink, stage=s)) for s in (1, 2, 3)]
 
 
@@ -31,6 +32,7 @@ def random_group(rng):
         "p": rng.random(),
         "ref": rng.random(),
         "share": rng.random(),
+        "target": rng.random(),
     }
 
 
@@ -39,7 +41,8 @@ def test_the_algorithm_agrees_with_plain_loops(name, params, plain):
     rng = random.Random(name)
     for _ in range(GROUPS):
         group = random_group(rng)
-        known = {"judge_scores": group["q"], "reference": group["ref"], "known": {"batch_think_share": group["share"]}}
+        batch = {"batch_think_share": group["share"], "batch_target_share": group["target"]}
+        known = {"judge_scores": group["q"], "reference": group["ref"], "known": batch}
         found = computed(name, group["modes"], group["r"], group["c"], group["l"], group["p"], **known, **params)
         for ours, theirs in zip(found, plain(group), strict=True):
             assert ours == pytest.approx(theirs, abs=1e-9), group

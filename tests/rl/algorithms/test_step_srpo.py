@@ -2,15 +2,19 @@
 tie within the margin)."""
 
 import math
+from functools import partial
 
 import pytest
-from algorithm_helpers import computed, run
+from algorithm_helpers import run as run_with
 from factories import make_group
 
 from rl.algorithms import build_algorithm
 from rl.algorithms.group import group_arrays
 
-# --- the default ----------------------------------------------------------------------------------------------------
+FORMULA = {"name": "step_srpo", "preset": "none"}
+run = partial(run_with, preset="none")
+
+# --- the formula ----------------------------------------------------------------------------------------------------
 
 
 def test_all_right_rewards_the_direct_switches_and_leaves_the_answers_alone():
@@ -95,14 +99,14 @@ def test_the_group_baseline_is_the_mean_judge_reward():
 
 def test_the_policy_baseline_weighs_the_two_modes_by_their_probability():
     arrays = group_arrays(make_group("TN", (1, 0), [1, 0], switch_probs=(0.25, 0.75)), 0.0)
-    judge_G, _ = build_algorithm({"name": "step_srpo", "baseline": "policy"})(arrays)
+    judge_G, _ = build_algorithm({**FORMULA, "baseline": "policy"})(arrays)
     assert judge_G.tolist() == [0.75, -0.25]  # the baseline is 0.25 * 1 + 0.75 * 0
 
 
 def test_a_truncated_answer_can_be_left_out():
     arrays = group_arrays(make_group("TT", (1, 0), [1, 1], truncated=True), 0.0)
-    assert build_algorithm({"name": "step_srpo"})(arrays)[1].tolist() == [0.5, -0.5]
-    judge_G, answer_G = build_algorithm({"name": "step_srpo", "truncated_answer": "skip"})(arrays)
+    assert build_algorithm(FORMULA)(arrays)[1].tolist() == [0.5, -0.5]
+    judge_G, answer_G = build_algorithm({**FORMULA, "truncated_answer": "skip"})(arrays)
     assert (judge_G.tolist(), answer_G.tolist()) == ([1, 1], [0, 0])
 
 
@@ -111,7 +115,7 @@ def test_a_truncated_answer_can_be_left_out():
 
 def balanced(modes, q, share, **params):
     known = {"batch_target_share": share}
-    return computed("step_srpo", modes, [0.0] * len(modes), judge_scores=q, known=known, **params)[0]
+    return run(modes, [0.0] * len(modes), q, known=known, **params)[0]
 
 
 def test_balance_weighs_each_target_by_half_over_its_share():
@@ -146,14 +150,7 @@ def test_without_a_target_or_a_share_nothing_is_weighed(modes, q, share, balance
 
 
 def test_balance_leaves_rollouts_without_a_switch_and_answers_alone():
-    judge, answer = computed(
-        "step_srpo",
-        "TTN-",
-        [1.0, 0.0, 1.0, 0.0],
-        judge_scores=[1, 1, 0, 0],
-        known={"batch_target_share": 0.25},
-        balance=4.0,
-    )
+    judge, answer = run("TTN-", [1.0, 0.0, 1.0, 0.0], [1, 1, 0, 0], known={"batch_target_share": 0.25}, balance=4.0)
     assert judge == [2.0, 2.0, 0.0, -1.0]
     assert answer == [0.5, -0.5, 0.0, 0.0]
 
@@ -176,7 +173,29 @@ def test_the_lean_is_the_share_of_the_push_that_thinking_gets():
 
 
 def test_the_anchor_holds_right_answers_and_nothing_else():
-    judge, answer = computed("step_srpo", "TTNN-", [1.2, 0.2, 1.2, 1.2, 0.0], [1, 0, 1, 1, 0], anchor=0.5)
+    judge, answer = run("TTNN-", [1.2, 0.2, 1.2, 1.2, 0.0], correct=[1, 0, 1, 1, 0], anchor=0.5)
     # Thinking: 1.2 and 0.2 around 0.7; direct: all right, held by the anchor alone.
     assert answer == pytest.approx([1.0, -0.5, 0.5, 0.5, 0.0])
     assert judge == [0.0, 0.0, 1.0, 1.0, -1.0]
+
+
+# --- what the algorithm adds to the formula --------------------------------------------------------------------------
+
+
+def test_by_its_name_alone_it_is_the_default_of_the_comparison():
+    algorithm = build_algorithm({"name": "step_srpo"})
+    assert algorithm.parameters == {"balance": 3.0, "lean": 0.75, "anchor": 1.0}
+    assert (algorithm.savings.direct_first, algorithm.savings.judge_replay) == (True, 64)
+    assert (algorithm.loss.judge_weight, algorithm.loss.answer_mean) == (0.4, "tokens")
+    # A third prefer thinking: 0.75 / (1/3) and 0.25 / (2/3); right answers have 1 more.
+    known = {"batch_target_share": 1 / 3}
+    assert run_with("TTNN", (1, 1, 0, 0), [1, 1, 0, 0], known=known) == ([2.25, 2.25, 0, 0], [1, 1, 0, 0])
+    assert run_with("TTNN", (1, 1, 1, 1), [0, 0, 1, 1], known=known)[0] == pytest.approx([0, 0, 0.375, 0.375])
+
+
+def test_the_preset_none_is_the_formula_alone():
+    algorithm = build_algorithm(FORMULA)
+    assert algorithm.parameters == {}
+    assert (algorithm.savings.direct_first, algorithm.savings.judge_replay) == (False, 0)
+    assert build_algorithm({**FORMULA, "anchor": 0.5, "judge_replay": 8}).parameters == {"anchor": 0.5}
+    assert build_algorithm({**FORMULA, "judge_replay": 8}).savings.judge_replay == 8

@@ -27,7 +27,7 @@ def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
     assert preset.algorithm == {"name": "grpo", "preset": "published"}
     assert (preset.trainer.iterations, preset.trainer.kl) == (2, None)  # the preset has a KL of its own
     mine = Plan(str(small(tmp_path)), ["algorithm={name: step_srpo, kappa: 2.0}"], tmp_path, {})
-    assert mine.settings("kind", 0, "step_srpo@default").algorithm == {"name": "step_srpo", "preset": "none"}
+    assert mine.settings("kind", 0, "step_srpo@default").algorithm == {"name": "step_srpo", "preset": "own"}
     with pytest.raises(ConfigError, match="algorithm 'grpo@paper' ends with @paper; allowed: @default, @published"):
         mine.settings("kind", 0, "grpo@paper")
     own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")

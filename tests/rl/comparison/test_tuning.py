@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from rl.comparison import tuning
+from rl.comparison.runs import Plan
 from rl.comparison.tuning import combinations, grid_of, inherited, quality, read_settings, score, write_tuned
 from rl.config.schema import ConfigError
 
@@ -56,6 +58,39 @@ def test_failed_and_collapsed_runs_are_worth_nothing_in_tuning():
     assert quality(cells) == (pytest.approx(0.8 / 3), pytest.approx(1.7 / 3))
     # Where everything collapsed, the better end wins.
     assert quality([cell(utility=0.8, collapsed=True)]) > quality([cell(utility=0.7, collapsed=True)])
+
+
+def test_a_further_seed_is_run_with_the_better_half_of_the_settings(tmp_path, monkeypatch):
+    utility = {(1, 0.0): 0.5, (1, 0.1): 0.8, (4, 0.0): 0.7, (4, 0.1): 0.6}
+    ran = []
+
+    def made(plan, wanted, show, jobs, hours):
+        chosen = [(p.settings["trainer.iterations"], p.settings["trainer.kl"]) for p in wanted]
+        ran.append([(p.seed, *one) for p, one in zip(wanted, chosen, strict=True)])
+        # What was best with seed 100 is worse with 101 than what was second.
+        fallen = [
+            utility[one] - 0.3 * (p.seed == 101 and one == (1, 0.1)) for p, one in zip(wanted, chosen, strict=True)
+        ]
+        return [{**cell(u), "world": p.world, "seed": p.seed} for p, u in zip(wanted, fallen, strict=True)]
+
+    monkeypatch.setattr(tuning, "run_places", made)
+    grids = {"all": {"trainer.iterations": [1, 4]}, "grpo": {"trainer.kl": [0.0, 0.1]}}
+    best, tried = tuning.tune(Plan("", [], tmp_path, {}), grids, ["kind"], ["grpo"], [100, 101], lambda text: None)
+    assert ran[0] == [(100, 1, 0.0), (100, 1, 0.1), (100, 4, 0.0), (100, 4, 0.1)]
+    assert ran[1] == [*ran[0], (101, 1, 0.1), (101, 4, 0.0)]
+    assert best == {"grpo": {"trainer.iterations": 4, "trainer.kl": 0.0}}
+    assert [(row["score"], len(row["runs"])) for row in tried] == [
+        (0.5, 1),
+        (pytest.approx(0.65), 2),
+        (pytest.approx(0.7), 2),
+        (0.6, 1),
+    ]
+
+
+def test_settings_with_runs_left_are_not_chosen_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(tuning, "run_places", lambda plan, wanted, *rest: [cell(0.5), *[None] * (len(wanted) - 1)])
+    plan, grids = Plan("", [], tmp_path, {}), {"grpo": {"trainer.kl": [0.0, 0.1]}}
+    assert tuning.tune(plan, grids, ["kind"], ["grpo"], [100, 101], lambda text: None) == ({}, [])
 
 
 def test_tuned_settings_are_published_beside_older_ones(tmp_path):

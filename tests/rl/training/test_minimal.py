@@ -57,8 +57,8 @@ def policy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def configured(tmp_path, policy, iterations, algorithm=None, **sections):
-    # The reader's version trains on new rollouts alone.
-    algorithm = {"name": "step_srpo", "judge_replay": 0, **(algorithm or {})}
+    # The reader's version is the formula.
+    algorithm = {"name": "step_srpo", "preset": "none", **(algorithm or {})}
     shape = {"steps": STEPS + 1, "iterations": iterations, "prompts_per_step": 4, "micro_batch": 8}
     rest = {"learning_rate": RATE, "max_grad_norm": 1e9, "save_every": 12 * iterations}
     return small_config(

@@ -50,18 +50,31 @@ def test_the_guard_raises_the_forced_share_of_any_stage():
     assert (state.forced_share(0.2, 1), state.forced_share(0.9, 1)) == (0.6, 0.9)
 
 
-def test_a_run_keeps_the_savings_that_it_began_with():
-    config, problems = parse_config({"trainer": {"prompts_per_step": 1}}), [make_problem("a")]
-    begun = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8)).state_dict()
-    state = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8))
-    state.load_state_dict(json.loads(json.dumps(begun)))
-    assert (state.savings, state.replay.count) == (Savings(True, 8), 8)
+def resumed(config, state: dict) -> RunState:
+    """What a run goes on with from a checkpoint's state."""
+    run = RunState(config, [make_problem("a")], [])
+    run.load_state_dict(json.loads(json.dumps(state)))
+    return run
+
+
+def test_a_run_keeps_what_its_algorithm_did_by_default_when_it_began():
+    algorithm, rewards = {"name": "step_srpo", "kappa": 2.0}, [{"name": "judge"}, {"name": "exact"}]
+    config = parse_config({"trainer": {"prompts_per_step": 1}, "algorithm": algorithm, "rewards": rewards})
+    begun = RunState(config, [make_problem("a")], []).state_dict()
+    now = {"balance": 3.0, "lean": 0.75, "anchor": 1.0, "kappa": 2.0}
+    assert (begun["parameters"], begun["savings"]) == (now, {"direct_first": True, "judge_replay": 64})
+    state = resumed(config, begun)
+    assert (state.algorithm.parameters, state.savings, state.replay.count) == (now, Savings(True, 64), 64)
     # Its checkpoint is from before there were any: without them to its end, however often it is resumed.
-    state.load_state_dict({name: part for name, part in begun.items() if name != "savings"})
-    assert (state.savings, state.replay.count) == (Savings(), 0)
-    later = RunState(config, problems, [], Savings(direct_first=True, judge_replay=8))
-    later.load_state_dict(json.loads(json.dumps(state.state_dict())))
-    assert (later.savings, later.replay.count) == (Savings(), 0)
+    earlier = {name: part for name, part in begun.items() if name not in ("savings", "parameters")}
+    for state in (resumed(config, earlier), resumed(config, resumed(config, earlier).state_dict())):
+        assert (state.algorithm.parameters, state.savings, state.replay.count) == ({"kappa": 2.0}, Savings(), 0)
+
+
+def test_a_run_that_began_before_keeps_the_baseline_that_its_treatment_asks_for():
+    algorithm = {"name": "step_srpo", "forced_switch": "importance"}
+    config = parse_config({"trainer": {"prompts_per_step": 1}, "algorithm": algorithm})
+    assert resumed(config, {}).algorithm.parameters == {"baseline": "policy"}
 
 
 # --- whole runs on a small policy ------------------------------------------------------------------------------------
