@@ -30,7 +30,7 @@ from rl.comparison.table import core_seconds, places, run_places
 from rl.comparison.tuning import grid_of, inherited, read_settings, tune, write_tuned
 from rl.comparison.world_check import check_worlds
 from rl.files.atomic import write_atomically
-from rl.worlds.worlds import CHECKS, DEVELOPMENT, TEST, WORLDS
+from rl.worlds.worlds import DEVELOPMENT, TEST, WORLDS
 from rollout.errors import UserError
 
 HERE = Path(__file__).parent
@@ -51,7 +51,7 @@ def plan_of(options: argparse.Namespace, part: str) -> Plan:
 
 def worlds(options: argparse.Namespace) -> None:
     """Cold starts and what judging is worth on them: those of the test runs, and of the tuning."""
-    rows = check_worlds(plan_of(options, "test"), [*TEST_WORLDS, *(w.name for w in CHECKS)], field.TEST_SEEDS, print)
+    rows = check_worlds(plan_of(options, "test"), TEST_WORLDS, field.TEST_SEEDS, print)
     rows += check_worlds(plan_of(options, "tuning"), DEVELOPMENT_WORLDS, field.TUNING_SEEDS, print)
     write_atomically(RESULTS / "worlds.json", json.dumps({"worlds": rows}, indent=1) + "\n")
 
@@ -79,7 +79,10 @@ def test(options: argparse.Namespace) -> None:
     """The main algorithms on the test worlds; seeds are added for the named comparisons alone."""
     frozen, plan = field.check_frozen(FROZEN), plan_of(options, "test")
     hours = options.hours or field.HOURS
-    wanted = places(TEST_WORLDS, field.MAIN, field.TEST_SEEDS)
+    # The named comparisons come first: what is stopped early has them whole.
+    named = field.MAIN[: 1 + len(field.PEERS)]
+    wanted = places(TEST_WORLDS, named, field.TEST_SEEDS)
+    wanted += places(TEST_WORLDS, field.MAIN[len(named) :], field.TEST_SEEDS)
     while True:
         cells = run_places(plan, wanted, print, options.jobs, hours)
         known = [cell for cell in cells if cell is not None]
@@ -87,7 +90,7 @@ def test(options: argparse.Namespace) -> None:
             break
         seed = field.next_seed(known)
         print(f"the spread of the runs leaves more than {field.TARGET} undetected: seed {seed} is added")
-        wanted += places(TEST_WORLDS, field.MAIN[: 1 + len(field.PEERS)], [seed])
+        wanted += places(TEST_WORLDS, named, [seed])
     write_results(RESULTS / "field.json", known, frozen=frozen, tries=tries())
 
 
