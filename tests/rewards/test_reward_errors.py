@@ -101,10 +101,10 @@ def test_a_dropped_rollout_has_no_part_in_the_gradient(prepare):
     trainer.model.zero_grad()
     trainer._compute_loss(trainer.model, batch).backward()
     ours = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
-    # Without rollout 3, think is right 1 of 2 times and direct 1 of 1: q is 0, 0, 1 and r is 1, 0, 1.
+    # Without rollout 3, think is right 1 of 2 times and direct 1 of 1: q is 0, 0, 1 and r is 1, 0, 1, right anchored.
     trainer.round.groups = [group.usable() for group in trainer.round.groups]
     trainer.model.zero_grad()
-    objective(trainer, [0, 0, 1] * 4, [0.5, -0.5, 0] * 4, 0.4).backward()
+    objective(trainer, [0, 0, 1] * 4, [1.5, -0.5, 1] * 4, 0.4).backward()
     for name, parameter in trainer.model.named_parameters():
         torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-6)
 
@@ -115,7 +115,7 @@ def test_advantages_are_those_of_the_group_without_its_broken_rollouts_and_zero_
     mixed = dataclasses.replace(group, rollouts=(group.rollouts[0], broken, *group.rollouts[2:]))
     judge_G, answer_G, _ = group_advantages(build_algorithm({"name": "step_srpo"}), mixed, progress=0.0)
     assert judge_G.tolist() == [1.0, 0.0, 1.0, 0.0, 0.0]
-    assert answer_G.tolist() == [0.5, 0.0, -0.5, 0.5, -0.5]
+    assert answer_G.tolist() == [1.5, 0.0, -0.5, 1.5, -0.5]
 
 
 def test_a_group_of_broken_rollouts_alone_has_advantages_of_zero():

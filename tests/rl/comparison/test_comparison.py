@@ -136,7 +136,10 @@ def test_the_worth_of_judging_is_shown_for_each_world_and_start(tmp_path):
         (("--algorithms", "step_srp"), "algorithm.name is 'step_srp'; did you mean 'step_srpo'?"),
         (("--algorithms", "grpo", "--worlds", "kindd"), "no embedded world 'tiny:kindd'; did you mean 'tiny:kind'?"),
         (("--algorithms", "grpo", "--tuned", "no.yaml"), "no settings file 'no.yaml'"),
-        (("--algorithms", "bpo@published"), "algorithm.preset is 'published' with 'bpo'; allowed: none, or published"),
+        (
+            ("--algorithms", "bpo@published"),
+            "algorithm.preset is 'published' with 'bpo'; allowed: own, none, or published",
+        ),
         ((), "no algorithms to compare"),
     ],
 )

@@ -38,9 +38,9 @@ def test_the_gradient_is_that_of_the_objective_written_out(tmp_path, policy):
     trainer.model.zero_grad()
     trainer._compute_loss(trainer.model, batch).backward()
     ours = {n: p.grad.clone() for n, p in trainer.model.named_parameters()}
-    # Direct answering is right (2 of 2 against 1 of 2): q is 0, 0, 1, 1. r is 1.2, 0.2, 1.2, 1.2.
+    # Direct answering is right (2 of 2 against 1 of 2): q is 0, 0, 1, 1. r is 1.2, 0.2, 1.2, 1.2, right anchored.
     trainer.model.zero_grad()
-    objective(trainer, [0, 0, 1, 1] * 4, [0.5, -0.5, 0, 0] * 4, 0.4).backward()
+    objective(trainer, [0, 0, 1, 1] * 4, [1.5, -0.5, 1, 1] * 4, 0.4).backward()
     for name, parameter in trainer.model.named_parameters():
         torch.testing.assert_close(ours[name], parameter.grad, rtol=1e-4, atol=1e-6)
 
@@ -54,7 +54,7 @@ def test_a_masked_forced_switch_gets_no_gradient(tmp_path, policy):
             tmp_path / treatment if (tmp_path / treatment).mkdir() is None else tmp_path,
             policy,
             [group],
-            algorithm={"name": "step_srpo", "forced_switch": treatment},
+            algorithm={"name": "step_srpo", "anchor": 0.0, "forced_switch": treatment},
             rollout={"forced": {"start": 0.5, "floor": 0.5, "minimum": 1}},
             trainer={"prompts_per_step": 1},
         )
@@ -183,6 +183,7 @@ def test_every_optimizer_step_is_a_record_and_the_bar_follows_the_steps_not_the_
         tmp_path / "run",
         policy,
         rewards=[{"name": f"{tmp_path}/judges.py:parity", "step": "judge"}, {"name": "math"}],
+        algorithm={"name": "step_srpo", "preset": "none"},
         guard={"patience": 2, "share": 0.5, "disagreement": 0.0},  # one mode is always under a half
         trainer={"steps": 8, "iterations": 4, "save_every": 8},
     )
