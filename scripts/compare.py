@@ -24,15 +24,27 @@ def main(options: Namespace, config: Config) -> None:
     from rl.comparison.report import write_comparison
     from rl.comparison.runs import Plan
     from rl.comparison.table import places, run_places
-    from rl.comparison.tuning import grid_of, read_settings, tune, write_tuned
+    from rl.comparison.tuning import (
+        check_tuned_file,
+        grid_of,
+        known_algorithms,
+        read_settings,
+        tune,
+        write_tuned,
+    )
     from rl.comparison.world_check import check_worlds
     from rl.worlds.worlds import named_worlds
 
     worlds = named_worlds(options.worlds) or [""]
     folder = Path(config.run_dir)
     tuned = read_settings(options.tuned) if options.tuned and not options.tune else {}
+    known_algorithms(tuned, options.tuned)
     plan = Plan(options.config, options.overrides, folder, tuned, options.starts)
     grids = read_settings(options.tune) if options.tune else {}
+    if options.tune and not options.tuned:
+        raise ConfigError("--tune needs --tuned FILE, where the best settings go")
+    if options.tune:
+        check_tuned_file(options.tuned, options.tune)
     if not options.routers and not options.algorithms:
         raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
     for name in [""] if options.routers else options.algorithms:
@@ -43,8 +55,6 @@ def main(options: Namespace, config: Config) -> None:
         check_worlds(plan, worlds, options.seeds, print)
         return
     if options.tune:
-        if not options.tuned:
-            raise ConfigError("--tune needs --tuned FILE, where the best settings go")
         best, tried = tune(plan, grids, worlds, options.algorithms, options.seeds, print, options.jobs, options.hours)
         if best:
             print(f"written: {write_tuned(Path(options.tuned), best, tried, options.seeds, worlds)}")

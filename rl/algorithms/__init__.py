@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,6 +22,7 @@ from rl.algorithms.hgpo import HGPO
 from rl.algorithms.hipo import HIPO
 from rl.algorithms.paired_routing import PAIRED_ROUTING
 from rl.algorithms.step_srpo import STEP_SRPO
+from rl.config.schema import DEFAULT_ALGORITHM
 from rollout.errors import UserError, nearest
 
 SHIPPED = {
@@ -48,7 +50,7 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
     `UserError` for a name, a parameter or a value that is not allowed. `preset`: what it begins with, `own` (the
     default) what this project adds, `none` the formula alone, `published` what its authors' own code does."""
     own = dict(settings)
-    base = _find(own.pop("name", "step_srpo"))
+    base = _find(own.pop("name", DEFAULT_ALGORITHM))
     base, begins = _preset(base, own.pop("preset", "own"))
     own = {**begins, **own}
     signature = inspect.signature(base.advantages).parameters
@@ -109,20 +111,20 @@ def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str
 
 
 def _savings(algorithm: Algorithm, asked: Mapping[str, Any]) -> Savings:
-    """What of the algorithm's savings is possible: decisions are trained again where their advantages do not depend on
-    the policy and a forced switch is trained as any other. Raises `UserError` where something else was asked for."""
+    """What of the algorithm's savings is possible: a decision has to be worth the same under every policy, and in a
+    group of direct answers alone what it is beside thoughts. Raises `UserError` where something else was asked for."""
     assert algorithm.savings is not None
-    savings = dataclasses.replace(algorithm.savings, **asked)
     baseline, switch = algorithm.parameters.get("baseline", "none"), algorithm.loss.forced_switch
-    if not savings.judge_replay or (baseline == "none" and switch == "uncorrected"):
-        return savings
-    if asked.get("judge_replay"):
-        raise UserError(
-            f"algorithm.judge_replay is {savings.judge_replay} with baseline {baseline!r} and forced_switch "
-            f"{switch!r}, by which an earlier decision is worth what it was under the policy of then; allowed: 0, or "
-            "baseline none and forced_switch uncorrected"
-        )
-    return dataclasses.replace(savings, judge_replay=0)
+    if baseline == "none" and switch == "uncorrected":
+        return dataclasses.replace(algorithm.savings, **asked)
+    for name, value in asked.items():
+        if value:
+            raise UserError(
+                f"algorithm.{name} is {value} with baseline {baseline!r} and forced_switch {switch!r}, by which a "
+                "decision's worth depends on the policy and on the other mode's rollouts; allowed: "
+                f"{json.dumps(type(value)())}, or baseline none and forced_switch uncorrected"
+            )
+    return Savings()
 
 
 def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:

@@ -45,7 +45,14 @@ def configured_savings(config: Config, algorithm: Algorithm) -> Savings:
 
 
 def check_judge(config: Config, algorithm: Algorithm) -> None:
-    """Raises `ConfigError` for step_srpo without a reward of step judge."""
+    """Raises `ConfigError` for step_srpo without a reward of step judge, and for prompts that state a mode where no
+    advantage reads whether it was obeyed."""
+    if config.rollout.tagged_share and algorithm.savings is None:
+        raise ConfigError(
+            f"rollout.tagged_share is {config.rollout.tagged_share} with algorithm.name {algorithm.name!r}, which does "
+            "not read the judge reward that says whether a tag is obeyed; allowed: 0, step_srpo, or an algorithm of "
+            "your own"
+        )
     judges = [entry for entry in config.rewards if entry.get("step", entry.get("name")) == "judge"]
     if not judges and algorithm.name == "step_srpo" and algorithm.loss.judge_weight > 0:
         raise ConfigError(

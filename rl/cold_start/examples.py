@@ -115,24 +115,26 @@ def paired_rows(
     pairs: Sequence[Pair], config: Config, protocol: DecisionProtocol, steps: int, *, manual: bool = False
 ) -> Iterator[Row]:
     """`steps × batch` rows, `think_share` of each batch in think mode, one row at least of each mode; `tagged_share` of
-    its pairs state the mode in the prompt, `manual` states it in all and takes its share from `gears`."""
+    the rows of each mode state it in the prompt, `manual` states it in all and takes its share from `gears`."""
     settings = config.cold_start
-    think = round(settings.batch * settings.gears.think_share) if manual else int(settings.batch * settings.think_share)
-    think = min(max(think, 1), settings.batch - 1)
-    counts = (think, settings.batch - think)
+    counts = settings.rows_by_mode(manual)
+    tagged = tuple(round(count * settings.tagged_share) for count in counts)
+    plain = tuple(count - of_them for count, of_them in zip(counts, tagged, strict=True))
     rng = random.Random(f"cold-start-{config.seed}")
     too_long: dict[int, int] = {}
     stream = usable_pairs(pairs, rng, protocol, settings.max_length, manual=manual, too_long=too_long)
-    tagged = round(max(counts) * settings.tagged_share)
     stating = usable_pairs(
         pairs, random.Random(f"cold-start-tags-{config.seed}"), protocol, settings.max_length, manual=True
     )
     for _ in range(steps):
-        drawn = [next(stating if k < tagged else stream) for k in range(max(counts))]
-        yield from longest_first(
-            row for k, rows in enumerate(drawn) for row, count in zip(rows, counts, strict=True) if k < count
-        )
+        yield from longest_first([*_drawn(stating, tagged), *_drawn(stream, plain)])
     say_too_long(too_long, len(pairs), "pairs", settings.max_length)
+
+
+def _drawn(pairs: Iterator[list[Row]], counts: Sequence[int]) -> Iterator[Row]:
+    """So many rows of each mode, of the same problems as far as both modes have some left."""
+    for k in range(max(counts)):
+        yield from (row for row, count in zip(next(pairs), counts, strict=True) if k < count)
 
 
 def say_too_long(too_long: Mapping[int, int], total: int, what: str, max_length: int) -> None:

@@ -27,7 +27,7 @@ from typing import Any
 
 from rl.comparison.measures import measures
 from rl.config.read import load_config
-from rl.config.schema import Config, ConfigError
+from rl.config.schema import DEFAULT_ALGORITHM, Config, ConfigError
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, is_finished
@@ -65,12 +65,13 @@ class Plan:
         if algorithm:
             chosen = self.chosen(algorithm) if tuned is None else tuned
             model = self.place(world, self.start(seed)) / "cold_start" / "model"
-            start += [f"model.path={model}", f"data.seed={self.start(seed)}"]
+            base = load_config(self.config, self.overrides)
+            start += [f"model.path={model}", *([f"data.seed={self.start(seed)}"] if base.data.seed is None else [])]
             # The configuration's own parameters belong to the algorithm that it names, not to another one.
             name, preset = variant(algorithm)
             if preset is not None:
                 start.append(f"algorithm={{name: {json.dumps(name)}, preset: {preset}}}")
-            elif load_config(self.config, self.overrides).algorithm.get("name") != name:
+            elif base.algorithm.get("name", DEFAULT_ALGORITHM) != name:
                 start.append(f"algorithm={{name: {json.dumps(name)}}}")
             start += [f"{key}={json.dumps(value)}" for key, value in chosen.items()]
         return load_config(self.config, [*own, *self.overrides, *start])

@@ -56,9 +56,10 @@ def run_places(
     """The cells of these runs in their order, None for those that the hours left out; a line each as they finish.
     Finished runs are kept. `jobs` at once; with `hours` no run begins once all of them together, earlier ones too, took
     so many core-hours, and a line says how many are left."""
-    if jobs > 1 and any(place.config(plan).resume != "auto" for place in wanted[:1]):
+    anew = any(place.config(plan).resume != "auto" for place in wanted[:1])
+    if jobs > 1 and anew:
         raise ConfigError("resume is 'never' with --jobs above 1; allowed: resume=auto, or one job")
-    earlier = {number: cell for number, place in enumerate(wanted) if (cell := place.earlier(plan))}
+    earlier = {number: cell for number, place in enumerate(wanted) if not anew and (cell := place.earlier(plan))}
     finished = {number for number, cell in earlier.items() if "error" not in cell}
     budget = Budget(hours, sum(map(core_seconds, earlier.values())))
     cells: dict[int, Cell] = {}

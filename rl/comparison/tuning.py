@@ -24,13 +24,17 @@ from typing import Any
 
 import yaml
 
+from rl.algorithms import SHIPPED
 from rl.comparison.runs import SHARED, Plan
-from rl.comparison.table import Place, run_places
+from rl.comparison.table import Place, core_seconds, run_places
 from rl.config.schema import ConfigError
 from rl.files.atomic import write_atomically
+from rollout.errors import nearest
 
 Settings = dict[str, Any]
 EVERY = "all"
+OF_A_RUN = ("algorithm", "trainer", "rollout", "rewards", "history", "guard", "control")
+"""The sections that runs from one cold start may differ in."""
 
 
 def read_settings(path: str | Path) -> dict[str, Settings]:
@@ -47,15 +51,48 @@ def read_settings(path: str | Path) -> dict[str, Settings]:
     return raw
 
 
+def check_tuned_file(path: str | Path, grid: str | Path) -> None:
+    """Raises `ConfigError` where the best settings cannot go: the grid itself, a file that holds something else, or one
+    whose JSON beside it is of something else. Said before the first run, which may be hours from the last."""
+    file, scores = Path(path), Path(path).with_suffix(".json")
+    if file.suffix not in (".yaml", ".yml") or file.resolve() == Path(grid).resolve():
+        raise ConfigError(f"--tuned is {str(path)!r}; allowed: a .yaml file of its own, not the grid of --tune")
+    if file.is_file():
+        known_algorithms(read_settings(file), file)
+    if scores.is_file():
+        try:
+            tried = json.loads(scores.read_text(encoding="utf-8"))["tried"]
+        except (ValueError, KeyError, TypeError):
+            tried = None
+        if not isinstance(tried, list):
+            raise ConfigError(f"{scores}, where all scores go, holds something else; allowed: another --tuned FILE")
+
+
+def known_algorithms(settings: Mapping[str, Settings], place: str | Path) -> None:
+    """Raises `ConfigError` for chosen settings of what is no algorithm, and for a grid: they would change nothing."""
+    for name, own in settings.items():
+        if ":" not in name and name not in SHIPPED:
+            hint = nearest(name, SHIPPED, f"allowed: {', '.join(SHIPPED)} or file.py:function")
+            raise ConfigError(f"{place} has settings of {name!r}, no algorithm; {hint}")
+        listed = [key for key, value in own.items() if isinstance(value, list) and key.partition(".")[0] != "rewards"]
+        if listed:
+            raise ConfigError(f"{place} has a list at {name}.{listed[0]}: it is a grid; allowed: chosen settings")
+
+
 def combinations(grid: Mapping[str, Any], place: str) -> list[Settings]:
     """All choices of one value a setting.
 
-    >>> combinations({"a": [1, 2], "b": [3]}, "")
-    [{'a': 1, 'b': 3}, {'a': 2, 'b': 3}]
+    >>> combinations({"trainer.iterations": [1, 4], "trainer.kl": [0.1]}, "")
+    [{'trainer.iterations': 1, 'trainer.kl': 0.1}, {'trainer.iterations': 4, 'trainer.kl': 0.1}]
     """
     for key, values in grid.items():
-        if not isinstance(values, list) or not values:
-            raise ConfigError(f"{place}.{key} is {values!r}; allowed: a list of values to try")
+        if not isinstance(values, list) or not values or any(value in values[:k] for k, value in enumerate(values)):
+            raise ConfigError(f"{place}.{key} is {values!r}; allowed: a list of values to try, each once")
+        if key.partition(".")[0] not in OF_A_RUN:
+            raise ConfigError(
+                f"{place}.{key} is no setting of a run, all of which share cold start and problems; allowed: settings "
+                f"of {', '.join(OF_A_RUN)}"
+            )
     return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
@@ -73,7 +110,9 @@ def grid_of(grids: Mapping[str, Mapping[str, Any]], name: str) -> list[Settings]
     """The combinations to try for an algorithm, `all` first. Raises `ConfigError` for one without a grid."""
     if name not in grids or name == EVERY:
         known = ", ".join(other for other in grids if other != EVERY)
-        raise ConfigError(f"no grid for {name!r}; it has {known or 'none'}")
+        raise ConfigError(
+            f"no grid for {name!r}; allowed: a section of its own in the grid, which has {known or 'none'}"
+        )
     return combinations({**grids.get(EVERY, {}), **grids[name]}, name)
 
 
@@ -91,20 +130,22 @@ def tune(
     algorithms with runs left, because the hours are spent, have no best settings yet."""
     left = {name: grid_of(grids, name) for name in algorithms}
     tried: dict[str, list[dict[str, Any]]] = {}
-    wanted: list[Place] = []
+    made: list[tuple[str, Mapping[str, Any]]] = []
     for number, seed in enumerate(seeds):
-        wanted += [_place(w, seed, name, one) for name, settings in left.items() for one in settings for w in worlds]
-        cells = run_places(plan, wanted, show, jobs, hours)
-        made = [(place.folder, cell) for place, cell in zip(wanted, cells, strict=True) if cell is not None]
+        wanted = [_place(w, seed, name, one) for name, settings in left.items() for one in settings for w in worlds]
+        spent = sum(core_seconds(cell) for _, cell in made) / 3600
+        cells = run_places(plan, wanted, show, jobs, hours and max(hours - spent, 1e-9))
+        made += [(place.folder, cell) for place, cell in zip(wanted, cells, strict=True) if cell is not None]
         for name, settings in left.items():
             tried[name] = [_row(name, one, _of(made, _folder(name, one))) for one in grid_of(grids, name)]
             rows = sorted((row for row in tried[name] if row["settings"] in settings), key=_merit, reverse=True)
             whole = all(len(row["runs"]) == len(worlds) * (number + 1) for row in rows)
             keep = len(rows) if number + 1 == len(seeds) else max(1, len(rows) // 2)
             left[name] = [row["settings"] for row in rows[:keep]] if whole else []
-    best = {name: settings[0] for name, settings in left.items() if settings}
+    best = {name: settings[0] for name, settings in left.items() if settings and not _all_failed(tried[name])}
     for name in algorithms:
-        show(f"{name}: best {best[name]}" if name in best else f"{name}: runs left to make")
+        without = "all runs failed" if _all_failed(tried[name]) else "runs left to make"
+        show(f"{name}: best {best[name]}" if name in best else f"{name}: {without}")
     return best, [row for name in best for row in tried[name]]
 
 
@@ -150,6 +191,11 @@ def _place(world: str, seed: int, name: str, settings: Settings) -> Place:
 
 def _of(made: Sequence[tuple[str, Mapping[str, Any]]], folder: str) -> list[Mapping[str, Any]]:
     return [cell for place, cell in made if place == folder]
+
+
+def _all_failed(rows: Sequence[Mapping[str, Any]]) -> bool:
+    runs = [run for row in rows for run in row["runs"]]
+    return bool(runs) and all("error" in run for run in runs)
 
 
 def _merit(row: Mapping[str, Any]) -> tuple[float, float]:

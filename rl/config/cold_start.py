@@ -104,7 +104,7 @@ class ColdStartConfig:
     think_share: Annotated[float, BeforeValidator(number), Field(ge=0.05, le=0.95)] = 0.5
     """The share of the rows in think mode; above a half the policy starts out thinking, as distilled models do."""
     tagged_share: Annotated[float, BeforeValidator(number), Field(ge=0, le=0.9)] = 0.0
-    """The share of the problems whose prompts state the mode by `protocol.tags`; the first gear states it in all."""
+    """The share of the rows of each mode whose prompts state it by `protocol.tags`; the first gear states it in all."""
     learning_rate: Rate = 1e-4
     """Peak learning rate of AdamW."""
     schedule: Schedule = "cosine"
@@ -123,3 +123,9 @@ class ColdStartConfig:
     """A labelled file whose shortest correct answers replace worked solutions."""
     gears: GearsConfig = field(default_factory=GearsConfig)
     gate: GateConfig = field(default_factory=GateConfig)
+
+    def rows_by_mode(self, manual: bool = False) -> tuple[int, int]:
+        """(think, direct) rows of a step, one at least of each; `manual`: of the first gear."""
+        think = round(self.batch * self.gears.think_share) if manual else int(self.batch * self.think_share)
+        think = min(max(think, 1), self.batch - 1)
+        return think, self.batch - think

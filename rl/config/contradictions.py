@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from urllib.parse import urlsplit
 
 from rl.config.errors import ConfigError
-from rl.config.schema import Config
+from rl.config.schema import DEFAULT_ALGORITHM, Config
 from rollout.types import MODES
+
+PROMPT = "{prompt}"
 
 
 def check_together(config: Config) -> None:
@@ -32,7 +34,7 @@ def check_together(config: Config) -> None:
         check(config)
     if not config.run_dir.strip():
         raise ConfigError(f"run_dir is {config.run_dir!r}; allowed: a folder, such as runs/mine")
-    if not isinstance(config.algorithm.get("name", "step_srpo"), str):
+    if not isinstance(config.algorithm.get("name", DEFAULT_ALGORITHM), str):
         raise ConfigError(f"algorithm.name is {config.algorithm['name']!r}; allowed: a name or file.py:function")
     if config.sandbox.tier == 3 and not config.sandbox.allow_weak:
         raise ConfigError("sandbox.tier is 3, which is weak; allowed: with sandbox.allow_weak: true")
@@ -50,6 +52,12 @@ def _warmups(config: Config) -> None:
 def _modes(config: Config) -> None:
     if config.protocol.tags and set(config.protocol.tags) != set(MODES):
         raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
+    tags = [tag.strip() for tag in config.protocol.tags.values()]
+    if len(set(tags)) < len(tags) or any(not tag or tag == PROMPT or tag.count(PROMPT) > 1 for tag in tags):
+        raise ConfigError(
+            f"protocol.tags is {config.protocol.tags}; allowed: two texts that differ, each with {PROMPT} once or "
+            "without it, such as {think: /think, no_think: /no_think}"
+        )
     caps = config.rollout.max_new_tokens_by_mode
     if not set(caps) <= set(MODES):
         raise ConfigError(f"rollout.max_new_tokens_by_mode is {caps}; allowed: whole numbers for {', '.join(MODES)}")
@@ -72,6 +80,14 @@ def _tags(config: Config) -> None:
             raise ConfigError(
                 f"{section}.tagged_share is {share} without protocol.tags, the texts that state a mode in the prompt; "
                 "allowed: 0, or tags such as {think: /think, no_think: /no_think}"
+            )
+    cold_start = config.cold_start
+    for mode, rows in zip(("think", "no_think"), cold_start.rows_by_mode(), strict=True):
+        if cold_start.tagged_share and round(rows * cold_start.tagged_share) in (0, rows):
+            raise ConfigError(
+                f"cold_start.tagged_share is {cold_start.tagged_share} of the {rows} rows a step in {mode}: they would "
+                "all be alike, with or without a tag; allowed: 0, a share that leaves one of each, or a larger "
+                "cold_start.batch"
             )
     if shares["rollout"] and not any(entry.get("name") == "judge" for entry in config.rewards):
         raise ConfigError(

@@ -47,11 +47,11 @@ class DataConfig:
     draw: Literal["random", "domain", "difficulty"] = "random"
     """How those of a file are drawn: any, or as many of each domain or difficulty (rl/data/draw.py)."""
     train_size: Positive | None = None
-    """The number of training problems; null: all."""
+    """The number of training problems; null: all, 800 of `arithmetic`."""
     test_size: Positive | None = None
-    """The number of test problems; null: all."""
+    """The number of test problems; null: all, 200 of `arithmetic`."""
     shares: dict[str, AtLeastZero] = field(default_factory=dict)
-    """Difficulty shares of the training problems of an embedded world, or of `arithmetic`."""
+    """Difficulty shares of the problems of an embedded world, or of `arithmetic`; both splits have them."""
     easy: list[str] = field(default_factory=list)
     """The difficulties that tables and goals call easy."""
     hard: list[str] = field(default_factory=list)

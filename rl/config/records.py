@@ -23,7 +23,7 @@ class EvaluationConfig:
     """Evaluation in three modes on the same problems: greedy, or several samples of each."""
 
     problems: Positive = 500
-    """The first so many test problems."""
+    """So many test problems, drawn (docs/data.md)."""
     samples: Positive = 1
     """Answers of each mode; 1 is greedy, more are drawn as `rollout` draws."""
     batch: Positive = 256

@@ -20,7 +20,10 @@ from rl.config.rollouts import ForcedConfig, RewardErrorsConfig, RolloutConfig, 
 from rl.config.types import SETTINGS, Seed
 from rl.config.update import ControlConfig, GuardConfig, HistoryConfig, StageConfig, TrainerConfig
 
+DEFAULT_ALGORITHM = "step_srpo"
+
 __all__ = [
+    "DEFAULT_ALGORITHM",
     "ChooseConfig",
     "ColdStartConfig",
     "Config",
@@ -69,7 +72,7 @@ class Config:
     """The rewards: name, step, weight and the function's own parameters (docs/rewards.md)."""
     reward_errors: RewardErrorsConfig = field(default_factory=RewardErrorsConfig)
     sandbox: SandboxConfig = field(default_factory=SandboxConfig)
-    algorithm: dict[str, Any] = field(default_factory=lambda: {"name": "step_srpo"})
+    algorithm: dict[str, Any] = field(default_factory=lambda: {"name": DEFAULT_ALGORITHM})
     """`step_srpo`, one of its peers or `file.py:function`, and its parameters (docs/algorithms.md)."""
     history: HistoryConfig = field(default_factory=HistoryConfig)
     stages: list[StageConfig] = field(default_factory=list)

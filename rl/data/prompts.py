@@ -64,7 +64,8 @@ def fit_prompts(
     kept, bad, longest = [], {}, 0
     for problem in problems:
         try:
-            asked: tuple[Mode | None, ...] = (None, *MODES) if config.rollout.tagged_share else (None,)
+            tagged = config.rollout.tagged_share or config.cold_start.tagged_share
+            asked: tuple[Mode | None, ...] = (None, *MODES) if tagged else (None,)
             length = max(prompt_tokens(problem, protocol, config.rollout.max_prompt_tokens, mode) for mode in asked)
         except UserError as error:
             place = (places or {}).get(problem.id, "")

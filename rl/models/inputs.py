@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config, ConfigError
+from rl.data.arithmetic import is_arithmetic
 from rl.data.embedded import is_tiny
 from rl.data.files import local_files
 from rl.data.records import DataError
@@ -45,10 +46,10 @@ def input_digests(
 
 
 def data_settings(config: Config, split: str) -> dict[str, Any]:
-    """The settings that the problems of a split depend on. In an embedded world the training problems depend on the
-    test split too: no prompt is in both."""
-    without = list(DATA_CHECKS)
-    if not (split == "train" and is_tiny(str(config.data.train))):
+    """The settings that the problems of a split depend on. In an embedded world and in `arithmetic` the training
+    problems depend on the test split too: no prompt is in both."""
+    without, train = list(DATA_CHECKS), str(config.data.train)
+    if not (split == "train" and (is_tiny(train) or is_arithmetic(train))):
         other = "test" if split == "train" else "train"
         without += [f"data.{other}", f"data.{other}_size"]
     return settings_of(config, ["data"], without)

@@ -22,6 +22,7 @@ from transformers import PreTrainedConfig
 from trl.kernels.chunked_logprob import TOKEN_CHUNK_SIZE
 from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
 
+from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.checks.requirements import deepspeed_settings
 from rl.config.schema import Config
 from rl.curriculum.phases import longest_response
@@ -99,7 +100,7 @@ def parts(config: Config, model: Model, gpus: int, gpu_bytes: int, device: str =
     rows = config.trainer.prompts_per_step // gpus * config.rollout.group_size
     batch_shape(config, gpus)
     found = [*_states(config, model, gpus), *_update(config, model, gpus, device)]
-    if config.algorithm.get("kl") or config.trainer.kl:
+    if configured_loss(config, configured_algorithm(config)).kl:
         found.append(
             Part("starting model, for the KL", 0 if config.model.lora.rank else model.bytes, "always", "exact")
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+from collections import Counter
 
 import pytest
 from factories import make_problem, make_protocol
@@ -73,6 +74,20 @@ def test_without_gears_a_share_of_the_problems_states_the_mode_in_both_of_its_ro
     stated = [one for one in stated if one[0] in TAGS.values()]
     # One of the four problems of each of the two batches, in both modes.
     assert sorted(stated) == [(";", True), (";", True), ("=", False), ("=", False)]
+
+
+def test_each_mode_has_its_share_of_tagged_rows_and_plain_ones_whatever_the_share_of_thoughts(tmp_path):
+    config = config_of(tmp_path, cold_start={"batch": 20, "think_share": 0.9, "tagged_share": 0.5})
+    shown = texts(first_rows(config, make_protocol("kat", tags=TAGS)), tiny_protocol())[:20]
+    rows = [
+        ("<think_on>" in response, prompt.removesuffix("<judge>")[-1] in TAGS.values()) for prompt, response in shown
+    ]
+    assert sorted(Counter(rows).items()) == [
+        ((False, False), 1),
+        ((False, True), 1),
+        ((True, False), 9),
+        ((True, True), 9),
+    ]
 
 
 def test_the_manual_gear_states_the_mode_of_the_response_in_every_prompt(tmp_path):

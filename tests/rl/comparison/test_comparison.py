@@ -30,6 +30,10 @@ def test_starts_are_taken_in_turn_and_bring_their_data(tmp_path):
     assert mine.settings("kind", 0, "step_srpo@default").algorithm == {"name": "step_srpo", "preset": "own"}
     with pytest.raises(ConfigError, match="algorithm 'grpo@paper' ends with @paper; allowed: @default, @published"):
         mine.settings("kind", 0, "grpo@paper")
+    nameless = Plan(str(small(tmp_path)), ["algorithm={anchor: 0.0}"], tmp_path, {})
+    assert nameless.settings("kind", 0, "step_srpo").algorithm == {"anchor": 0.0}
+    same = Plan(str(small(tmp_path)), ["data.seed=3"], tmp_path, {})
+    assert [same.settings("kind", 2, name).data.seed for name in ("", "grpo")] == [3, 3]
     own = Plan(str(small(tmp_path)), [], tmp_path, {}).settings("kind", 2, "grpo")
     assert (own.data.seed, own.model.path) == (2, str(tmp_path / "kind" / "seed2" / "cold_start" / "model"))
 

@@ -11,6 +11,7 @@ from rl.cold_start.examples import worked_pairs
 from rl.config.read import parse_config
 from rl.data import DataError, load_problems
 from rl.data.arithmetic import draw, thought
+from rl.models.inputs import data_settings
 
 
 def config(**sections):
@@ -91,3 +92,11 @@ def test_both_modes_of_a_worked_problem_have_its_answer_and_one_its_steps():
 def test_levels_that_are_not_and_more_problems_than_there_are_are_refused(data, said):
     with pytest.raises(DataError, match=said):
         load_problems(config(data=data), "train")
+
+
+def test_the_training_problems_are_made_anew_where_the_test_is_another_one():
+    def settings(**data):
+        return data_settings(parse_config({"data": {"train": "arithmetic", "test": "arithmetic", **data}}), "train")
+
+    assert settings(test_size=200) != settings(test_size=2000)
+    assert settings(test_size=200) == settings(test_size=200, easy=["2"])

@@ -15,6 +15,7 @@ from trainer_setups import quiet_setup, rows_of
 from rewards.early import EarlyScores
 from rewards.registry import build_rewards
 from rl.algorithms import build_algorithm
+from rl.algorithms.base import Savings
 from rl.algorithms.configured import configured_savings
 from rl.curriculum.judge_replay import StoredGroup
 from rl.training.ahead import Order
@@ -144,10 +145,12 @@ def test_what_was_asked_for_and_is_impossible_is_refused(tmp_path):
         build_algorithm({"name": "grpo", "judge_replay": 8})
 
 
-def test_decisions_whose_advantages_depend_on_the_policy_are_not_trained_again_by_default():
-    assert build_algorithm({"name": "step_srpo"}).savings.judge_replay == 64
-    assert build_algorithm({"name": "step_srpo", "baseline": "policy"}).savings.judge_replay == 0
-    assert build_algorithm({"name": "step_srpo", "forced_switch": "masked"}).savings.judge_replay == 0
+@pytest.mark.parametrize("other", [{"baseline": "policy"}, {"baseline": "group"}, {"forced_switch": "masked"}])
+def test_decisions_whose_worth_depends_on_the_policy_or_the_other_mode_are_drawn_in_both_modes_and_trained_once(other):
+    assert build_algorithm({"name": "step_srpo"}).savings == Savings(True, 64)
+    assert build_algorithm({"name": "step_srpo", **other}).savings == Savings()
+    with pytest.raises(UserError, match=r"algorithm.direct_first is True with .*; allowed: false"):
+        build_algorithm({"name": "step_srpo", "direct_first": True, **other})
 
 
 def test_rows_are_filled_up_with_what_nothing_trains():

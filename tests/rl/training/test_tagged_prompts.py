@@ -16,6 +16,7 @@ from rewards.early import EarlyScores
 from rewards.registry import build_rewards
 from rl.algorithms import build_algorithm
 from rl.algorithms.base import group_advantages
+from rl.algorithms.configured import check_judge
 from rl.algorithms.group import free_choices, judge_targets
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
@@ -169,6 +170,43 @@ def test_decisions_of_tagged_prompts_are_not_stored():
 def test_a_share_of_tagged_prompts_needs_tags_and_a_judge(sections, names):
     with pytest.raises(ConfigError, match=names):
         parse_config({"rollout": {"tagged_share": 0.25}, **sections})
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        {"think": "/t", "no_think": "/t "},
+        {"think": "", "no_think": "/no"},
+        {"think": "{prompt}", "no_think": "/no"},
+        {"think": "{prompt} /t {prompt}", "no_think": "/no"},
+    ],
+)
+def test_tags_that_state_nothing_are_refused(tags):
+    with pytest.raises(ConfigError, match=r"protocol.tags is .*; allowed: two texts that differ"):
+        parse_config({"protocol": {"tags": tags}})
+
+
+def test_a_share_that_tags_no_row_or_every_row_of_a_mode_is_refused():
+    def batch(**cold_start):
+        return parse_config({"protocol": {"tags": TAGS}, "cold_start": cold_start})
+
+    assert batch(batch=16, tagged_share=0.125).cold_start.rows_by_mode() == (8, 8)
+    with pytest.raises(ConfigError, match=r"cold_start.tagged_share is 0.05 of the 8 rows a step in think"):
+        batch(batch=16, tagged_share=0.05)
+    with pytest.raises(ConfigError, match=r"cold_start.tagged_share is 0.9 of the 2 rows a step in no_think"):
+        batch(batch=20, think_share=0.9, tagged_share=0.9)
+
+
+def test_an_algorithm_that_reads_no_judge_reward_has_no_tagged_prompts():
+    sections = {"protocol": {"tags": TAGS}, "rollout": {"tagged_share": 0.25}}
+    rewards = [{"name": "judge"}, {"name": "exact"}]
+    for name in ("step_srpo", "grpo"):
+        config = parse_config({**sections, "rewards": rewards, "algorithm": {"name": name}})
+        if name == "step_srpo":
+            check_judge(config, build_algorithm(config.algorithm))
+        else:
+            with pytest.raises(ConfigError, match=r"rollout.tagged_share is 0.25 with algorithm.name 'grpo'"):
+                check_judge(config, build_algorithm(config.algorithm))
 
 
 # --- in training -----------------------------------------------------------------------------------------------------
