@@ -14,6 +14,7 @@ docs/comparison.md; the fair field, with its worlds, seeds and rules: benchmarks
 import contextlib
 from argparse import ArgumentTypeError, Namespace
 from pathlib import Path
+from typing import Any
 
 from rl.cli import check_light, names_of, parser, run, seeds_of
 from rl.config.schema import Config, ConfigError
@@ -24,29 +25,14 @@ def main(options: Namespace, config: Config) -> None:
     from rl.comparison.report import write_comparison
     from rl.comparison.runs import Plan
     from rl.comparison.table import places, run_places
-    from rl.comparison.tuning import (
-        check_tuned_file,
-        grid_of,
-        known_algorithms,
-        read_settings,
-        tune,
-        write_tuned,
-    )
+    from rl.comparison.tuning import grid_of, tune, write_tuned
     from rl.comparison.world_check import check_worlds
     from rl.worlds.worlds import named_worlds
 
     worlds = named_worlds(options.worlds) or [""]
     folder = Path(config.run_dir)
-    tuned = read_settings(options.tuned) if options.tuned and not options.tune else {}
-    known_algorithms(tuned, options.tuned)
+    tuned, grids = settings_files(options)
     plan = Plan(options.config, options.overrides, folder, tuned, options.starts)
-    grids = read_settings(options.tune) if options.tune else {}
-    if options.tune and not options.tuned:
-        raise ConfigError("--tune needs --tuned FILE, where the best settings go")
-    if options.tune:
-        check_tuned_file(options.tuned, options.tune)
-    if not options.routers and not options.algorithms:
-        raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
     for name in [""] if options.routers else options.algorithms:
         for settings in grid_of(grids, name) if options.tune else [None]:
             for world in worlds:
@@ -63,6 +49,22 @@ def main(options: Namespace, config: Config) -> None:
     cells = [cell for cell in run_places(plan, wanted, print, options.jobs, options.hours) if cell is not None]
     for path in write_comparison(folder, cells):
         print(f"written: {path}")
+
+
+def settings_files(options: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(the chosen settings of `--tuned`, the grids of `--tune`), both checked. Raises `ConfigError`."""
+    from rl.comparison.tuning import check_tuned_file, known_algorithms, read_settings
+
+    if not options.routers and not options.algorithms:
+        raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
+    if not options.tune:
+        tuned = read_settings(options.tuned) if options.tuned else {}
+        known_algorithms(tuned, options.tuned)
+        return tuned, {}
+    if not options.tuned:
+        raise ConfigError("--tune needs --tuned FILE, where the best settings go")
+    check_tuned_file(options.tuned, options.tune)
+    return {}, read_settings(options.tune)
 
 
 def hours_of(text: str) -> float:

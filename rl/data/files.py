@@ -76,7 +76,8 @@ def _files(path: Path, split: str) -> list[Path]:
     if not found:
         raise DataError(
             f"no data file {str(path)!r} (looked in {Path.cwd()}); allowed: a file or folder of "
-            f"{', '.join(ENDINGS)}; set data.path or data.train/data.test"
+            f"{', '.join(ENDINGS)}; set data.path, or data.train and data.test, also to hub:ID, reasoning_gym:TASK, "
+            "arithmetic or tiny"
         )
     return found
 
