@@ -47,6 +47,7 @@ def step_metrics(
         "advantage/answer": _mean(answer_advantages),
         "advantage/answer_abs": _mean(map(abs, answer_advantages)),
         "accuracy": _mean(r.scores["correct"] for r in rollouts),
+        "accuracy/gain": _mean(_gain(g) for g in groups if {r.mode for r in g.rollouts} >= set(MODES)),
         "tokens": _mean(len(r.completion_ids) for r in rollouts),
         "tokens/total": float(sum(len(r.completion_ids) for r in every)),
         "forced_share": forced_share,
@@ -79,6 +80,12 @@ def _by_mode(rollouts: Sequence[Rollout]) -> dict[str, float]:
         metrics[f"share/{mode}"] = _mean(r.mode == mode for r in rollouts)
         metrics[f"free_share/{mode}"] = _mean(r.mode == mode for r in free)
     return metrics
+
+
+def _gain(group: RolloutGroup) -> float:
+    """How much more often a group's thoughts are right than its direct answers."""
+    direct, think = (_mean(r.scores["correct"] for r in group.rollouts if r.mode == mode) for mode in MODES)
+    return think - direct
 
 
 def _by_difficulty(rollouts: Sequence[Rollout]) -> dict[str, float]:

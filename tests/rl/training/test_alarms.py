@@ -4,7 +4,14 @@ import pytest
 
 from rl.training.alarms import PATIENCE, Alarms, uninformative_line
 
-GOOD = {"groups/informative": 0.5, "accuracy/think": 0.9, "accuracy/no_think": 0.4, "loss": 0.1, "score/math": 0.6}
+GOOD = {
+    "groups/informative": 0.5,
+    "accuracy/think": 0.9,
+    "accuracy/no_think": 0.4,
+    "accuracy/gain": 0.5,
+    "loss": 0.1,
+    "score/math": 0.6,
+}
 
 
 def told(metrics, steps=PATIENCE, alarms=None):
@@ -21,7 +28,7 @@ def test_a_run_that_learns_tells_nothing():
     [
         ({"groups/informative": 0.0}, "no group has had an advantage"),
         ({"accuracy/think": 0.0, "accuracy/no_think": 0.0}, "neither mode has solved a problem"),
-        ({"accuracy/no_think": 0.89}, "thinking has not been better"),
+        ({"accuracy/gain": 0.02}, "thinking has not been better"),
         ({"accuracy/no_think": 0.0}, "no direct answer has been right"),
         ({"status/truncated": 0.3}, "have been cut"),
         ({"reward/broken_share": 1.0}, "every reward has failed"),
@@ -32,6 +39,12 @@ def test_what_lasts_is_told_once(change, text):
     assert told({**GOOD, **change}, PATIENCE - 1) == []
     (line,) = told({**GOOD, **change}, 3 * PATIENCE)
     assert text in line
+
+
+def test_thoughts_about_hard_problems_alone_may_be_right_less_often_than_direct_answers():
+    assert told({**GOOD, "accuracy/think": 0.5, "accuracy/no_think": 0.9}, 50) == []
+    one_mode = {key: value for key, value in GOOD.items() if key != "accuracy/gain"}
+    assert told({**one_mode, "accuracy/no_think": 0.9}, 50) == []
 
 
 def test_what_passes_in_between_is_not_told():

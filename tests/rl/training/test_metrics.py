@@ -56,6 +56,7 @@ def metrics():
         ("history/problems", 7.0),
         ("accuracy/think", 2 / 3),
         ("accuracy/no_think", 1 / 2),
+        ("accuracy/gain", (0.0 + 1 / 2) / 2),
         ("tokens/think", 52 / 3),
         ("tokens/no_think", 4.0),
         ("share/think", 3 / 6),
@@ -96,7 +97,14 @@ def test_every_metric_is_a_finite_float(metrics):
 def test_a_key_whose_set_is_empty_is_left_out():
     rollout = make_rollout("think", forced=True, switch_probs=None)
     metrics = step_metrics([RolloutGroup(rollout.problem, (rollout,))], [0], [0], forced_share=1.0, history_size=0)
-    for key in ("free_share/think", "accuracy/no_think", "tokens/no_think", "switch/entropy", "judge/target_think"):
+    for key in (
+        "free_share/think",
+        "accuracy/no_think",
+        "accuracy/gain",
+        "tokens/no_think",
+        "switch/entropy",
+        "judge/target_think",
+    ):
         assert key not in metrics
     assert metrics["accuracy/think"] == 1.0
     assert not [key for key in metrics if key.startswith(("think_rate/", "think_probability/"))]
