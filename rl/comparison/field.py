@@ -28,6 +28,7 @@ from rl.comparison.inference import (
     standard_error,
 )
 from rl.comparison.report import OURS, PEERS
+from rl.comparison.world_check import WORTH
 from rl.worlds.worlds import DEVELOPMENT, TEST
 from rollout.errors import UserError
 
@@ -76,9 +77,28 @@ def next_seed(cells: Cells) -> int:
     return max(seed for cell in cells if cell["algorithm"] == OURS for seed in [cell["seed"]]) + 1
 
 
-def freeze(file: Path, tried: Sequence[Mapping[str, Any]], tuned: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """Write the commit and the git object of each frozen path, and what five seeds can detect. Raises `UserError` where
-    a frozen path has changes that no commit has."""
+def check_starts(rows: Sequence[Mapping[str, Any]], worlds: Sequence[str], seeds: Sequence[int]) -> None:
+    """Raises `UserError` where a start of the test was not looked at, or a constant mode does nearly as well on it as a
+    router: what a comparison finds there says nothing about judging. `rows`: of `world_check.check_worlds`."""
+    worth = {(row["world"], row["seed"]): row["worth"] for row in rows}
+    found = [f"{world} seed {seed}" for world in worlds for seed in seeds if worth.get((world, seed), 0.0) < WORTH]
+    if found:
+        raise UserError(
+            f"starts that do not need judging, or that nobody looked at: {', '.join(found)}; allowed: worth {WORTH} in "
+            "U on each (python benchmarks/field.py worlds)"
+        )
+
+
+def freeze(
+    file: Path,
+    tried: Sequence[Mapping[str, Any]],
+    tuned: Mapping[str, Mapping[str, Any]],
+    starts: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Write the commit and the git object of each frozen path, and what five seeds can detect. `starts`: the
+    rows that `check_starts` takes. Raises `UserError` as it does, and where a frozen path has changes that no commit
+    has."""
+    check_starts(starts, [world.name for world in TEST], TEST_SEEDS)
     changed = _git("status", "--porcelain", "--", *FROZEN)
     if changed:
         raise UserError(

@@ -11,7 +11,7 @@ For development, where algorithms may be tried and tuned:
 For the test, run once when everything is settled:
     continuum   ten levels; the gain of thinking rises from nothing to nine tenths, through the judge's margin
     thin        thinking gains 10 points over all problems, and one correctness score in ten is turned round
-    thinker     the start thinks nearly always and hardly knows direct answers, as distilled models do
+    distilled   the start thinks nearly always, as distilled models do, and direct answers have to be found
     domains     two domains, in which the surface cue for difficulty says opposite things
     shift       the test has levels and lengths that RL never showed
     long        walk for ten times the tokens: do routing or answers drift?
@@ -21,6 +21,7 @@ Checks, where a constant mode does as well as any router or nearly so; they coun
     never       one move or no answer at all: thinking never helps
     always      three and four moves: thinking always helps
     code        the answers are programs and tests decide
+    thinker     as distilled, from a shorter cold start: three of five starts hardly know direct answers
 
 A world brings what it must set in a run's configuration as overrides, the easy and hard levels among them.
 """
@@ -106,6 +107,7 @@ def _cold(shares: Mapping[str, float]) -> str:
 
 
 _CODE = "rewards=[{name: judge, margin: 0.25}, {name: code, wall_s: 2.0, reuse: true}, {name: format, weight: 0.2}]"
+_THINKS = "cold_start.think_share=0.9"
 _FLIPS = "control.flip_rewards=0.1"
 _LONG = ("trainer.token_budget=400000", "trainer.steps=20000", "evaluation.every=10")
 _SEEN = {"1": 0.2, "3": 0.15, "1-long": 0.25, "2-long": 0.1, "4-long": 0.3}
@@ -129,7 +131,7 @@ TEST = (
         "continuum", tuple(_CONTINUUM), _CONTINUUM, drawn_by(funnel.continuum), ("0", "1"), ("5", "6", "7", "8", "9")
     ),
     World("thin", ("0", "4"), {"0": 0.75, "4": 0.25}, drawn_by(funnel.thin), ("0",), ("4",), (_FLIPS,)),
-    World("thinker", _LEVELS, CHAIN, _WALK, _EASY, _HARD, ("cold_start.think_share=0.9",)),
+    World("distilled", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_THINKS, "cold_start.steps=600")),
     World("domains", ("void", "moves"), _KINDS, drawn_by(machine.domains), ("void",), ("moves",)),
     World(
         "shift",
@@ -148,6 +150,7 @@ CHECKS = (
     World("never", ("1", "none"), {"1": 0.8, "none": 0.2}, _CHAIN, _EASY),
     World("always", _LEVELS, {"3": 0.5, "4": 0.5}, _CHAIN, (), _HARD),
     World("code", _LEVELS, CHAIN, drawn_by(programs.program, "code", programs.tests), _EASY, _HARD, (_CODE,)),
+    World("thinker", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_THINKS,)),
 )
 GROUPS = {"development": DEVELOPMENT, "test": TEST, "checks": CHECKS}
 WORLDS = {world.name: world for group in GROUPS.values() for world in group}

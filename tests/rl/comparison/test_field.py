@@ -12,6 +12,7 @@ import yaml
 from rl.algorithms import SHIPPED
 from rl.comparison import field
 from rl.comparison.tuning import grid_of
+from rl.worlds.worlds import TEST
 from rollout.errors import UserError
 
 ROOT = Path(__file__).parents[3]
@@ -64,6 +65,15 @@ def test_seeds_are_added_until_all_three_comparisons_detect_the_target():
     assert not field.reached_target([cell for cell in exact if cell["algorithm"] != "degrpo"])
 
 
+def test_a_test_is_not_frozen_with_a_start_that_does_not_need_judging():
+    rows = [{"world": "walk", "seed": 0, "worth": 0.05}, {"world": "walk", "seed": 1, "worth": 0.049}]
+    field.check_starts(rows, ["walk"], [0])
+    with pytest.raises(UserError, match="walk seed 1;"):
+        field.check_starts(rows, ["walk"], [0, 1])
+    with pytest.raises(UserError, match="kind seed 0;"):
+        field.check_starts(rows, ["walk", "kind"], [0])
+
+
 def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_path, monkeypatch):
     def git(*arguments):
         subprocess.run(
@@ -77,15 +87,16 @@ def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text("1")
     file = tmp_path / "frozen.json"
+    starts = [{"world": w.name, "seed": seed, "worth": 0.09} for w in TEST for seed in field.TEST_SEEDS]
     with pytest.raises(UserError, match="nothing is frozen"):
         field.check_frozen(file)
     git("add", "rl", "rollout", "rewards", "configs")
     git("commit", "-qm", "one")
     with pytest.raises(UserError, match=r"changes that no commit has: benchmarks/"):
-        field.freeze(file, [], {})
+        field.freeze(file, [], {}, starts)
     git("add", "-A")
     git("commit", "-qm", "two")
-    made = field.freeze(file, [], {})
+    made = field.freeze(file, [], {}, starts)
     assert len(made["commit"]) == 40
     assert field.check_frozen(file) == json.loads(file.read_text()) == made
     Path("rl/code.py").write_text("2")

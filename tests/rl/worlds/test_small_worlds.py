@@ -111,7 +111,7 @@ def test_where_thinking_never_helps_one_move_is_enough_or_nothing_is():
     assert 0.05 < sum(right) / len(right) < 0.25  # by luck: one in eight
 
 
-@pytest.mark.parametrize("name", ["walk", "rare", "flipped", "thinker", "shift", "long"])
+@pytest.mark.parametrize("name", ["walk", "rare", "flipped", "distilled", "shift", "long", "thinker"])
 def test_a_walk_ends_where_its_moves_lead_and_its_thought_goes_through_every_place(name):
     for made in draw(name):
         start, *places = made.problem.prompt.split()
