@@ -131,7 +131,7 @@ TEST = (
         "continuum", tuple(_CONTINUUM), _CONTINUUM, drawn_by(funnel.continuum), ("0", "1"), ("5", "6", "7", "8", "9")
     ),
     World("thin", ("0", "4"), {"0": 0.75, "4": 0.25}, drawn_by(funnel.thin), ("0",), ("4",), (_FLIPS,)),
-    World("distilled", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_THINKS, "cold_start.steps=600")),
+    World("distilled", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_THINKS, "cold_start.steps=900")),
     World("domains", ("void", "moves"), _KINDS, drawn_by(machine.domains), ("void",), ("moves",)),
     World(
         "shift",
