@@ -191,9 +191,9 @@ def test_the_test_of_a_shift_has_levels_and_lengths_that_training_never_shows(tm
 
 
 def test_worlds_are_for_development_for_the_test_or_checks_and_named_in_one_place():
-    assert (len(DEVELOPMENT), len(TEST), len(CHECKS)) == (4, 6, 4)
-    assert len(WORLDS) == 14
-    assert named_worlds(["checks", "walk", "never"]) == ["chain", "never", "always", "code", "walk"]
+    assert (len(DEVELOPMENT), len(TEST), len(CHECKS)) == (4, 6, 5)
+    assert len(WORLDS) == 15
+    assert named_worlds(["checks", "walk", "never"]) == ["chain", "never", "always", "code", "thinker", "walk"]
     assert named_worlds(["all"]) == list(WORLDS)
     assert set(GROUPS) == {"development", "test", "checks"}
 
