@@ -71,7 +71,8 @@ def tuning(options: argparse.Namespace) -> None:
 def freeze(options: argparse.Namespace) -> None:
     """The commit of the test and what five seeds can detect there."""
     tried = json.loads(TUNED.with_suffix(".json").read_text(encoding="utf-8"))["tried"]
-    starts = json.loads((RESULTS / "worlds.json").read_text(encoding="utf-8"))["worlds"]
+    file = RESULTS / "worlds.json"
+    starts = json.loads(file.read_text(encoding="utf-8"))["worlds"] if file.is_file() else []
     made = field.freeze(FROZEN, tried, read_settings(TUNED), starts)
     print(f"frozen: {made['commit']}; detectable with five seeds: {made['detectable']}; written: {FROZEN}")
 
