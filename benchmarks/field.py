@@ -22,6 +22,9 @@ from typing import Any
 
 import yaml
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from compare import hours_of, jobs_of
+
 from rl.cli import ENVIRONMENT
 from rl.comparison import field
 from rl.comparison.report import contents, judging, markdown
@@ -70,9 +73,10 @@ def tuning(options: argparse.Namespace) -> None:
 
 def freeze(options: argparse.Namespace) -> None:
     """The commit of the test and what five seeds can detect there."""
-    tried = json.loads(TUNED.with_suffix(".json").read_text(encoding="utf-8"))["tried"]
-    file = RESULTS / "worlds.json"
-    starts = json.loads(file.read_text(encoding="utf-8"))["worlds"] if file.is_file() else []
+    if FROZEN.is_file():
+        raise UserError(f"{FROZEN} is there: a test is frozen; allowed: that file moved away, to freeze anew")
+    tried = read_json(TUNED.with_suffix(".json"), "tried")
+    starts = read_json(RESULTS / "worlds.json", "worlds")
     made = field.freeze(FROZEN, tried, read_settings(TUNED), starts)
     print(f"frozen: {made['commit']}; detectable with five seeds: {made['detectable']}; written: {FROZEN}")
 
@@ -139,8 +143,20 @@ def tries() -> dict[str, int]:
     return counted
 
 
+def read_json(file: Path, key: str) -> Any:
+    """What stands under `key`. Raises `UserError` that names the file."""
+    try:
+        return json.loads(file.read_text(encoding="utf-8"))[key]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{file} cannot be read ({reason}); allowed: what the stage before it writes") from error
+
+
 def write_results(file: Path, cells: list[dict[str, Any]], **known: Any) -> None:
-    """The JSON with every run and curve, and the tables beside it."""
+    """The JSON with every run and curve, and the tables beside it. Raises `UserError` where the file has more runs."""
+    there = len(read_json(file, "cells")) if file.is_file() else 0
+    if there > len(cells):
+        raise UserError(f"{file} has {there} runs and these are {len(cells)}: it stays; allowed: that file moved away")
     write_atomically(file, json.dumps({**known, **contents(cells)}, indent=1) + "\n")
     write_atomically(file.with_suffix(".md"), markdown(cells))
     print(f"written: {file} and {file.with_suffix('.md')}")
@@ -154,8 +170,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
     parser.add_argument("overrides", nargs="*", metavar="section.key=value")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N")
-    parser.add_argument("--hours", type=float, default=0.0, metavar="H")
+    parser.add_argument("--jobs", type=jobs_of, default=1, metavar="N")
+    parser.add_argument("--hours", type=hours_of, default=0.0, metavar="H")
     parser.add_argument("--folder", default="runs/field")
     options = parser.parse_intermixed_args()
     for name, value in ENVIRONMENT.items():
