@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 from pathlib import Path
 
@@ -105,3 +106,17 @@ def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_
     git("commit", "-qam", "three")
     with pytest.raises(UserError, match=r"^rl changed since"):
         field.check_frozen(file)
+
+
+def test_shorter_results_do_not_replace_longer_ones_and_a_damaged_file_is_named(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))
+    file = tmp_path / "field.json"
+    file.write_text('{"cells": [{}, {}]}')
+    with pytest.raises(UserError, match=r"field\.json has 2 runs and these are 0"):
+        script["write_results"](file, [])
+    assert file.read_text() == '{"cells": [{}, {}]}'
+    for content in ("", "[]", "null", "{}"):
+        file.write_text(content)
+        with pytest.raises(UserError, match=r"field\.json cannot be read"):
+            script["read_json"](file, "cells")
