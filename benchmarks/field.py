@@ -28,11 +28,12 @@ from compare import hours_of, jobs_of
 from rl.cli import ENVIRONMENT
 from rl.comparison import field
 from rl.comparison.report import contents, judging, markdown
-from rl.comparison.runs import CELL, Plan
+from rl.comparison.runs import CELL, Plan, read_cell
 from rl.comparison.table import core_seconds, places, run_places
 from rl.comparison.tuning import grid_of, inherited, read_settings, tune, write_tuned
 from rl.comparison.world_check import check_worlds
 from rl.files.atomic import write_atomically
+from rl.files.outputs import check_writable
 from rl.worlds.worlds import DEVELOPMENT, TEST, WORLDS
 from rollout.errors import UserError
 
@@ -75,6 +76,8 @@ def freeze(options: argparse.Namespace) -> None:
     """The commit of the test and what five seeds can detect there."""
     if FROZEN.is_file():
         raise UserError(f"{FROZEN} is there: a test is frozen; allowed: that file moved away, to freeze anew")
+    if options.overrides:
+        raise UserError(f"freeze takes no settings ({options.overrides[0]!r}); allowed: what {CONFIG} and {TUNED} say")
     tried = read_json(TUNED.with_suffix(".json"), "tried")
     starts = read_json(RESULTS / "worlds.json", "worlds")
     made = field.freeze(FROZEN, tried, read_settings(TUNED), starts)
@@ -112,7 +115,7 @@ def estimate(options: argparse.Namespace) -> None:
     """Core-hours of the stages: mean of the measured cells of a world, or of all worlds where it has none."""
     known: dict[str, list[float]] = defaultdict(list)
     for file in Path(options.folder).glob(f"*/*/seed*/*/{CELL}"):
-        cell = json.loads(file.read_text(encoding="utf-8"))
+        cell = read_cell(file)
         known[cell["world"]].append(core_seconds(cell))
     if not known:
         raise UserError(f"no cells in {options.folder}; allowed: begin with tune --hours 0.1")
@@ -177,6 +180,7 @@ def main() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
+        check_writable(Path(options.folder), folder=True)
         STAGES[options.stage](options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -61,12 +61,15 @@ class ShowKeys(argparse.Action):
 
 
 def names_of(text: str) -> list[str]:
-    """A comma-separated list.
+    """A comma-separated list. Raises `ArgumentTypeError` for an empty one, which would be no choice at all.
 
     >>> names_of("a, b,,a")
     ['a', 'b']
     """
-    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise argparse.ArgumentTypeError(f"{text!r} names nothing; allowed: A or A,B")
+    return names
 
 
 def seeds_of(text: str) -> list[int]:

@@ -9,10 +9,12 @@ class UserError(ValueError):
 
 
 def nearest(name: object, known: Iterable[str], otherwise: str = "") -> str:
-    """`did you mean 'x'?` for the known name that is most like this one; `otherwise` where none is.
+    """`did you mean 'x'?` for the known name that is most like this one, in small letters or large; `otherwise` where
+    none is.
 
-    >>> nearest("fromat", ["format", "math"]), nearest("zzz", ["math"], "allowed: math")
+    >>> nearest("Fromat", ["format", "math"]), nearest("zzz", ["math"], "allowed: math")
     ("did you mean 'format'?", 'allowed: math')
     """
-    near = get_close_matches(str(name), list(known), 1)
-    return f"did you mean {near[0]!r}?" if near else otherwise
+    folded = {one.casefold(): one for one in known}
+    near = get_close_matches(str(name).casefold(), folded, 1)
+    return f"did you mean {folded[near[0]]!r}?" if near else otherwise

@@ -25,6 +25,7 @@ from rl.evaluation.answer import answer
 from rl.evaluation.tags import obedience
 from rl.files.atomic import write_atomically
 from rl.files.finished import DIGEST, begin, differences, matches
+from rl.files.json_file import read_object
 from rl.models.location import GATE, cold_start_folder
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
@@ -66,8 +67,10 @@ def run_gate(config: Config) -> list[str]:
 
 def read_probe(config: Config) -> Probe:
     """What `gate.json` holds."""
-    found = json.loads((cold_start_folder(config) / GATE).read_text(encoding="utf-8"))
-    return Probe(**{one.name: found[one.name] for one in fields(Probe)})
+    names = [one.name for one in fields(Probe)]
+    file = cold_start_folder(config) / GATE
+    found = read_object(file, names, "that file moved away, to measure anew")
+    return Probe(**{name: found[name] for name in names})
 
 
 def is_open(config: Config) -> bool:

@@ -29,6 +29,7 @@ from rl.comparison.inference import (
 )
 from rl.comparison.report import OURS, PEERS
 from rl.comparison.world_check import WORTH
+from rl.files.json_file import read_object
 from rl.worlds.worlds import DEVELOPMENT, TEST
 from rollout.errors import UserError
 
@@ -124,7 +125,7 @@ def check_frozen(file: Path) -> dict[str, Any]:
     """What was written down. Raises `UserError` where nothing was, or where something frozen is not what it was."""
     if not file.is_file():
         raise UserError(f"{file} is not there: nothing is frozen; allowed: python benchmarks/field.py freeze")
-    known = json.loads(file.read_text(encoding="utf-8"))
+    known = read_object(file, ("commit", "objects"), "what python benchmarks/field.py freeze wrote")
     moved = [path for path, old in known["objects"].items() if _git("rev-parse", f"HEAD:{path}") != old]
     moved += [line[3:] for line in _git("status", "--porcelain", "--", *FROZEN).splitlines()]
     if moved:

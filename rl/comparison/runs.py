@@ -31,6 +31,7 @@ from rl.config.schema import DEFAULT_ALGORITHM, Config, ConfigError
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, is_finished
+from rl.files.json_file import read_object
 from rl.files.run_log import read_metrics
 from rl.training.work import training_work
 from rl.worlds.worlds import find_world
@@ -116,7 +117,7 @@ def cell_work(config: Config, folder: Path) -> Work:
         file,
         {**own, **training.settings, **training.free},
         earlier=(folder / "config.json",),
-        is_done=lambda: file.is_file() and "error" not in json.loads(file.read_text(encoding="utf-8")),
+        is_done=lambda: file.is_file() and "error" not in read_cell(file),
     )
 
 
@@ -125,7 +126,7 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     the folder holds another run."""
     work = cell_work(config, folder)
     if is_finished(work, config.resume):
-        return json.loads(work.product.read_text(encoding="utf-8"))
+        return read_cell(work.product)
     started, worked = time.perf_counter(), time.process_time()
     before, probe = cold_start_results(plan, world, seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -142,7 +143,12 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     cell["seconds"] = round(time.perf_counter() - started, 1)
     cell["cpu_seconds"] = round(time.process_time() - worked, 1)
     write_atomically(work.product, json.dumps(cell) + "\n")
-    return json.loads(work.product.read_text(encoding="utf-8"))
+    return read_cell(work.product)
+
+
+def read_cell(file: Path) -> dict[str, Any]:
+    """The numbers of a run that is done. Raises `UserError` for a file that is damaged or of something else."""
+    return read_object(file, ("world", "seed", "algorithm", "seconds"), "that file moved away, to make the run anew")
 
 
 def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -181,7 +187,7 @@ def _evaluated(config: Config, model: Path, file: Path, count: int) -> dict[str,
     if not is_finished(work, config.resume):
         begin(work, config.resume)
         write_atomically(file, json.dumps(_evaluate(config, model, count)) + "\n")
-    return json.loads(file.read_text(encoding="utf-8"))
+    return read_object(file, ("modes",), "that file moved away, to evaluate anew")
 
 
 def _evaluate(config: Config, model: Path, count: int) -> dict[str, Any]:

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import concurrent.futures
 import dataclasses
-import json
 import multiprocessing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.comparison.runs import CELL, Plan, line, run_cell
+from rl.comparison.runs import CELL, Plan, line, read_cell, run_cell
 from rl.config.schema import Config, ConfigError
 
 Cell = dict[str, Any]
@@ -42,7 +41,7 @@ class Place:
     def earlier(self, plan: Plan) -> Cell:
         """The cell that is there already, of a run that finished or failed; empty where there is none."""
         file = self.path(plan) / CELL
-        return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+        return read_cell(file) if file.is_file() else {}
 
 
 def places(worlds: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int]) -> list[Place]:

@@ -41,6 +41,7 @@ from rl.evaluation.evaluate import evaluate
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import clear_part, complete_folder, write_atomically
 from rl.files.finished import Work, begin, is_finished, settings_of
+from rl.files.json_file import read_object
 from rl.files.outputs import rows_text
 from rl.files.row_store import RowStore, read_rows
 from rl.models.inputs import digest_of, file_digest, files_of_model, input_digests, policy_settings
@@ -223,7 +224,7 @@ def measured(config: Config, number: int, name: str, model: Path) -> dict[str, A
         problems = draw_usable(config, "test", policy.protocol, config.evaluation.problems)
         result = evaluate(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards))
         write_atomically(out, json.dumps(result, indent=2) + "\n")
-    modes = json.loads(out.read_text(encoding="utf-8"))["modes"]
+    modes = read_object(out, ("modes",), "that file moved away, to evaluate anew")["modes"]
     told = {mode: {key: modes[mode][key] for key in ("accuracy", "mean_tokens")} for mode in modes}
     return {"iteration": number, "model": name, "path": str(model), **told}
 

@@ -39,6 +39,7 @@ def ends_on_sigterm() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
+        _asked = False  # what runs next in this process was not asked
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ class Plan:
     def lines(self) -> list[str]:
         """All but the table, for people."""
         peak, when = self.peak
-        verdict = f"{'fits' if self.fits else 'DOES NOT FIT'}: {peak / GIB:.1f} of {self.gpu_bytes / GIB:.0f} GiB"
+        verdict = f"{'fits' if self.fits else 'DOES NOT FIT'}: {peak / GIB:.1f} of {self.gpu_bytes / GIB:.3g} GiB"
         lines = [f"model: {self.source}, on torch's meta device", *self.notes]
         lines.append(f"{verdict}, a twentieth left free; the most is in the {when}")
         lines += [f"change: {line}" for line in self.advice]
@@ -139,7 +139,7 @@ def _advice(config: Config, gpus: int, gpu_bytes: int, device: str, planned: Any
 def rendered(plan: Plan) -> Group:
     """The plan for a terminal."""
     table = Table(
-        title=f"one of {plan.gpus} training GPU{'s' if plan.gpus > 1 else ''} of {plan.gpu_bytes / GIB:.0f} GiB"
+        title=f"one of {plan.gpus} training GPU{'s' if plan.gpus > 1 else ''} of {plan.gpu_bytes / GIB:.3g} GiB"
     )
     for name in ("", "GiB", "update", "rollout", "known"):
         table.add_column(name, justify="left" if name in ("", "known") else "right")

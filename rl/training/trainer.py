@@ -42,6 +42,7 @@ from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
 from rl.training.scoring import check_router, forward_price, token_scores
 from rl.training.unshared import unshared
+from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, RolloutGroup
 
@@ -225,7 +226,18 @@ class StepSRPOTrainer(GRPOTrainer):
 
     def load_state(self, checkpoint: Path) -> None:
         """Take the pass history and the run's state back from a checkpoint. Raises `UserError` when the starting model
-        is another one than that checkpoint's."""
+        is another one than that checkpoint's, or the files are of something else."""
+        try:
+            self._load_state(checkpoint)
+        except UserError:
+            raise
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"the state in {checkpoint} is no run's ({type(error).__name__}: {error}); allowed: that folder moved "
+                "away, to go on from the checkpoint before it"
+            ) from error
+
+    def _load_state(self, checkpoint: Path) -> None:
         state = self.rounds.state
         state.history.load_state_dict(json.loads((checkpoint / HISTORY).read_text(encoding="utf-8")))
         file = checkpoint / RUN_STATE

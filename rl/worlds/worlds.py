@@ -157,8 +157,14 @@ WORLDS = {world.name: world for group in GROUPS.values() for world in group}
 
 
 def named_worlds(names: Sequence[str]) -> list[str]:
-    """World names; `development`, `test` and `checks` stand for their worlds, `all` for every one."""
+    """World names; `development`, `test` and `checks` stand for their worlds, `all` for every one. Raises `UserError`
+    with the nearest name."""
     groups = {name: [world.name for world in group] for name, group in GROUPS.items()} | {"all": list(WORLDS)}
+    known = [*groups, *WORLDS, PAIR.name]
+    for name in names:
+        if name not in known:
+            hint = nearest(name, known, f"allowed: {', '.join(known)}")
+            raise UserError(f"no world {name!r}; {hint}")
     return list(dict.fromkeys(world for name in names for world in groups.get(name, [name])))
 
 

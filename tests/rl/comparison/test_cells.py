@@ -52,3 +52,7 @@ def test_a_comparison_killed_before_its_evaluation_gives_the_same_cell_and_leave
         with pytest.raises(UserError, match=key):
             cell_of(plan_of(tmp_path, override))
     assert json.loads((place / "step_srpo" / "cell.json").read_text()) == again
+    for content in ("{", "[]", '{"modes": {}}'):
+        (place / "step_srpo" / "cell.json").write_text(content)
+        with pytest.raises(UserError, match=r"cell\.json .*allowed: that file moved away"):
+            cell_of(plan_of(tmp_path))

@@ -138,7 +138,8 @@ def test_the_worth_of_judging_is_shown_for_each_world_and_start(tmp_path):
     ("arguments", "message"),
     [
         (("--algorithms", "step_srp"), "algorithm.name is 'step_srp'; did you mean 'step_srpo'?"),
-        (("--algorithms", "grpo", "--worlds", "kindd"), "no embedded world 'tiny:kindd'; did you mean 'tiny:kind'?"),
+        (("--algorithms", "grpo", "--worlds", "kindd"), "no world 'kindd'; did you mean 'kind'?"),
+        (("--algorithms", "grpo", "--worlds", " , "), "' , ' names nothing"),
         (("--algorithms", "grpo", "--tuned", "no.yaml"), "no settings file 'no.yaml'"),
         (
             ("--algorithms", "bpo@published"),

@@ -37,6 +37,7 @@ def test_the_signal_is_raised_where_it_arrives_and_held_back_while_a_trainer_ask
     with pytest.raises(Terminated):
         receive()
     assert seen == [False, True]
+    assert not asked()
     assert signal.getsignal(signal.SIGTERM) == before
     assert not issubclass(Terminated, Exception)  # a plug-in's `except Exception` does not swallow it
 

@@ -80,6 +80,21 @@ def test_a_checkpoint_that_was_damaged_is_named_with_the_way_on(tmp_path, name):
         check_readable(folder)
 
 
+@pytest.mark.medium
+def test_a_state_that_is_no_runs_is_named_with_the_way_on(tmp_path):
+    policy = save_policy(tmp_path / "policy")
+    config = write_config(tmp_path / "config.json", settings(tmp_path / "run", policy, trainer={**SHAPE, "steps": 2}))
+    assert script("train.py", str(config)).returncode == 0
+    file = tmp_path / "run/checkpoints/checkpoint-2/run_state.json"
+    size = file.stat().st_size
+    for content in ('{"skips": [1]}', "[1, 2]"):
+        file.write_text(content.ljust(size))
+        done = script("train.py", str(config), "trainer.steps=4")
+        assert done.returncode == 2, done.stderr
+        assert "checkpoint-2 is no run's" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", ["optimizer.pt", "parts/training_args.bin"])
 def test_a_file_that_a_finished_checkpoint_has_lost_is_named(tmp_path, name):
     folder = tmp_path / "checkpoint-4"

@@ -195,6 +195,9 @@ def test_worlds_are_for_development_for_the_test_or_checks_and_named_in_one_plac
     assert len(WORLDS) == 15
     assert named_worlds(["checks", "walk", "never"]) == ["chain", "never", "always", "code", "thinker", "walk"]
     assert named_worlds(["all"]) == list(WORLDS)
+    for wrong, meant in (("Development", "development"), ("shfit", "shift"), ("CHECKS", "checks")):
+        with pytest.raises(UserError, match=f"no world '{wrong}'; did you mean '{meant}'"):
+            named_worlds(["walk", wrong])
     assert set(GROUPS) == {"development", "test", "checks"}
 
 
