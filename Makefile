@@ -1,4 +1,4 @@
-# make demo | report | demo-long | demo-real | arithmetic | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | serve | lock | setup-gpu
+# make demo | report | demo-long | demo-real | arithmetic | products | smollm2 | test | test-quick | test-slow | test-vllm | check | bench | serve | lock | setup-gpu
 # | gpu-bundle. Each installs what it needs by itself, into .venv, .venv-vllm or .venv-gpu.
 PYTHON ?= python3
 SEED ?= 0
@@ -10,7 +10,7 @@ BENCHMARKS := step memory rollout ahead padding scaling scoring rewards sandbox
 QUICK := $(findstring --quick,$(ARGS))
 RESULTS ?= $(if $(QUICK),runs/bench,benchmarks/results)
 
-.PHONY: demo report demo-long demo-real arithmetic smollm2 test test-quick test-slow test-vllm check bench serve docs lock setup-gpu gpu-bundle clean
+.PHONY: demo report demo-long demo-real arithmetic products smollm2 test test-quick test-slow test-vllm check bench serve docs lock setup-gpu gpu-bundle clean
 
 demo: .venv/base.done
 	$(BIN)/python scripts/demo.py configs/demo.yaml seed=$(SEED) run_dir=runs/demo$(if $(filter-out 0,$(SEED)),-seed$(SEED))
@@ -27,6 +27,15 @@ demo-real: .venv/real.done
 
 arithmetic: .venv/real.done
 	$(BIN)/python scripts/demo.py configs/arithmetic.yaml seed=$(SEED) run_dir=runs/arithmetic/seed$(SEED) $(ARGS)
+
+QWEN := runs/qwen2.5-coder-1.5b-instruct
+products: .venv/real.done $(QWEN)/config.json
+	$(BIN)/python benchmarks/products.py runs/products/seed$(SEED)/data --seed $(SEED)
+	$(BIN)/python scripts/demo.py configs/products.yaml seed=$(SEED) run_dir=runs/products/seed$(SEED) \
+		data.path=runs/products/seed$(SEED)/data $(ARGS)
+
+$(QWEN)/config.json: | .venv/real.done
+	$(BIN)/python benchmarks/qwen.py $(QWEN)
 
 smollm2: .venv/real.done
 	$(BIN)/python scripts/pipeline.py configs/smollm2.yaml seed=$(SEED) run_dir=runs/smollm2$(if $(filter-out 0,$(SEED)),-seed$(SEED)) $(ARGS)

