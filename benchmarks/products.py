@@ -9,7 +9,8 @@ All prompts have one form and one length; what a problem asks lies in the digits
     hard     47 * 86                     digits of 3 or more, factors of 34 or more: carries everywhere
 
 `unseen.jsonl` has kinds that training never shows: `thirteen` (47 * 13), `twenty-one` (21 * 86) and `middle` (27 * 68,
-a factor between 22 and 29). A thought splits the second factor: `47*60=2820 47*3=141 2820+141=2961`. The files share no pair of factors. The kind is an annotation for reports; the policy does not see it.
+a factor between 22 and 29). A thought splits the second factor: `47*60=2820 47*3=141 2820+141=2961`. The files share no
+pair of factors. The kind is an annotation for reports; the policy does not see it.
 """
 
 from __future__ import annotations
