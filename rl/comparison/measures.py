@@ -150,8 +150,8 @@ ARRIVAL = {"reach": "spent", "reach_steps": "steps", "reach_seconds": "train_sec
 
 def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One row of the table: the runs of one algorithm on one world, a seed each. `reach`, `reach_steps` and
-    `reach_seconds` are medians in which a run that never got there counts with its whole budget; with `reached` at most
-    half of `n` they say no more than that."""
+    `reach_seconds` are medians in which a run that never got there counts with its whole budget; where `reach_is_bound`,
+    they say no more than that."""
     row: dict[str, Any] = {"n": len(cells), "collapsed": sum(bool(cell["collapsed"]) for cell in cells)}
     for name in NUMBERS:
         values = [cell[name] for cell in cells if cell.get(name) is not None]
@@ -159,6 +159,7 @@ def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name, whole in ARRIVAL.items():
         row[name] = arrival_median(cells, name, whole)
     row["reached"] = sum(cell["reach"] is not None for cell in cells)
+    row["reach_is_bound"] = is_bound(cells)
     return row
 
 
@@ -166,6 +167,17 @@ def arrival_median(cells: Sequence[Mapping[str, Any]], name: str = "reach", whol
     """The median over the runs, each that never arrived with what it spent in all; None where no run says it."""
     known = [cell for cell in cells if name in cell and cell.get(whole) is not None]
     return float(median(cell[whole] if cell[name] is None else cell[name] for cell in known)) if known else None
+
+
+def is_bound(cells: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the median of `reach` is a lower bound alone: of the runs in the middle one never arrived.
+
+    >>> long, late, early = ({"reach": r, "spent": s} for r, s in ((None, 40), (200, 400), (5, 40)))
+    >>> is_bound([early, long, late]), is_bound([early, early, long])
+    (True, False)
+    """
+    whole = sorted((c["spent"] if c["reach"] is None else c["reach"], c["reach"] is None) for c in cells)
+    return any(never for _, never in whole[(len(whole) - 1) // 2 : len(whole) // 2 + 1])
 
 
 def overall(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -191,6 +203,7 @@ def overall(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             **{measure: arrival_median(runs, measure, whole) for measure, whole in ARRIVAL.items()},
             "steps": arrival_median(runs, "steps", "steps"),
             "reached": sum(cell["reach"] is not None for cell in runs),
+            "reach_is_bound": is_bound(runs),
             "collapsed": sum(bool(cell["collapsed"]) for cell in runs),
             "runs": len(runs),
         }

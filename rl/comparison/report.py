@@ -88,7 +88,7 @@ def _overall_table(cells: Cells) -> list[str]:
     lines = _head(head)
     for name, row in sorted(overall(cells).items(), key=lambda pair: -pair[1]["utility"]):
         reach, steps, seconds, whole = (_number(row[key]) for key in ("reach", "reach_steps", "reach_seconds", "steps"))
-        reached = f"{_at_most(row, 'runs')}{reach} ({row['reached']} of {row['runs']})"
+        reached = f"{_at_least(row)}{reach} ({row['reached']} of {row['runs']})"
         numbers = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}", reached, steps, seconds, whole]
         lines.append(_line([name, *numbers, f"{row['collapsed']} of {row['runs']}"]))
     for name, value in constant_rows(cells).items():
@@ -131,7 +131,7 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
     lines = _head([*head, "tokens to 95 % of the oracle (median)", "steps", "seconds", "collapsed"])
     for name, row in sorted(names.items(), key=lambda pair: -pair[1]["utility"].mean):
         shown = [show(row[key], digits) for _, key, digits in COLUMNS]
-        reach = f"{_at_most(row, 'n')}{_number(row['reach'])} ({row['reached']} of {row['n']})"
+        reach = f"{_at_least(row)}{_number(row['reach'])} ({row['reached']} of {row['n']})"
         took = [_number(row["reach_steps"]), _number(row["reach_seconds"])]
         lines.append(_line([name, str(row["n"]), *shown, reach, *took, str(row["collapsed"])]))
     one = [{**cell, "world": ""} for cell in cells]
@@ -141,8 +141,8 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
     return [*lines, "", f"U without an algorithm: {constant}. Forced thinking takes {always:.2f} tokens."]
 
 
-def _at_most(row: Mapping[str, Any], runs: str) -> str:
-    return "> " if 2 * row["reached"] <= row[runs] else ""
+def _at_least(row: Mapping[str, Any]) -> str:
+    return "> " if row["reach_is_bound"] else ""
 
 
 def _number(value: float | None) -> str:

@@ -21,6 +21,11 @@ def test_arrival_is_a_median_in_which_a_run_that_never_gets_there_counts_with_it
     assert row["think_hard"] is None
     assert arrival_median([cell(reach=None), cell(reach=None), cell(reach=100.0)]) == 500.0
     assert arrival_median([cell(reach=None), cell(reach=100.0)]) == 300.0
+    # Two of three arrived, one of them later than the whole budget of a shorter world: the median is that budget.
+    late = [cell(reach=100.0), cell(reach=None), cell("long", reach=4000.0, spent=5000.0)]
+    assert (summary(late)["reach"], summary(late)["reach_is_bound"]) == (500.0, True)
+    assert "> 500 (2 of 3)" in markdown(late)
+    assert not row["reach_is_bound"]
 
 
 def test_a_cell_of_an_earlier_version_lacks_numbers_and_keeps_its_row():
@@ -46,6 +51,7 @@ def test_over_the_worlds_the_mean_and_the_distance_to_the_best():
         "reach_seconds": None,
         "steps": None,
         "reached": 1,
+        "reach_is_bound": True,
         "collapsed": 0,
         "runs": 2,
     }
