@@ -1,16 +1,18 @@
-"""Products of two two-digit numbers, `47 * 63 =`: some a language model writes down, others it has to work out.
+"""Products of a three-digit and a two-digit number, `594 * 78 =`: some a language model writes down, others it has to
+work out.
 
     python benchmarks/products.py runs/products/seed0/data --seed 0    # train, test and unseen.jsonl
 
 All prompts have one form and one length; what a problem asks lies in the digits:
 
-    round    47 * 60, 60 * 47            a factor is a multiple of ten
-    known    47 * 12, 25 * 86, 17 * 14   a factor is 11, 12, 15 or 25, or both are below 20
-    hard     47 * 86                     digits of 3 or more, factors of 34 or more: carries everywhere
+    round       850 * 60    both are multiples of ten
+    hundreds    300 * 47    1 to 5 hundreds
+    quarters    839 * 25    times 25
+    hard        594 * 78    digits of 3 or more: carries everywhere
 
-`unseen.jsonl` has kinds that training never shows: `thirteen` (47 * 13), `twenty-one` (21 * 86) and `middle` (27 * 68,
-a factor between 22 and 29). A thought splits the second factor: `47*60=2820 47*3=141 2820+141=2961`. The files share no
-pair of factors. The kind is an annotation for reports; the policy does not see it.
+`unseen.jsonl` has kinds that training never shows: `teens` (170 * 14), `tens` (347 * 30), `twelve` (347 * 12) and `low`
+(213 * 32: digits up to 3). A thought splits the second factor: `594*70=41580 594*8=4752 41580+4752=46332`. The files
+share no pair of factors. The kind is an annotation for reports; the policy does not see it.
 """
 
 from __future__ import annotations
@@ -22,28 +24,31 @@ from collections.abc import Mapping
 from pathlib import Path
 
 Factors = tuple[int, int]
-SHARES = {"round": 0.25, "known": 0.4, "hard": 0.35}
-UNSEEN = {"thirteen": 1.0, "twenty-one": 1.0, "middle": 1.0}
+SHARES = {"round": 0.25, "hundreds": 0.2, "quarters": 0.2, "hard": 0.35}
+UNSEEN = dict.fromkeys(("teens", "tens", "twelve", "low"), 1.0)
 SIZES = {"test": 200, "unseen": 120, "train": 600}
-KNOWN = {11, 12, 15, 25}
 _TRIES = 10_000
 
 
 def kind_of(factors: Factors) -> str:
     """The kind of a product, "" where it has none.
 
-    >>> [kind_of(one) for one in [(47, 60), (12, 47), (17, 14), (47, 86), (47, 13), (21, 86), (27, 68), (27, 32)]]
-    ['round', 'known', 'known', 'hard', 'thirteen', 'twenty-one', 'middle', '']
+    >>> [kind_of(one) for one in [(850, 60), (300, 47), (839, 25), (594, 78), (300, 50)]]
+    ['round', 'hundreds', 'quarters', 'hard', 'round']
+    >>> [kind_of(one) for one in [(170, 14), (347, 30), (347, 12), (213, 32), (347, 18)]]
+    ['teens', 'tens', 'twelve', 'low', '']
     """
-    digits = [digit for factor in factors for digit in divmod(factor, 10)]
-    small, large = sorted(factors)
+    first, second = factors
+    digits = [int(digit) for digit in f"{first}{second}"]
     found: Mapping[str, bool] = {
-        "round": not all(factor % 10 for factor in factors),
-        "known": bool(KNOWN & set(factors)) or large < 20,
-        "thirteen": small == 13 and large > 30,
-        "twenty-one": small == 21 and large > 30,
-        "middle": 22 <= small <= 29 and large >= 34 and min(digits) >= 2,
-        "hard": small >= 34 and min(digits) >= 3,
+        "round": first % 10 == 0 and second % 10 == 0,
+        "hundreds": first % 100 == 0 and first <= 500,
+        "quarters": second == 25 and first % 10 > 0,
+        "teens": first % 10 == 0 and 110 <= first <= 190 and second < 20,
+        "tens": first % 10 > 0 and second % 10 == 0,
+        "twelve": second == 12 and first % 10 > 0,
+        "low": min(digits) > 0 and max(digits) <= 3,
+        "hard": min(digits) >= 3,
     }
     return next((kind for kind, there in found.items() if there), "")
 
@@ -51,8 +56,8 @@ def kind_of(factors: Factors) -> str:
 def thought(factors: Factors) -> str:
     """The partial products and their sum.
 
-    >>> thought((47, 63))
-    '47*60=2820 47*3=141 2820+141=2961'
+    >>> thought((594, 78))
+    '594*70=41580 594*8=4752 41580+4752=46332'
     """
     first, second = factors
     tens, ones = first * (second - second % 10), first * (second % 10)
@@ -65,7 +70,7 @@ def draw(count: int, shares: Mapping[str, float], seen: set[Factors], rng: rando
     while len(rows) < count:
         (kind,) = rng.choices(list(shares), list(shares.values()))
         factors = _drawn(rng, kind, seen)
-        seen.update((factors, factors[::-1]))
+        seen.add(factors)
         rows.append(row_of(factors, kind))
     return rows
 
@@ -84,7 +89,7 @@ def row_of(factors: Factors, kind: str) -> dict[str, object]:
 
 def _drawn(rng: random.Random, kind: str, seen: set[Factors]) -> Factors:
     for _ in range(_TRIES):
-        factors = rng.randint(11, 99), rng.randint(11, 99)
+        factors = rng.randint(101, 999), rng.randint(11, 99)
         if factors not in seen and kind_of(factors) == kind:
             return factors
     raise SystemExit(f"error: no product of the kind {kind!r} is left; allowed: fewer problems")

@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from rl.comparison.inference import named_comparisons
+from rl.comparison.inference import P_FLOOR, named_comparisons
 from rl.comparison.measures import overall, summary
 from rl.files.atomic import write_atomically
 from rl.statistics.intervals import Interval
@@ -88,8 +88,9 @@ def _overall_table(cells: Cells) -> list[str]:
     lines = _head(head)
     for name, row in sorted(overall(cells).items(), key=lambda pair: -pair[1]["utility"]):
         reach, steps, seconds, whole = (_number(row[key]) for key in ("reach", "reach_steps", "reach_seconds", "steps"))
-        reached = f"{_at_least(row)}{reach} ({row['reached']} of {row['runs']})"
-        numbers = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}", reached, steps, seconds, whole]
+        more = _at_least(row)
+        took = [f"{more}{reach} ({row['reached']} of {row['runs']})", f"{more}{steps}", f"{more}{seconds}"]
+        numbers = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}", *took, whole]
         lines.append(_line([name, *numbers, f"{row['collapsed']} of {row['runs']}"]))
     for name, value in constant_rows(cells).items():
         lines.append(_line([f"*{name}*", str(len({c["world"] for c in cells})), f"{value:.3f}", *[DASH] * 6]))
@@ -121,6 +122,8 @@ def _comparisons(cells: Cells) -> list[str]:
     for peer, row in found.items():
         interval = DASH if row["interval"] is None else "[{:+.4f}, {:+.4f}]".format(*row["interval"])
         p, adjusted, least = (DASH if row[k] is None else f"{row[k]:.4f}" for k in ("p", "holm", "detectable"))
+        if row["p"] is not None and row["p"] <= P_FLOOR:  # no draw lies on the other side: all that it says is this
+            p, adjusted = f"≤ {p}", f"≤ {adjusted}"
         won = f"{row['win']}, {row['tie']}, {row['loss']}"
         lines.append(_line([peer, f"{row['difference']:+.4f}", interval, p, adjusted, won, least]))
     return lines
@@ -131,8 +134,9 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
     lines = _head([*head, "tokens to 95 % of the oracle (median)", "steps", "seconds", "collapsed"])
     for name, row in sorted(names.items(), key=lambda pair: -pair[1]["utility"].mean):
         shown = [show(row[key], digits) for _, key, digits in COLUMNS]
-        reach = f"{_at_least(row)}{_number(row['reach'])} ({row['reached']} of {row['n']})"
-        took = [_number(row["reach_steps"]), _number(row["reach_seconds"])]
+        more = _at_least(row)
+        reach = f"{more}{_number(row['reach'])} ({row['reached']} of {row['n']})"
+        took = [f"{more}{_number(row[key])}" for key in ("reach_steps", "reach_seconds")]
         lines.append(_line([name, str(row["n"]), *shown, reach, *took, str(row["collapsed"])]))
     one = [{**cell, "world": ""} for cell in cells]
     constant = "; ".join(f"{name} {value:.3f}" for name, value in constant_rows(one).items())

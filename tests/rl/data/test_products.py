@@ -35,13 +35,13 @@ def test_a_seed_makes_its_files_again_and_another_seed_others(files):
 
 
 def test_no_pair_of_factors_is_in_two_files_or_twice(files):
-    pairs = [frozenset(row["id"].split("x")) for text in files["3"].values() for row in rows(text)]
+    pairs = [row["id"] for text in files["3"].values() for row in rows(text)]
     assert len(set(pairs)) == len(pairs) == 600 + 200 + 120
 
 
 def test_prompts_have_one_form_and_the_right_answer_and_thought(files):
     for row in (row for text in files["3"].values() for row in rows(text)):
-        first, second = map(int, re.fullmatch(r"(\d\d) \* (\d\d) =", row["prompt"]).groups())
+        first, second = map(int, re.fullmatch(r"(\d\d\d) \* (\d\d) =", row["prompt"]).groups())
         assert row["answer"] == str(first * second)
         steps = [step.split("=") for step in row["metadata"]["solution"].split(" ")]
         assert [eval(left) for left, _ in steps] == [int(right) for _, right in steps]
@@ -50,7 +50,7 @@ def test_prompts_have_one_form_and_the_right_answer_and_thought(files):
 
 def test_the_kinds_are_mixed_as_said_and_those_of_the_third_file_are_in_no_other(files):
     kinds = {part: [row["difficulty"] for row in rows(text)] for part, text in files["3"].items()}
-    assert set(kinds["train"]) == set(kinds["test"]) == {"round", "known", "hard"}
-    assert set(kinds["unseen"]) == {"thirteen", "twenty-one", "middle"}
+    assert set(kinds["train"]) == set(kinds["test"]) == {"round", "hundreds", "quarters", "hard"}
+    assert set(kinds["unseen"]) == {"teens", "tens", "twelve", "low"}
     assert 0.30 < kinds["train"].count("hard") / 600 < 0.40
     assert 0.20 < kinds["train"].count("round") / 600 < 0.30
