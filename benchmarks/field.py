@@ -31,7 +31,7 @@ from rl.comparison.report import contents, judging, markdown
 from rl.comparison.runs import CELL, Plan, read_cell
 from rl.comparison.table import core_seconds, places, run_places
 from rl.comparison.tuning import grid_of, inherited, read_settings, tune, write_tuned
-from rl.comparison.world_check import check_worlds
+from rl.comparison.world_check import check_worlds, world_rows
 from rl.files.atomic import write_atomically
 from rl.files.outputs import check_writable
 from rl.worlds.worlds import DEVELOPMENT, TEST, WORLDS
@@ -46,11 +46,11 @@ RESULTS = HERE / "results"
 DEVELOPMENT_WORLDS, TEST_WORLDS = ([world.name for world in group] for group in (DEVELOPMENT, TEST))
 
 
-def plan_of(options: argparse.Namespace, part: str) -> Plan:
+def plan_of(options: argparse.Namespace, part: str, frozen: dict[str, str] | None = None) -> Plan:
     """Runs below runs/field/PART, with the tuned settings that are there."""
     tuned = read_settings(TUNED) if TUNED.is_file() and part != "tuning" else {}
     folder = Path(options.folder) / part
-    return Plan(str(CONFIG), [f"run_dir={folder}", *options.overrides], folder, tuned)
+    return Plan(str(CONFIG), [f"run_dir={folder}"], folder, tuned, frozen=frozen or {})
 
 
 def worlds(options: argparse.Namespace) -> None:
@@ -76,8 +76,6 @@ def freeze(options: argparse.Namespace) -> None:
     """The commit of the test and what five seeds can detect there."""
     if FROZEN.is_file():
         raise UserError(f"{FROZEN} is there: a test is frozen; allowed: that file moved away, to freeze anew")
-    if options.overrides:
-        raise UserError(f"freeze takes no settings ({options.overrides[0]!r}); allowed: what {CONFIG} and {TUNED} say")
     tried = read_json(TUNED.with_suffix(".json"), "tried")
     starts = read_json(RESULTS / "worlds.json", "worlds")
     made = field.freeze(FROZEN, tried, read_settings(TUNED), starts)
@@ -86,8 +84,8 @@ def freeze(options: argparse.Namespace) -> None:
 
 def test(options: argparse.Namespace) -> None:
     """The main algorithms on the test worlds; seeds are added for the named comparisons alone."""
-    frozen, plan = field.check_frozen(FROZEN), plan_of(options, "test")
-    hours = options.hours or field.HOURS
+    frozen = field.check_frozen(FROZEN)
+    plan, hours = plan_of(options, "test", frozen["objects"]), options.hours or field.HOURS
     # The named comparisons come first: what is stopped early has them whole.
     named = field.MAIN[: 1 + len(field.PEERS)]
     wanted = places(TEST_WORLDS, named, field.TEST_SEEDS)
@@ -97,15 +95,18 @@ def test(options: argparse.Namespace) -> None:
         known = [cell for cell in cells if cell is not None]
         if len(known) < len(wanted) or field.reached_target(judging(known)):
             break
-        seed = field.next_seed(known)
-        print(f"the spread of the runs leaves more than {field.TARGET} undetected: seed {seed} is added")
+        seeds = [place.seed for place in wanted]
+        seed = field.next_seed(seeds, lambda seed: world_rows(plan, TEST_WORLDS, [seed], print))
+        needed = field.more_seeds(judging(known))
+        print(f"the runs leave more than {field.TARGET} undetected, for which they ask {needed} seeds: {seed} is added")
         wanted += places(TEST_WORLDS, named, [seed])
     write_results(RESULTS / "field.json", known, frozen=frozen, tries=tries())
 
 
 def rest(options: argparse.Namespace) -> None:
     """Everything else, for description, with the seeds that the hours allow."""
-    frozen, plan = field.check_frozen(FROZEN), plan_of(options, "test")
+    frozen = field.check_frozen(FROZEN)
+    plan = plan_of(options, "test", frozen["objects"])
     names = [*field.DEFAULT, *field.PUBLISHED, *field.OTHERS]
     cells = run_places(plan, places(TEST_WORLDS, names, field.TEST_SEEDS), print, options.jobs, options.hours)
     write_results(RESULTS / "field_rest.json", [cell for cell in cells if cell is not None], frozen=frozen)
@@ -127,7 +128,9 @@ def estimate(options: argparse.Namespace) -> None:
     seeds = len(field.TEST_SEEDS)
     test_seconds = seeds * sum(mean[world] for world in TEST_WORLDS)
     names = [*field.DEFAULT, *field.PUBLISHED, *field.OTHERS]
-    tune_seconds = combinations * len(field.TUNING_SEEDS) * sum(mean[world] for world in DEVELOPMENT_WORLDS)
+    # The better half alone gets a further seed.
+    runs = combinations * sum(0.5**number for number in range(len(field.TUNING_SEEDS)))
+    tune_seconds = runs * sum(mean[world] for world in DEVELOPMENT_WORLDS)
     for stage, seconds in (
         ("tune", tune_seconds),
         (f"test, {seeds} seeds", len(field.MAIN) * test_seconds),
@@ -172,11 +175,10 @@ def main() -> None:
     """Run one stage; an error of the user is one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("stage", choices=STAGES)
-    parser.add_argument("overrides", nargs="*", metavar="section.key=value")
     parser.add_argument("--jobs", type=jobs_of, default=1, metavar="N")
     parser.add_argument("--hours", type=hours_of, default=0.0, metavar="H")
     parser.add_argument("--folder", default="runs/field")
-    options = parser.parse_intermixed_args()
+    options = parser.parse_args()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:

@@ -67,7 +67,7 @@ class LossOptions:
 class Savings:
     """How an algorithm gets by with fewer generated tokens. `direct_first`: a group is drawn in two parts, and thinks
     only where its direct answers leave open whether thinking is right (rl/training/direct_first.py). `judge_replay`:
-    so many earlier groups train their decisions again in each step (rl/curriculum/judge_replay.py)."""
+    so many earlier groups train their decisions again in each round (rl/curriculum/judge_replay.py)."""
 
     direct_first: bool = False
     judge_replay: Annotated[int, Ge(0)] = 0

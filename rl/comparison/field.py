@@ -15,7 +15,7 @@ from __future__ import annotations
 import json
 import math
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from rl.comparison.inference import (
     detectable,
     named_comparisons,
     paired_differences,
+    seeds_needed,
     spreads,
     standard_error,
 )
@@ -39,7 +40,11 @@ PUBLISHED = tuple(f"{name}@published" for name in ("adaptthink", "degrpo", "grpo
 DEFAULT = (f"{OURS}@default",)
 TUNING_SEEDS, TEST_SEEDS = (100, 101), (0, 1, 2, 3, 4)
 TARGET, HOURS = 0.003, 8.0
-FROZEN = ("configs/compare.yaml", "benchmarks/tuned.yaml", "rl", "rollout", "rewards")
+FROZEN = (
+    "configs/compare.yaml",
+    *(f"benchmarks/{name}" for name in ("tuned.yaml", "tuning.yaml", "field.py")),
+    *("constraints.txt", "rl", "rollout", "rewards"),
+)
 Cells = Sequence[Mapping[str, Any]]
 
 
@@ -73,9 +78,19 @@ def reached_target(cells: Cells, target: float = TARGET) -> bool:
     )
 
 
-def next_seed(cells: Cells) -> int:
-    """The seed after those that the named comparisons have."""
-    return max(seed for cell in cells if cell["algorithm"] == OURS for seed in [cell["seed"]]) + 1
+def next_seed(seeds: Sequence[int], worth: Callable[[int], Sequence[Mapping[str, Any]]]) -> int:
+    """The first seed after these whose starts all need judging; `worth` looks at those of a seed
+    (`world_check.world_rows`)."""
+    seed = max(seeds) + 1
+    while min(row["worth"] for row in worth(seed)) < WORTH:
+        seed += 1
+    return seed
+
+
+def more_seeds(cells: Cells, target: float = TARGET) -> int:
+    """Seeds a world that the named comparisons would need in all, by the spread of the runs that are there."""
+    spread = [spreads(paired_differences(cells, OURS, peer)) for peer in PEERS]
+    return max(seeds_needed(one, target, len(PEERS)) for one in spread)
 
 
 def check_starts(rows: Sequence[Mapping[str, Any]], worlds: Sequence[str], seeds: Sequence[int]) -> None:
@@ -137,9 +152,13 @@ def check_frozen(file: Path) -> dict[str, Any]:
 
 
 def _git(*arguments: str) -> str:
-    done = subprocess.run(["git", *arguments], capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise UserError(
-            f"git {' '.join(arguments)}: {done.stderr.strip() or 'failed'}; allowed: a git checkout, at its root"
-        )
-    return done.stdout.rstrip()
+    """What git says of the whole checkout, wherever in it this runs."""
+    output = ""
+    for command in (["rev-parse", "--show-toplevel"], arguments):
+        place = ["-C", output] if output else []
+        done = subprocess.run(["git", *place, *command], capture_output=True, text=True, check=False)
+        if done.returncode:
+            said = done.stderr.strip() or "failed"
+            raise UserError(f"git {' '.join(command)}: {said}; allowed: a git checkout")
+        output = done.stdout.rstrip()
+    return output

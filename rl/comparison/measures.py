@@ -150,8 +150,8 @@ ARRIVAL = {"reach": "spent", "reach_steps": "steps", "reach_seconds": "train_sec
 
 def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One row of the table: the runs of one algorithm on one world, a seed each. `reach`, `reach_steps` and
-    `reach_seconds` are medians in which a run that never got there counts with its whole budget; where `reach_is_bound`,
-    they say no more than that."""
+    `reach_seconds` are medians in which a run that never got there counts with its whole budget; where
+    `reach_is_bound`, they say no more than that."""
     row: dict[str, Any] = {"n": len(cells), "collapsed": sum(bool(cell["collapsed"]) for cell in cells)}
     for name in NUMBERS:
         values = [cell[name] for cell in cells if cell.get(name) is not None]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from matplotlib.figure import Figure
 from rl.comparison.inference import P_FLOOR, named_comparisons
 from rl.comparison.measures import overall, summary
 from rl.files.atomic import write_atomically
+from rl.files.finished import move_to_old
+from rl.files.json_file import read_object
 from rl.statistics.intervals import Interval
 from rl.worlds.worlds import CHECKS
 
@@ -87,10 +89,8 @@ def _overall_table(cells: Cells) -> list[str]:
     head += ["steps", "seconds", "all its steps", "collapsed"]
     lines = _head(head)
     for name, row in sorted(overall(cells).items(), key=lambda pair: -pair[1]["utility"]):
-        reach, steps, seconds, whole = (_number(row[key]) for key in ("reach", "reach_steps", "reach_seconds", "steps"))
-        more = _at_least(row)
-        took = [f"{more}{reach} ({row['reached']} of {row['runs']})", f"{more}{steps}", f"{more}{seconds}"]
-        numbers = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}", *took, whole]
+        means = [str(row["worlds"]), f"{row['utility']:.3f}", f"{row['behind']:.3f}"]
+        numbers = [*means, *_arrival(row, row["runs"]), _number(row["steps"])]
         lines.append(_line([name, *numbers, f"{row['collapsed']} of {row['runs']}"]))
     for name, value in constant_rows(cells).items():
         lines.append(_line([f"*{name}*", str(len({c["world"] for c in cells})), f"{value:.3f}", *[DASH] * 6]))
@@ -134,10 +134,7 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
     lines = _head([*head, "tokens to 95 % of the oracle (median)", "steps", "seconds", "collapsed"])
     for name, row in sorted(names.items(), key=lambda pair: -pair[1]["utility"].mean):
         shown = [show(row[key], digits) for _, key, digits in COLUMNS]
-        more = _at_least(row)
-        reach = f"{more}{_number(row['reach'])} ({row['reached']} of {row['n']})"
-        took = [f"{more}{_number(row[key])}" for key in ("reach_steps", "reach_seconds")]
-        lines.append(_line([name, str(row["n"]), *shown, reach, *took, str(row["collapsed"])]))
+        lines.append(_line([name, str(row["n"]), *shown, *_arrival(row, row["n"]), str(row["collapsed"])]))
     one = [{**cell, "world": ""} for cell in cells]
     constant = "; ".join(f"{name} {value:.3f}" for name, value in constant_rows(one).items())
     starts = {c["seed"]: c["always_think"] for c in cells}
@@ -145,8 +142,13 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
     return [*lines, "", f"U without an algorithm: {constant}. Forced thinking takes {always:.2f} tokens."]
 
 
-def _at_least(row: Mapping[str, Any]) -> str:
-    return "> " if row["reach_is_bound"] else ""
+def _arrival(row: Mapping[str, Any], runs: int) -> list[str]:
+    """Tokens, steps and seconds to arrival; a `>` where the median is one of a run that never got there."""
+    more = "> " if row["reach_is_bound"] else ""
+    reach, steps, seconds = (
+        DASH if row[key] is None else f"{more}{row[key]:.0f}" for key in ("reach", "reach_steps", "reach_seconds")
+    )
+    return [f"{reach} ({row['reached']} of {runs})", steps, seconds]
 
 
 def _number(value: float | None) -> str:
@@ -215,15 +217,32 @@ def picture(cells: Cells, title: str) -> bytes:
         return buffer.getvalue()
 
 
-def write_comparison(folder: Path, cells: Cells) -> list[Path]:
-    """comparison.md, comparison.json and WORLD.png in the folder; returns their paths."""
+def write_comparison(folder: Path, cells: Cells, show: Callable[[str], Any] = print) -> list[Path]:
+    """comparison.md, comparison.json and WORLD.png in the folder; returns their paths. Tables with runs that these
+    lack are moved to old/TIME."""
     paths = [folder / "comparison.md", folder / "comparison.json"]
+    if _runs_of(paths[1]) - {_run(cell) for cell in cells}:
+        there = [path for path in (*paths, *folder.glob("*.png")) if path.is_file()]
+        show(f"the tables of before have other runs; they are now in {move_to_old(folder, there)}")
     write_atomically(paths[0], markdown(cells))
     write_atomically(paths[1], json.dumps(contents(cells), indent=1) + "\n")
     for world in table_rows(cells):
         paths.append(folder / f"{world}.png")
         paths[-1].write_bytes(picture(_of(cells, world), world))
     return paths
+
+
+def _runs_of(file: Path) -> set[tuple[str, int, str]]:
+    """Of an earlier comparison.json, each run's world, seed and algorithm."""
+    return (
+        {_run(cell) for cell in read_object(file, ("cells",), "that file moved away")["cells"]}
+        if file.is_file()
+        else set()
+    )
+
+
+def _run(cell: Mapping[str, Any]) -> tuple[str, int, str]:
+    return cell["world"], cell["seed"], cell["algorithm"]
 
 
 def contents(cells: Cells) -> dict[str, Any]:

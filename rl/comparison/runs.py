@@ -20,6 +20,7 @@ import dataclasses
 import fcntl
 import json
 import time
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,13 +49,15 @@ SHARED = ("trainer.learning_rate", "trainer.iterations")
 class Plan:
     """Everything but world, seed and algorithm: the configuration file, its overrides, the folder, and for each
     algorithm its tuned settings as `section.key` → value. World "" is the configuration's own data. `starts`: the seeds
-    of the cold starts and their data that runs take in turn; empty: each run's own seed."""
+    of the cold starts and their data that runs take in turn; empty: each run's own seed. `frozen`: the git objects that
+    all runs must be made with, empty where nothing is frozen."""
 
     config: str
     overrides: Sequence[str]
     folder: Path
     tuned: Mapping[str, Mapping[str, Any]]
     starts: Sequence[int] = ()
+    frozen: Mapping[str, str] = field(default_factory=dict)
     seen: set[Path] = field(default_factory=set)
     """Cold starts of this call: one serves every algorithm, so that `resume=never` makes it anew once."""
 
@@ -126,7 +129,13 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     the folder holds another run."""
     work = cell_work(config, folder)
     if is_finished(work, config.resume):
-        return read_cell(work.product)
+        found = read_cell(work.product)
+        if plan.frozen and found.get("frozen") != plan.frozen:
+            raise UserError(
+                f"{work.product} was made with other code than what is frozen; allowed: {plan.folder} moved away, to "
+                "make all runs anew"
+            )
+        return found
     started, worked = time.perf_counter(), time.process_time()
     before, probe = cold_start_results(plan, world, seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -134,12 +143,17 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     is_finished(training_work(config), config.resume)
     begin(work, config.resume)
     cell = {"world": world, "seed": seed, "algorithm": algorithm}
+    if plan.frozen:
+        cell["frozen"] = dict(plan.frozen)
     try:
         with _written_to(folder / "log.txt"):
             after = _train_and_evaluate(config)
         cell |= measures(before, after, probe, read_metrics(folder))
-    except UserError as error:
-        cell["error"] = " ".join(str(error).split())
+    except Exception as error:  # one run's fault ends no table
+        with (folder / "log.txt").open("a", encoding="utf-8") as log:
+            traceback.print_exc(file=log)
+        kind = "" if isinstance(error, UserError) else f"{type(error).__name__}: "
+        cell["error"] = kind + " ".join(str(error).split())
     cell["seconds"] = round(time.perf_counter() - started, 1)
     cell["cpu_seconds"] = round(time.process_time() - worked, 1)
     write_atomically(work.product, json.dumps(cell) + "\n")

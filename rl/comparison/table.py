@@ -52,7 +52,8 @@ def places(worlds: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int
 def run_places(
     plan: Plan, wanted: Sequence[Place], show: Callable[[str], Any], jobs: int = 1, hours: float = 0.0
 ) -> list[Cell | None]:
-    """The cells of these runs in their order, None for those that the hours left out; a line each as they finish.
+    """The cells of these runs in their order, None for those that the hours left out and that were never begun (of one
+    that failed before, that failure); a line each as they finish.
     Finished runs are kept. `jobs` at once; with `hours` no run begins once all of them together, earlier ones too, took
     so many core-hours, and a line says how many are left."""
     anew = any(place.config(plan).resume != "auto" for place in wanted[:1])
@@ -68,7 +69,7 @@ def run_places(
         show(f"[{len(cells)}/{len(wanted)}] {line(cell)}")
     if len(cells) < len(wanted):
         show(f"{budget.spent / 3600:.2f} core-hours spent of {hours}: {len(wanted) - len(cells)} runs left out")
-    return [cells.get(number) for number in range(len(wanted))]
+    return [cells.get(number, earlier.get(number)) for number in range(len(wanted))]
 
 
 @dataclass

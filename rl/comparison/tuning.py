@@ -9,8 +9,8 @@ All combinations run with the first seed, and with each further one the better h
 halving, Jamieson & Talwalkar, arXiv 1502.07943): a seed more costs less, and settings that chance favoured once fall
 back. Of those with all seeds the one with the highest mean U over worlds and seeds is written to a file that the table
 is then made with. A run that failed or collapsed counts with a U of 0; among settings whose runs all did, the U
-that the collapsed ones ended with decides. An algorithm without a grid of its own inherits the rate and iterations that
-did best on average for those that have one.
+that the collapsed ones ended with decides. `inherited` makes of them the rate and iterations of algorithms that have no
+grid, for benchmarks/field.py.
 """
 
 from __future__ import annotations

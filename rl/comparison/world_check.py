@@ -58,8 +58,17 @@ def judging_worth(evaluation: Mapping[str, Any]) -> dict[str, float]:
 def check_worlds(
     plan: Plan, worlds: Sequence[str], seeds: Sequence[int], show: Callable[[str], Any]
 ) -> list[dict[str, Any]]:
-    """One row a world and start, shown as it is there and written to worlds.json in the plan's folder. Cold starts that
-    are missing are made; those of the comparison's runs are these."""
+    """The rows of `world_rows`, written to worlds.json in the plan's folder."""
+    rows = world_rows(plan, worlds, seeds, show)
+    write_atomically(plan.folder / "worlds.json", json.dumps({"worlds": rows}, indent=1) + "\n")
+    return rows
+
+
+def world_rows(
+    plan: Plan, worlds: Sequence[str], seeds: Sequence[int], show: Callable[[str], Any]
+) -> list[dict[str, Any]]:
+    """One row a world and start, shown as it is there. Cold starts that are missing are made; those of the comparison's
+    runs are these."""
     rows = []
     for seed in seeds:
         for world in worlds:
@@ -71,7 +80,6 @@ def check_worlds(
             }
             rows.append(row)
             show(line(row))
-    write_atomically(plan.folder / "worlds.json", json.dumps({"worlds": rows}, indent=1) + "\n")
     return rows
 
 

@@ -2,8 +2,9 @@
 
 A stored group is what its problem's last visit showed: for each mode with a judge advantage the tokens up to the
 switch, and the sum of that mode's advantages. Its weight in the loss is that of the group when it was new: one row with
-the sum stands for the rows of its mode (rl/training/loss.py counts all of them). The switch alone is trained, as a
-forced one is. This needs advantages that do not depend on the policy, which has moved since; pass rates move slowly.
+the sum stands for the rows of its mode (rl/training/loss.py counts all of them). Where rollouts write judge text of
+their own before the switch, the tokens are those of the mode's last one. The switch alone is trained, as a forced one
+is. This needs advantages that do not depend on the policy, which has moved since; pass rates move slowly.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class StoredGroup:
 
 
 class JudgeReplay:
-    """The stored groups; each step draws `count` of them, the same on every rank."""
+    """The stored groups; each round draws `count` of them, the same on every rank."""
 
     def __init__(self, count: int, seed: int) -> None:
         self.count, self.seed = count, seed
@@ -56,7 +57,7 @@ class JudgeReplay:
             del self._groups[oldest]
 
     def draw(self, step: int) -> list[StoredGroup]:
-        """The groups that optimizer step `step` trains again; fewer where fewer are stored."""
+        """The groups that the round beginning at optimizer step `step` trains again; fewer where fewer are stored."""
         stored = list(self._groups.values())
         return random.Random(f"{self.seed}-stored-{step}").sample(stored, min(self.count, len(stored)))
 

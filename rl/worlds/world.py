@@ -23,10 +23,12 @@ import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from rollout.errors import UserError
 from rollout.types import Problem
 
 LEVELS = ("1", "2", "3", "4")
 BASE = 10
+TRIES = 10_000
 OPERAND_DIGITS = (6, 5, 4, 3, 2, 1, 1, 1, 1, 1)
 SHORTEST, LONGEST = 10, 15
 MAX_REPEAT = 3
@@ -77,19 +79,32 @@ def thinking_text(chain: Chain) -> str:
 def generate(
     count: int, seed: int, shares: Mapping[str, float], exclude: frozenset[str] = frozenset()
 ) -> Iterator[WorldProblem]:
-    """`count` distinct problems whose prompts are not in `exclude`, difficulties drawn by `shares`."""
+    """`count` distinct problems whose prompts are not in `exclude`, difficulties drawn by `shares`. Raises `UserError`
+    where hardly any are left."""
     rng = random.Random(f"step-srpo-world-{seed}")
     levels, weights = list(shares), list(shares.values())
-    seen, made = set(exclude), 0
+    seen, made, again = set(exclude), 0, 0
     while made < count:
+        check_room(again, made, count, shares)
         level = rng.choices(levels, weights)[0]
         prompt, chain = make_problem(rng, int(level))
         if prompt in seen:
+            again += 1
             continue
         seen.add(prompt)
+        again = 0
         problem = Problem(f"{seed}-{made}", prompt, "math", "tiny", chain.values()[-1], difficulty=level)
         yield WorldProblem(problem, chain)
         made += 1
+
+
+def check_room(again: int, made: int, count: int, shares: Mapping[str, float]) -> None:
+    """Raises `UserError` where so many prompts in a row were there before that hardly any are left."""
+    if again == TRIES:
+        raise UserError(
+            f"{again} prompts in a row were there before, after {made} problems of {count} with the shares "
+            f"{dict(shares)}; allowed: fewer problems, or other shares"
+        )
 
 
 def make_problem(rng: random.Random, operations: int) -> tuple[str, Chain]:

@@ -78,18 +78,22 @@ class World:
 
 
 def drawn_by(make: Make, domain: str = "math", tests: Callable[[str], Any] = lambda answer: ()) -> Draw:
-    """A world's `draw` from a function of one problem."""
+    """A world's `draw` from a function of one problem. A prompt that was there is drawn anew with its level, so that of
+    a level with few prompts there are fewer than its share. `draw` raises `UserError` where hardly any are left."""
 
     def draw(count: int, seed: int, shares: Mapping[str, float], exclude: frozenset[str]) -> Iterator[Worked]:
         rng = random.Random(f"{make.__name__}-{seed}")
         levels, weights = list(shares), list(shares.values())
-        seen, made = set(exclude), 0
+        seen, made, again = set(exclude), 0, 0
         while made < count:
+            sums.check_room(again, made, count, shares)
             level = rng.choices(levels, weights)[0]
             prompt, answer, thinking = make(rng, level)
             if prompt in seen:
+                again += 1
                 continue
             seen.add(prompt)
+            again = 0
             problem = Problem(f"{seed}-{made}", prompt, domain, "tiny", answer, tests(answer), difficulty=level)
             yield Worked(problem, thinking)
             made += 1

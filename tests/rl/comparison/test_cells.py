@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -52,7 +53,25 @@ def test_a_comparison_killed_before_its_evaluation_gives_the_same_cell_and_leave
         with pytest.raises(UserError, match=key):
             cell_of(plan_of(tmp_path, override))
     assert json.loads((place / "step_srpo" / "cell.json").read_text()) == again
+    with pytest.raises(UserError, match=r"cell\.json was made with other code"):
+        cell_of(dataclasses.replace(plan_of(tmp_path), frozen={"rl": "1"}))
+    (place / "step_srpo" / "cell.json").unlink()
+    frozen = dataclasses.replace(plan_of(tmp_path), frozen={"rl": "1"})
+    assert cell_of(frozen)["frozen"] == cell_of(frozen)["frozen"] == {"rl": "1"}
     for content in ("{", "[]", '{"modes": {}}'):
         (place / "step_srpo" / "cell.json").write_text(content)
         with pytest.raises(UserError, match=r"cell\.json .*allowed: that file moved away"):
             cell_of(plan_of(tmp_path))
+
+
+def test_a_run_with_a_fault_of_the_program_is_recorded_and_ends_no_table(tmp_path):
+    plan = plan_of(tmp_path, "cold_start.steps=1")
+    save_policy(tmp_path / "policy")
+    file = tmp_path / "broken.py"
+    file.write_text("def advantages(group):\n    return 1 / 0\n")
+    name = f"{file}:advantages"
+    place = plan.place("", 0) / "broken"
+    cell = run_cell(plan, "", 0, name, plan.settings("", 0, name), place)
+    assert cell["error"].startswith("ZeroDivisionError")
+    assert "Traceback" in (place / "log.txt").read_text()
+    assert "utility" not in cell

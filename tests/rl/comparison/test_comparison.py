@@ -75,6 +75,11 @@ def test_a_comparison_runs_each_cell_once_and_writes_its_tables(tmp_path):
     assert "core-hours spent of 1e-06: 1 runs left out" in less.stdout
     assert not (runs / "kind" / "seed3" / "bpo").exists()
     assert json.loads((runs / "comparison.json").read_text())["cells"] == cells
+    # A call for other algorithms leaves the tables of before.
+    assert script("compare.py", *arguments[:2], "grpo", *arguments[3:]).returncode == 0
+    assert len(json.loads((runs / "comparison.json").read_text())["cells"]) == 1
+    (older,) = (runs / "old").glob("*/comparison.json")
+    assert json.loads(older.read_text())["cells"] == cells
     # Started again with one cell missing, only that one runs.
     (runs / "kind" / "seed3" / "grpo" / "cell.json").unlink()
     kept = (runs / "kind" / "seed3" / "step_srpo" / "cell.json").stat().st_mtime_ns

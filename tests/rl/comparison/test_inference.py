@@ -114,13 +114,13 @@ def test_a_world_is_won_where_its_interval_says_so(values, verdict):
 
 
 def test_the_named_comparisons_are_adjusted_together_and_nothing_else_is():
-    cells = runs("x", "a", [0.8, 0.81, 0.79, 0.8]) + runs("y", "a", [0.7, 0.71, 0.7, 0.72])
-    cells += runs("x", "b", [0.7, 0.71, 0.7, 0.69]) + runs("y", "b", [0.6, 0.6, 0.61, 0.62])
-    cells += runs("x", "c", [0.8, 0.8, 0.8, 0.79]) + runs("y", "c", [0.71, 0.7, 0.71, 0.71])
+    cells = runs("x", "a", [0.8, 0.81, 0.79, 0.8] * 2) + runs("y", "a", [0.7, 0.71, 0.7, 0.72] * 2)
+    cells += runs("x", "b", [0.7, 0.71, 0.7, 0.69] * 2) + runs("y", "b", [0.6, 0.6, 0.61, 0.62] * 2)
+    cells += runs("x", "c", [0.8, 0.8, 0.8, 0.79] * 2) + runs("y", "c", [0.71, 0.7, 0.71, 0.71] * 2)
     found = named_comparisons(cells, "a", ["b", "c", "absent"])
     assert list(found) == ["b", "c"]
     assert (found["b"]["win"], found["b"]["tie"], found["b"]["loss"]) == (2, 0, 0)
     assert found["b"]["difference"] == pytest.approx(0.1)
-    assert found["b"]["holm"] == pytest.approx(2 * found["b"]["p"])
-    assert found["c"]["holm"] == pytest.approx(max(found["c"]["p"], found["b"]["holm"]))
-    assert found["b"]["seeds"] == {"x": 4, "y": 4}
+    assert found["b"]["holm"] == pytest.approx(3 * found["b"]["p"])  # three were named, the absent one too
+    assert found["c"]["holm"] == pytest.approx(min(1.0, 2 * found["c"]["p"]))
+    assert found["b"]["seeds"] == {"x": 8, "y": 8}

@@ -84,15 +84,22 @@ def test_the_tables_show_means_intervals_and_what_failed():
     assert "| a | 2 | 0.750 ± 0.635 |" in text
     assert "| > 300 (1 of 2) | – | – | 0 |" in text
     assert "| a | 1 | 0.750 | 0.000 | > 300 (1 of 2) | – | – | – | 0 of 2 |" in text
+    more = {"steps": 40, "train_seconds": 5.0}
+    never = markdown([cell(reach=None, reach_steps=None, reach_seconds=None, **more)])
+    assert "| > 500 (0 of 1) | > 40 | > 5 |" in never  # what never arrives is not quick
     assert "- failed: kind seed 2 a: it broke" in text
     assert show(Interval(0.5, None, 1), 1) == "0.5"
 
 
 def test_the_named_comparisons_stand_in_the_tables_and_in_the_json():
-    cells = [cell("kind", name, seed=s, utility=u + s / 100) for s in range(3) for name, u in (("step_srpo", 0.8),)]
-    cells += [cell("kind", "grpo", seed=s, utility=0.7 + s / 100) for s in range(3)]
-    assert "| grpo | +0.1000 | [+0.1000, +0.1000] |" in markdown(cells)
-    assert "| grpo | +0.1000 | – | – | – | 0, 1, 0 | – |" in markdown([cells[0], cells[3]])  # one seed
+    cells = [cell("kind", "step_srpo", seed=s, utility=0.8 + s / 100) for s in range(13)]
+    cells += [cell("kind", "grpo", seed=s, utility=0.7 + s / 100) for s in range(13)]
+    # None of the 10,000 draws is below 0: p is at most 2 / 10,001, three times that after Holm.
+    row = "| grpo | +0.1000 | [+0.1000, +0.1000] | ≤ 0.0002 | ≤ 0.0006 | 1, 0, 0 | 0.0000 |"
+    assert row in markdown(cells)
+    few = [c for c in cells if c["seed"] < 12]
+    assert "| grpo | +0.1000 | – | – | – | 1, 0, 0 | 0.0000 |" in markdown(few)  # twelve seeds: 11 degrees of freedom
+    assert "| grpo | +0.1000 | – | – | – | 0, 1, 0 | – |" in markdown([cells[0], cells[13]])  # one seed
     made = contents(cells)
     assert made["comparisons"]["grpo"]["win"] == 1
     assert made["cells"][0]["curve"] == [(100.0, 0.8)]

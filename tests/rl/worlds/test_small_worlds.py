@@ -263,6 +263,13 @@ def test_moves_are_distinct_permutations_that_change_something():
         assert {"".join(sorted(image)) for image in images} == {states}
 
 
+def test_a_level_with_no_prompt_left_ends_in_one_line():
+    world, made = find_world("tiny:continuum"), []
+    with pytest.raises(UserError, match="prompts in a row were there before"):
+        made.extend(world.draw(10**6, 1, {"0": 1.0}, frozenset()))
+    assert len({one.problem.prompt for one in made}) == len(made) == 1200
+
+
 def test_an_unknown_world_names_the_nearest():
     with pytest.raises(UserError, match="no embedded world 'tiny:nver'; did you mean 'tiny:never'"):
         find_world("tiny:nver")
