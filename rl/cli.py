@@ -66,10 +66,14 @@ def names_of(text: str) -> list[str]:
     >>> names_of("a, b,,a")
     ['a', 'b']
     """
-    names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    names = _listed(text)
     if not names:
         raise argparse.ArgumentTypeError(f"{text!r} names nothing; allowed: A or A,B")
     return names
+
+
+def _listed(text: str) -> list[str]:
+    return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
 def seeds_of(text: str) -> list[int]:
@@ -79,7 +83,7 @@ def seeds_of(text: str) -> list[int]:
     [0, 1, 2, 7]
     """
     found: list[int] = []
-    for part in names_of(text):
+    for part in _listed(text):
         first, dash, last = part.partition("-")
         with contextlib.suppress(ValueError):
             found += range(int(first), int(last) + 1) if dash else [int(first)]
