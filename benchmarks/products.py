@@ -102,10 +102,24 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, seen = random.Random(f"products-{options.seed}"), set[Factors]()
-    options.folder.mkdir(parents=True, exist_ok=True)
-    for name, count in SIZES.items():
-        rows = draw(count, UNSEEN if name == "unseen" else SHARES, seen, rng)
-        (options.folder / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    try:
+        options.folder.mkdir(parents=True, exist_ok=True)
+        for name, count in SIZES.items():
+            rows = draw(count, UNSEEN if name == "unseen" else SHARES, seen, rng)
+            write(options.folder / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    except OSError as error:
+        raise SystemExit(f"error: {error.filename}: {error.strerror}; allowed: a folder that can be written") from None
+
+
+def write(file: Path, text: str) -> None:
+    """The file, in full or not at all. Ends the program where it is there and holds anything else."""
+    if file.exists():
+        if file.read_bytes() != text.encode():
+            raise SystemExit(f"error: {file} holds something else; allowed: a new folder, one for each seed")
+        return
+    part = file.with_name(f"{file.name}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(file)
 
 
 if __name__ == "__main__":

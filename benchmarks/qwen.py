@@ -67,12 +67,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     folder = parser.parse_args().folder
-    if folder.exists():
+    if (folder / "config.json").is_file():
         print(f"{folder} is there")
         return
+    if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
+        raise SystemExit(f"error: {folder} is there and holds something else; allowed: a new folder")
     file = folder.with_name(f"{folder.name}.gguf")
     if not file.is_file():
         join(fetch(folder.with_name(f"{folder.name}.parts")), file)
+    elif (found := hashlib.sha256(file.read_bytes()).hexdigest()) != SHA256:
+        raise SystemExit(f"error: {file} has sha256 {found}; allowed: {SHA256}, or that file moved away")
     convert(file, folder)
     print(f"written: {folder}")
 

@@ -176,7 +176,8 @@ def is_bound(cells: Sequence[Mapping[str, Any]]) -> bool:
     >>> is_bound([early, long, late]), is_bound([early, early, long])
     (True, False)
     """
-    whole = sorted((c["spent"] if c["reach"] is None else c["reach"], c["reach"] is None) for c in cells)
+    known = [cell for cell in cells if cell.get("spent") is not None]
+    whole = sorted((c["spent"] if c["reach"] is None else c["reach"], c["reach"] is None) for c in known)
     return any(never for _, never in whole[(len(whole) - 1) // 2 : len(whole) // 2 + 1])
 
 

@@ -221,8 +221,10 @@ def write_comparison(folder: Path, cells: Cells, show: Callable[[str], Any] = pr
     """comparison.md, comparison.json and WORLD.png in the folder; returns their paths. Tables with runs that these
     lack are moved to old/TIME."""
     paths = [folder / "comparison.md", folder / "comparison.json"]
-    if _runs_of(paths[1]) - {_run(cell) for cell in cells}:
-        there = [path for path in (*paths, *folder.glob("*.png")) if path.is_file()]
+    earlier = _runs_of(paths[1])
+    if earlier - {_run(cell) for cell in cells}:
+        pictures = sorted({folder / f"{world or 'data'}.png" for world, _, _ in earlier})
+        there = [path for path in (*paths, *pictures) if path.is_file()]
         show(f"the tables of before have other runs; they are now in {move_to_old(folder, there)}")
     write_atomically(paths[0], markdown(cells))
     write_atomically(paths[1], json.dumps(contents(cells), indent=1) + "\n")

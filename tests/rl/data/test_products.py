@@ -34,6 +34,17 @@ def test_a_seed_makes_its_files_again_and_another_seed_others(files):
     assert files["4"]["test"] != files["3"]["test"]
 
 
+def test_a_file_that_holds_something_else_stays(files, tmp_path):
+    (tmp_path / "test.jsonl").write_text("mine\n")
+    (tmp_path / "file").write_text("mine\n")
+    for folder in (tmp_path, tmp_path / "file"):
+        done = subprocess.run([sys.executable, str(FILE), str(folder)], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert done.stderr.startswith("error: ")
+        assert "Traceback" not in done.stderr
+    assert (tmp_path / "test.jsonl").read_text() == "mine\n"
+
+
 def test_no_pair_of_factors_is_in_two_files_or_twice(files):
     pairs = [row["id"] for text in files["3"].values() for row in rows(text)]
     assert len(set(pairs)) == len(pairs) == 600 + 200 + 120
