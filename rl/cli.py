@@ -76,23 +76,28 @@ def _listed(text: str) -> list[str]:
     return list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
 
 
-def seeds_of(text: str) -> list[int]:
-    """Whole numbers from 0 on, and ranges of them. Raises `ArgumentTypeError` for anything else.
+MOST_SEEDS = 10_000
 
-    >>> seeds_of("0-2,7")
+
+def seeds_of(text: str) -> list[int]:
+    """Whole numbers from 0 to below 2^32, and ranges of them, each once. Raises `ArgumentTypeError` for anything else.
+
+    >>> seeds_of("0-2,7,01")
     [0, 1, 2, 7]
     """
     found: list[int] = []
     for part in _listed(text):
         first, dash, last = part.partition("-")
         with contextlib.suppress(ValueError):
-            found += range(int(first), int(last) + 1) if dash else [int(first)]
-            continue
+            ends = int(first), int(last) if dash else int(first)
+            if ends[0] <= ends[1] < min(2**32, ends[0] + MOST_SEEDS):
+                found += range(ends[0], ends[1] + 1)
+                continue
         found = []
         break
     if not found:
         raise argparse.ArgumentTypeError(f"{text!r} names no seeds; allowed: 0-4 or 1,3")
-    return found
+    return list(dict.fromkeys(found))
 
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:

@@ -141,7 +141,10 @@ def check_frozen(file: Path) -> dict[str, Any]:
     if not file.is_file():
         raise UserError(f"{file} is not there: nothing is frozen; allowed: python benchmarks/field.py freeze")
     known = read_object(file, ("commit", "objects"), "what python benchmarks/field.py freeze wrote")
-    moved = [path for path, old in known["objects"].items() if _git("rev-parse", f"HEAD:{path}") != old]
+    objects = known["objects"]
+    if not isinstance(objects, dict) or not isinstance(known["commit"], str):
+        raise UserError(f"{file} holds no commit and objects; allowed: what python benchmarks/field.py freeze wrote")
+    moved = [path for path in FROZEN if _git("rev-parse", f"HEAD:{path}") != objects.get(path)]
     moved += [line[3:] for line in _git("status", "--porcelain", "--", *FROZEN).splitlines()]
     if moved:
         raise UserError(

@@ -99,7 +99,9 @@ def test_step_srpo_without_a_judge_is_refused():
     check_light(parse_config({**raw, "algorithm": {"name": "grpo"}}))
 
 
-@pytest.mark.parametrize("text", ["", "-1", "5-1", "a", "1,b", "0-x"])
+@pytest.mark.parametrize(
+    "text", ["", "-1", "5-1", "a", "1,b", "0-x", "0-999999999999", "99999999999", "1,4294967296", "1,5-2"]
+)
 def test_seeds_that_are_none_are_refused_with_what_is_allowed(text):
     with pytest.raises(argparse.ArgumentTypeError, match="allowed: 0-4 or 1,3"):
         seeds_of(text)

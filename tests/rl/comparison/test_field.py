@@ -103,7 +103,10 @@ def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_
     made = field.freeze(file, [], {}, starts)
     assert len(made["commit"]) == 40
     assert field.check_frozen(file) == json.loads(file.read_text()) == made
-    for content in ("", "[]", '{"commit": 1}'):
+    (emptied := tmp_path / "emptied.json").write_text('{"commit": "1", "objects": {}}')
+    with pytest.raises(UserError, match=r"configs/compare.yaml, .*changed since"):
+        field.check_frozen(emptied)
+    for content in ("", "[]", '{"commit": 1}', '{"commit": "1", "objects": []}', '{"commit": 5, "objects": {}}'):
         (damaged := tmp_path / "damaged.json").write_text(content)
         with pytest.raises(UserError, match=r"damaged\.json .*allowed: what"):
             field.check_frozen(damaged)
