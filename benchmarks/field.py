@@ -85,6 +85,7 @@ def freeze(options: argparse.Namespace) -> None:
 def test(options: argparse.Namespace) -> None:
     """The main algorithms on the test worlds; seeds are added for the named comparisons alone."""
     frozen = field.check_frozen(FROZEN)
+    tries(), runs_in(RESULTS / "field.json")
     plan, hours = plan_of(options, "test", frozen["objects"]), options.hours or field.HOURS
     # The named comparisons come first: what is stopped early has them whole.
     named = field.MAIN[: 1 + len(field.PEERS)]
@@ -106,6 +107,7 @@ def test(options: argparse.Namespace) -> None:
 def rest(options: argparse.Namespace) -> None:
     """Everything else, for description, with the seeds that the hours allow."""
     frozen = field.check_frozen(FROZEN)
+    runs_in(RESULTS / "field_rest.json")
     plan = plan_of(options, "test", frozen["objects"])
     names = [*field.DEFAULT, *field.PUBLISHED, *field.OTHERS]
     cells = run_places(plan, places(TEST_WORLDS, names, field.TEST_SEEDS), print, options.jobs, options.hours)
@@ -158,9 +160,17 @@ def read_json(file: Path, key: str) -> Any:
         raise UserError(f"{file} cannot be read ({reason}); allowed: what the stage before it writes") from error
 
 
+def runs_in(file: Path) -> int:
+    """Runs that a file of results has; read before the first run too, so that a damaged one costs none."""
+    cells = read_json(file, "cells") if file.is_file() else []
+    if not isinstance(cells, list):
+        raise UserError(f"{file} has no list of cells; allowed: what this program wrote, or that file moved away")
+    return len(cells)
+
+
 def write_results(file: Path, cells: list[dict[str, Any]], **known: Any) -> None:
     """The JSON with every run and curve, and the tables beside it. Raises `UserError` where the file has more runs."""
-    there = len(read_json(file, "cells")) if file.is_file() else 0
+    there = runs_in(file)
     if there > len(cells):
         raise UserError(f"{file} has {there} runs and these are {len(cells)}: it stays; allowed: that file moved away")
     write_atomically(file, json.dumps({**known, **contents(cells)}, indent=1) + "\n")

@@ -134,3 +134,6 @@ def test_shorter_results_do_not_replace_longer_ones_and_a_damaged_file_is_named(
         file.write_text(content)
         with pytest.raises(UserError, match=r"field\.json cannot be read"):
             script["read_json"](file, "cells")
+    file.write_text('{"cells": 5}')
+    with pytest.raises(UserError, match=r"field\.json has no list of cells"):
+        script["runs_in"](file)
