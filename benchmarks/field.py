@@ -25,6 +25,7 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from compare import hours_of, jobs_of
 
+import rl
 from rl.cli import ENVIRONMENT
 from rl.comparison import field
 from rl.comparison.report import contents, judging, markdown
@@ -44,6 +45,12 @@ CONFIG, GRID, TUNED, FROZEN = (
 )
 RESULTS = HERE / "results"
 DEVELOPMENT_WORLDS, TEST_WORLDS = ([world.name for world in group] for group in (DEVELOPMENT, TEST))
+
+
+def check_imports(package: Path) -> None:
+    """Raises `UserError` where the environment imports another checkout: what is frozen here would not be what runs."""
+    if package.resolve().parents[1] != HERE.resolve().parent:
+        raise UserError(f"rl is imported from {package.parent}; allowed: pip install -e . in {HERE.parent}")
 
 
 def plan_of(options: argparse.Namespace, part: str, frozen: dict[str, str] | None = None) -> Plan:
@@ -192,6 +199,7 @@ def main() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
+        check_imports(Path(rl.__file__))
         check_writable(Path(options.folder), folder=True)
         STAGES[options.stage](options)
     except UserError as error:

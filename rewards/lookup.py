@@ -41,7 +41,8 @@ def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
         if name in points.names:
             return _load_entry_point(list(points.select(name=name)), name, place)
     module_name, _, attribute = target.rpartition(":" if ":" in target else ".")
-    if not module_name or not attribute:
+    is_module = all(part.isidentifier() for part in module_name.split("."))
+    if not attribute or not (is_module or module_name.endswith(".py")):
         known = [*SHIPPED, *sorted(points.names)]
         hint = nearest(name, known)
         known_names = f"(known: {', '.join(known)}, file.py:function)"

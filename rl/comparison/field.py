@@ -96,7 +96,13 @@ def more_seeds(cells: Cells, target: float = TARGET) -> int:
 def check_starts(rows: Sequence[Mapping[str, Any]], worlds: Sequence[str], seeds: Sequence[int]) -> None:
     """Raises `UserError` where a start of the test was not looked at, or a constant mode does nearly as well on it as a
     router: what a comparison finds there says nothing about judging. `rows`: of `world_check.check_worlds`."""
-    worth = {(row["world"], row["seed"]): row["worth"] for row in rows}
+    try:
+        worth = {(row["world"], row["seed"]): float(row["worth"]) for row in rows}
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the starts' rows cannot be read ({type(error).__name__}: {error}); allowed: what python "
+            "benchmarks/field.py worlds wrote"
+        ) from error
     found = [f"{world} seed {seed}" for world in worlds for seed in seeds if worth.get((world, seed), 0.0) < WORTH]
     if found:
         raise UserError(

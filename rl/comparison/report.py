@@ -68,16 +68,18 @@ def table_rows(cells: Cells) -> Rows:
 
 
 def markdown(cells: Cells) -> str:
-    """All tables, then the runs that failed."""
-    lines = [*_overall_table(judging(cells)), *_comparisons(judging(cells))]
+    """All tables; the runs that failed stand right below the means that they are missing from."""
+    lines = [*_overall_table(judging(cells)), *_comparisons(judging(cells)), *_failed(cells)]
     for world, names in table_rows(cells).items():
         lines += ["", f"### {world}", "", *_world_table(names, _of(cells, world))]
-    failed = [c for c in cells if "error" in c]
-    lines += [
-        "",
-        *(f"- failed: {c['world'] or 'data'} seed {c['seed']} {c['algorithm']}: {c['error']}" for c in failed),
-    ]
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _failed(cells: Cells) -> list[str]:
+    failed = [cell for cell in cells if "error" in cell]
+    head = ["", f"**{len(failed)} of {len(cells)} runs failed and are in no number of these tables:**", ""]
+    lines = [f"- {c['world'] or 'data'} seed {c['seed']} {c['algorithm']}: {c['error']}" for c in failed]
+    return [*head, *lines] if failed else []
 
 
 def _of(cells: Cells, world: str) -> list[Mapping[str, Any]]:

@@ -98,3 +98,9 @@ def test_a_file_or_module_that_fails_to_load_is_named(tmp_path, monkeypatch, bod
         find_function(f"{tmp_path / 'sour.py'}:f")
     with pytest.raises(RewardError, match=r"reward: (cannot import )?'sour'"):
         find_function("sour:f")
+
+
+@pytest.mark.parametrize("name", ["../x", ".x", "a..b", "a b.c", "./x", "/x", "a/b.c", "x.", ":f", "a:", "1.5"])
+def test_what_cannot_name_a_module_or_file_is_told_the_known_names(name):
+    with pytest.raises(RewardError, match=r"no reward named .*known: judge, .*file\.py:function"):
+        find_function(name)

@@ -76,6 +76,9 @@ def test_a_test_is_not_frozen_with_a_start_that_does_not_need_judging():
         field.check_starts(rows, ["walk"], [0, 1])
     with pytest.raises(UserError, match="kind seed 0;"):
         field.check_starts(rows, ["walk", "kind"], [0])
+    for damaged in (5, [5], ["a"], [{}], [{"world": "walk", "seed": 0, "worth": "much"}], [{**rows[0], "world": []}]):
+        with pytest.raises(UserError, match="the starts' rows cannot be read"):
+            field.check_starts(damaged, ["walk"], [0])
 
 
 def test_what_is_frozen_is_a_commit_and_a_test_stops_where_anything_changed(tmp_path, monkeypatch):
@@ -140,3 +143,11 @@ def test_shorter_results_do_not_replace_longer_ones_and_a_damaged_file_is_named(
     file.write_text('{"cells": 5}')
     with pytest.raises(UserError, match=r"field\.json has no list of cells"):
         script["runs_in"](file)
+
+
+def test_the_field_does_not_run_the_code_of_another_checkout(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    check_imports = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))["check_imports"]
+    check_imports(ROOT / "rl" / "__init__.py")
+    with pytest.raises(UserError, match="rl is imported from"):
+        check_imports(tmp_path / "rl" / "__init__.py")

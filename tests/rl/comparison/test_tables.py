@@ -87,7 +87,10 @@ def test_the_tables_show_means_intervals_and_what_failed():
     more = {"steps": 40, "train_seconds": 5.0}
     never = markdown([cell(reach=None, reach_steps=None, reach_seconds=None, **more)])
     assert "| > 500 (0 of 1) | > 40 | > 5 |" in never  # what never arrives is not quick
-    assert "- failed: kind seed 2 a: it broke" in text
+    # What is missing from the means stands between them and the tables of the worlds.
+    assert text.index("| a | 1 | 0.750") < text.index("**1 of 3 runs failed") < text.index("### kind")
+    assert "- kind seed 2 a: it broke" in text
+    assert "failed" not in never
     assert show(Interval(0.5, None, 1), 1) == "0.5"
 
 
