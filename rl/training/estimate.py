@@ -7,6 +7,7 @@ are those of a run whose every response is as long as it may be. Nothing of it i
 from __future__ import annotations
 
 import dataclasses
+import math
 import resource
 import shutil
 import sys
@@ -27,6 +28,7 @@ from rl.training.run import Setup, build_trainer
 
 SHORT = 64
 ADAM_BYTES = 8  # two float32 moments a trained weight
+ADAPTER_BYTES = 4  # PEFT keeps adapters in float32
 GIB = 2**30
 
 
@@ -147,13 +149,20 @@ def hours(seconds: float) -> str:
 
 
 def checkpoint_bytes(config: Config, model: torch.nn.Module) -> int:
-    """What the checkpoints that are kept and the final model take: weights and, in checkpoints, the optimizer. One more
-    checkpoint is there while the oldest is not yet removed."""
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    if config.model.lora.rank > 0:
-        return 2 * weights  # adapters and their moments are small beside the merged model
-    moments = sum(p.numel() * ADAM_BYTES for p in model.parameters() if p.requires_grad)
-    return (config.trainer.keep_checkpoints + 1) * (weights + moments) + weights
+    """What the checkpoints that are kept and the final model take: weights and, in checkpoints, the optimizer; of a run
+    with adapters, if every matrix had them, those alone and the embeddings, which PEFT saves beside them where the
+    vocabulary grew. One more checkpoint is there while the oldest is not yet removed."""
+    final = saved = sum(map(_bytes, model.parameters()))
+    trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    if rank := config.model.lora.rank:
+        trained = sum(rank * sum(p.shape[-2:]) * math.prod(p.shape[:-2]) for p in model.parameters() if p.ndim > 1)
+        layers = (model.get_input_embeddings(), model.get_output_embeddings())
+        saved = trained * ADAPTER_BYTES + sum(map(_bytes, {layer.weight for layer in layers if layer is not None}))
+    return (config.trainer.keep_checkpoints + 1) * (saved + trained * ADAM_BYTES) + final
+
+
+def _bytes(weights: torch.Tensor) -> int:
+    return weights.numel() * weights.element_size()
 
 
 def free_bytes(folder: Path) -> int:

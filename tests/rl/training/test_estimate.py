@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pytest
+import torch
+from safetensors.torch import load_file
 from small_runs import save_policy, small_config
 from trainer_setups import quiet_setup
 
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
 from rl.training.estimate import Timed, checkpoint_bytes, estimate, time_lines
+from rl.training.run import train
 
 # 8 rollouts with prompts of 10 tokens and responses of 20: 2 s of decoding, 1 s of rewards, 3 s of update.
 TIMED = Timed(rows=8, prompt=10, response=20, rollout=2.0, reward=1.0, update=3.0)
@@ -82,3 +85,23 @@ def test_the_bytes_of_checkpoints_by_hand(tmp_path, policy):
     weights = sum(p.numel() for p in setup.model.parameters())
     # keep_checkpoints is 2: three at most with weights of 4 bytes and two moments of 4, and the final weights.
     assert checkpoint_bytes(setup.config, setup.model) == 3 * 12 * weights + 4 * weights
+
+
+@pytest.mark.medium
+def test_the_checkpoints_of_adapters_are_small_and_fit_the_estimate(tmp_path, policy):
+    config = small_config(tmp_path / "run", policy, model={"path": str(policy), "lora": {"rank": 2}})
+    setup = quiet_setup(config)
+    told = checkpoint_bytes(setup.config, setup.model)
+    weights = sum(p.numel() for p in setup.model.parameters())
+    matrices = [tuple(p.shape) for p in setup.model.parameters() if p.ndim == 2]
+    (embeddings,) = {p.shape for p in (setup.model.get_input_embeddings().weight, setup.model.lm_head.weight)}
+    adapters = sum(2 * (rows + columns) for rows, columns in matrices)
+    assert told == 3 * (12 * adapters + 4 * embeddings.numel()) + 4 * weights
+    train(setup)
+    checkpoints = list((tmp_path / "run" / "checkpoints").glob("checkpoint-*"))
+    written = [tensor for folder in checkpoints for tensor in load_file(folder / "adapter_model.safetensors").values()]
+    written += load_file(tmp_path / "run" / "model" / "model.safetensors").values()
+    for folder in checkpoints:
+        state = torch.load(folder / "optimizer.pt")["state"].values()
+        written += [moments[name] for moments in state for name in ("exp_avg", "exp_avg_sq")]
+    assert told / 2 < sum(tensor.nbytes for tensor in written) <= told
