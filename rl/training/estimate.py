@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
+from transformers import PreTrainedModel, TrainerCallback
 
 from rl.config.schema import Config, ConfigError
 from rl.curriculum.phases import longest_response
@@ -148,7 +148,7 @@ def hours(seconds: float) -> str:
     return f"{seconds / 60:.1f} minutes" if seconds < 3600 else f"{seconds / 3600:.1f} hours"
 
 
-def checkpoint_bytes(config: Config, model: torch.nn.Module) -> int:
+def checkpoint_bytes(config: Config, model: PreTrainedModel) -> int:
     """What the checkpoints that are kept and the final model take: weights and, in checkpoints, the optimizer; of a run
     with adapters, if every matrix had them, those alone and the embeddings, which PEFT saves beside them where the
     vocabulary grew. One more checkpoint is there while the oldest is not yet removed."""
@@ -156,7 +156,7 @@ def checkpoint_bytes(config: Config, model: torch.nn.Module) -> int:
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     if rank := config.model.lora.rank:
         trained = sum(rank * sum(p.shape[-2:]) * math.prod(p.shape[:-2]) for p in model.parameters() if p.ndim > 1)
-        layers = (model.get_input_embeddings(), model.get_output_embeddings())
+        layers: list[Any] = [model.get_input_embeddings(), model.get_output_embeddings()]
         saved = trained * ADAPTER_BYTES + sum(map(_bytes, {layer.weight for layer in layers if layer is not None}))
     return (config.trainer.keep_checkpoints + 1) * (saved + trained * ADAM_BYTES) + final
 
