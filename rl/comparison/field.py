@@ -103,7 +103,7 @@ def check_starts(rows: Sequence[Mapping[str, Any]], worlds: Sequence[str], seeds
             f"the starts' rows cannot be read ({type(error).__name__}: {error}); allowed: what python "
             "benchmarks/field.py worlds wrote"
         ) from error
-    found = [f"{world} seed {seed}" for world in worlds for seed in seeds if worth.get((world, seed), 0.0) < WORTH]
+    found = [f"{world} seed {seed}" for world in worlds for seed in seeds if not worth.get((world, seed), 0.0) >= WORTH]
     if found:
         raise UserError(
             f"starts that do not need judging, or that nobody looked at: {', '.join(found)}; allowed: worth {WORTH} in "

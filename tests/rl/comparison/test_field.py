@@ -76,6 +76,8 @@ def test_a_test_is_not_frozen_with_a_start_that_does_not_need_judging():
         field.check_starts(rows, ["walk"], [0, 1])
     with pytest.raises(UserError, match="kind seed 0;"):
         field.check_starts(rows, ["walk", "kind"], [0])
+    with pytest.raises(UserError, match="walk seed 0;"):
+        field.check_starts([{**rows[0], "worth": float("nan")}], ["walk"], [0])
     for damaged in (5, [5], ["a"], [{}], [{"world": "walk", "seed": 0, "worth": "much"}], [{**rows[0], "world": []}]):
         with pytest.raises(UserError, match="the starts' rows cannot be read"):
             field.check_starts(damaged, ["walk"], [0])
