@@ -17,6 +17,7 @@ import json
 import os
 import sys
 from collections import defaultdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,9 @@ import yaml
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from compare import hours_of, jobs_of
 
+import rewards
 import rl
+import rollout
 from rl.cli import ENVIRONMENT
 from rl.comparison import field
 from rl.comparison.report import contents, judging, markdown
@@ -47,10 +50,15 @@ RESULTS = HERE / "results"
 DEVELOPMENT_WORLDS, TEST_WORLDS = ([world.name for world in group] for group in (DEVELOPMENT, TEST))
 
 
-def check_imports(package: Path) -> None:
-    """Raises `UserError` where the environment imports another checkout: what is frozen here would not be what runs."""
-    if package.resolve().parents[1] != HERE.resolve().parent:
-        raise UserError(f"rl is imported from {package.parent}; allowed: pip install -e . in {HERE.parent}")
+def check_checkout(packages: Iterable[Path], place: Path) -> None:
+    """Raises `UserError` where a package comes from another checkout, or git would be asked in one: what is frozen
+    would not be what runs."""
+    root = HERE.resolve().parent
+    for package in packages:
+        if package.resolve().parents[1] != root:
+            raise UserError(f"{package.parent} is imported; allowed: pip install -e . in {root}")
+    if root not in (place.resolve(), *place.resolve().parents):
+        raise UserError(f"this was started in {place}; allowed: {root}")
 
 
 def plan_of(options: argparse.Namespace, part: str, frozen: dict[str, str] | None = None) -> Plan:
@@ -83,7 +91,7 @@ def freeze(options: argparse.Namespace) -> None:
     """The commit of the test and what five seeds can detect there."""
     if FROZEN.is_file():
         raise UserError(f"{FROZEN} is there: a test is frozen; allowed: that file moved away, to freeze anew")
-    tried = read_json(TUNED.with_suffix(".json"), "tried")
+    tried = read_tried()
     starts = read_json(RESULTS / "worlds.json", "worlds")
     made = field.freeze(FROZEN, tried, read_settings(TUNED), starts)
     print(f"frozen: {made['commit']}; detectable with five seeds: {made['detectable']}; written: {FROZEN}")
@@ -103,9 +111,11 @@ def test(options: argparse.Namespace) -> None:
         known = [cell for cell in cells if cell is not None]
         if len(known) < len(wanted) or field.reached_target(judging(known)):
             break
+        needed = field.more_seeds(judging(known))
+        if not needed:
+            break
         seeds = [place.seed for place in wanted]
         seed = field.next_seed(seeds, lambda seed: world_rows(plan, TEST_WORLDS, [seed], print))
-        needed = field.more_seeds(judging(known))
         print(f"the runs leave more than {field.TARGET} undetected, for which they ask {needed} seeds: {seed} is added")
         wanted += places(TEST_WORLDS, named, [seed])
     write_results(RESULTS / "field.json", known, frozen=frozen, tries=tries())
@@ -126,7 +136,11 @@ def estimate(options: argparse.Namespace) -> None:
     known: dict[str, list[float]] = defaultdict(list)
     for file in Path(options.folder).glob(f"*/*/seed*/*/{CELL}"):
         cell = read_cell(file)
-        known[cell["world"]].append(core_seconds(cell))
+        try:
+            if "error" not in cell:
+                known[str(cell["world"])].append(core_seconds(cell))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{file} has no seconds; allowed: that file moved away, to make the run anew") from error
     if not known:
         raise UserError(f"no cells in {options.folder}; allowed: begin with tune --hours 0.1")
     every = [seconds for world, values in known.items() if world != "long" for seconds in values]
@@ -152,10 +166,32 @@ def estimate(options: argparse.Namespace) -> None:
 
 def tries() -> dict[str, int]:
     """Runs that each algorithm was tuned with, those by hand too."""
-    counted = dict(yaml.safe_load((HERE / "by_hand.yaml").read_text(encoding="utf-8")))
-    for row in json.loads(TUNED.with_suffix(".json").read_text(encoding="utf-8"))["tried"]:
+    file = HERE / "by_hand.yaml"
+    try:
+        counted = {str(name): int(runs) for name, runs in yaml.safe_load(file.read_text(encoding="utf-8")).items()}
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split())
+        raise UserError(f"{file} cannot be read ({reason}); allowed: a number of runs by algorithm") from error
+    for row in read_tried():
         counted[row["algorithm"]] = counted.get(row["algorithm"], 0) + len(row.get("runs", ()))
     return counted
+
+
+def read_tried() -> list[dict[str, Any]]:
+    """The rows of tuned.json. Raises `UserError` where one lacks what the rules need of it, or there is none."""
+    file = TUNED.with_suffix(".json")
+    rows = read_json(file, "tried")
+    try:
+        for row in rows:
+            for run in (row["algorithm"], row["settings"]) and row.get("runs", ()):
+                float(run["utility"] if "error" not in run else 0), run["world"], run["seed"]
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UserError(
+            f"{file} has an odd row ({type(error).__name__}: {error}); allowed: what tune writes"
+        ) from error
+    if not rows:
+        raise UserError(f"{file} has no runs; allowed: python benchmarks/field.py tune")
+    return rows
 
 
 def read_json(file: Path, key: str) -> Any:
@@ -168,18 +204,22 @@ def read_json(file: Path, key: str) -> Any:
 
 
 def runs_in(file: Path) -> int:
-    """Runs that a file of results has; read before the first run too, so that a damaged one costs none."""
+    """Runs with numbers that a file of results has; read before the first run too, so that a damaged one costs none."""
     cells = read_json(file, "cells") if file.is_file() else []
     if not isinstance(cells, list):
         raise UserError(f"{file} has no list of cells; allowed: what this program wrote, or that file moved away")
-    return len(cells)
+    return _with_numbers(cells)
+
+
+def _with_numbers(cells: list[Any]) -> int:
+    return sum("error" not in cell for cell in cells)
 
 
 def write_results(file: Path, cells: list[dict[str, Any]], **known: Any) -> None:
     """The JSON with every run and curve, and the tables beside it. Raises `UserError` where the file has more runs."""
     there = runs_in(file)
-    if there > len(cells):
-        raise UserError(f"{file} has {there} runs and these are {len(cells)}: it stays; allowed: that file moved away")
+    if there > (made := _with_numbers(cells)):
+        raise UserError(f"{file} has {there} runs and these are {made}: it stays; allowed: that file moved away")
     write_atomically(file, json.dumps({**known, **contents(cells)}, indent=1) + "\n")
     write_atomically(file.with_suffix(".md"), markdown(cells))
     print(f"written: {file} and {file.with_suffix('.md')}")
@@ -199,7 +239,7 @@ def main() -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     try:
-        check_imports(Path(rl.__file__))
+        check_checkout([Path(package.__file__) for package in (rl, rewards, rollout)], Path.cwd())
         check_writable(Path(options.folder), folder=True)
         STAGES[options.stage](options)
     except UserError as error:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import importlib.util
+import inspect
 import sys
 import zlib
 from collections.abc import Callable
@@ -51,6 +52,10 @@ def find_function(name: str, place: str = "reward") -> Callable[..., Any]:
     function = getattr(module, attribute, None)
     if not callable(function):
         raise RewardError(f"{place}: {module_name} has no function {attribute!r}")
+    try:
+        inspect.signature(function)
+    except (TypeError, ValueError) as error:
+        raise RewardError(f"{place}: {name!r} does not say what it takes; allowed: a function of Python") from error
     return function
 
 
@@ -74,9 +79,13 @@ _files: dict[tuple[Path, int], Any] = {}
 
 
 def _load_file(path: str, place: str) -> Any:
-    file = Path(path).expanduser()
-    if not file.is_file():
-        raise RewardError(f"{place}: no file {path!r} (looked in {Path.cwd()})")
+    try:
+        file = Path(path).expanduser()
+        there = file.is_file()
+    except (OSError, RuntimeError):  # a name that is too long, a user that is none
+        there = False
+    if not there:
+        raise RewardError(f"{place}: no file {path[:200]!r} (looked in {Path.cwd()})")
     version = (file.resolve(), file.stat().st_mtime_ns)
     if version not in _files:
         _files[version] = _execute(version[0], path, place)

@@ -88,26 +88,32 @@ def next_seed(seeds: Sequence[int], worth: Callable[[int], Sequence[Mapping[str,
 
 
 def more_seeds(cells: Cells, target: float = TARGET) -> int:
-    """Seeds a world that the named comparisons would need in all, by the spread of the runs that are there."""
+    """Seeds a world that the named comparisons would need in all, by the spread of the runs that are there; 0 where a
+    peer has no two seeds to compare, as where its runs failed."""
     spread = [spreads(paired_differences(cells, OURS, peer)) for peer in PEERS]
-    return max(seeds_needed(one, target, len(PEERS)) for one in spread)
+    return 0 if not all(spread) else max(seeds_needed(one, target, len(PEERS)) for one in spread)
 
 
 def check_starts(rows: Sequence[Mapping[str, Any]], worlds: Sequence[str], seeds: Sequence[int]) -> None:
     """Raises `UserError` where a start of the test was not looked at, or a constant mode does nearly as well on it as a
     router: what a comparison finds there says nothing about judging. `rows`: of `world_check.check_worlds`."""
+    worth: dict[tuple[Any, Any], float] = {}
     try:
-        worth = {(row["world"], row["seed"]): float(row["worth"]) for row in rows}
+        for row in rows:
+            start, found = (row["world"], row["seed"]), row["worth"]
+            if isinstance(found, bool) or not math.isfinite(found):
+                raise ValueError(f"a worth of {found}")
+            worth[start] = min(found, worth.get(start, found))
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"the starts' rows cannot be read ({type(error).__name__}: {error}); allowed: what python "
             "benchmarks/field.py worlds wrote"
         ) from error
-    found = [f"{world} seed {seed}" for world in worlds for seed in seeds if not worth.get((world, seed), 0.0) >= WORTH]
-    if found:
+    useless = [f"{world} seed {seed}" for world in worlds for seed in seeds if worth.get((world, seed), 0.0) < WORTH]
+    if useless:
         raise UserError(
-            f"starts that do not need judging, or that nobody looked at: {', '.join(found)}; allowed: worth {WORTH} in "
-            "U on each (python benchmarks/field.py worlds)"
+            f"starts that do not need judging, or that nobody looked at: {', '.join(useless)}; allowed: worth {WORTH} "
+            "in U on each (python benchmarks/field.py worlds)"
         )
 
 
@@ -121,11 +127,8 @@ def freeze(
     rows that `check_starts` takes. Raises `UserError` as it does, and where a frozen path has changes that no commit
     has."""
     check_starts(starts, [world.name for world in TEST], TEST_SEEDS)
-    changed = _git("status", "--porcelain", "--", *FROZEN)
-    if changed:
-        raise UserError(
-            f"changes that no commit has: {', '.join(changed.split()[1::2])}; allowed: commit them, then freeze"
-        )
+    if changed := _changed():
+        raise UserError(f"changes that no commit has: {', '.join(changed)}; allowed: commit them, then freeze")
     cells = tuned_cells(tried, tuned)
     runs = {row["algorithm"]: 0 for row in tried}
     for row in tried:
@@ -151,13 +154,17 @@ def check_frozen(file: Path) -> dict[str, Any]:
     if not isinstance(objects, dict) or not isinstance(known["commit"], str):
         raise UserError(f"{file} holds no commit and objects; allowed: what python benchmarks/field.py freeze wrote")
     moved = [path for path in FROZEN if _git("rev-parse", f"HEAD:{path}") != objects.get(path)]
-    moved += [line[3:] for line in _git("status", "--porcelain", "--", *FROZEN).splitlines()]
+    moved += _changed()
     if moved:
         raise UserError(
             f"{', '.join(moved)} changed since {known['commit'][:10]} was frozen; allowed: that commit, or freezing "
             "anew and all test runs anew"
         )
     return known
+
+
+def _changed() -> list[str]:
+    return [line[3:] for line in _git("status", "--porcelain", "--", *FROZEN).splitlines()]
 
 
 def _git(*arguments: str) -> str:

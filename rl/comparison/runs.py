@@ -25,6 +25,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from rl.comparison.measures import measures
 from rl.config.read import load_config
@@ -65,7 +66,7 @@ class Plan:
         """The configuration of one run; without an algorithm, of its cold start."""
         own = find_world(f"tiny:{world}").overrides if world else []
         place = self.place(world, seed)
-        start = [f"seed={seed}", f"run_dir={place / (algorithm or '.')}"]
+        start = [f"seed={seed}", f"run_dir={place / folder_of(algorithm)}"]
         if algorithm:
             chosen = self.chosen(algorithm) if tuned is None else tuned
             model = self.place(world, self.start(seed)) / "cold_start" / "model"
@@ -93,6 +94,15 @@ class Plan:
     def place(self, world: str, seed: int) -> Path:
         """The folder of a world's seed."""
         return self.folder / (world or "data") / f"seed{seed}"
+
+
+def folder_of(algorithm: str) -> str:
+    """The folder of an algorithm's run below its seed: its name as one part of a path.
+
+    >>> folder_of("grpo@published"), folder_of("../mine.py:rule")
+    ('grpo@published', '..%2Fmine.py:rule')
+    """
+    return quote(algorithm, safe="@:") or "."
 
 
 def variant(algorithm: str) -> tuple[str, str | None]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rl.comparison.runs import CELL, Plan, line, read_cell, run_cell
+from rl.comparison.runs import CELL, Plan, folder_of, line, read_cell, run_cell
 from rl.config.schema import Config, ConfigError
 
 Cell = dict[str, Any]
@@ -46,7 +46,7 @@ class Place:
 
 def places(worlds: Sequence[str], algorithms: Sequence[str], seeds: Sequence[int]) -> list[Place]:
     """The runs of a table in the order in which they are made."""
-    return [Place(world, seed, name, name) for seed in seeds for name in algorithms for world in worlds]
+    return [Place(world, seed, name, folder_of(name)) for seed in seeds for name in algorithms for world in worlds]
 
 
 def run_places(

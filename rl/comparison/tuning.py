@@ -25,7 +25,7 @@ from typing import Any
 import yaml
 
 from rl.algorithms import SHIPPED
-from rl.comparison.runs import SHARED, Plan
+from rl.comparison.runs import SHARED, Plan, folder_of
 from rl.comparison.table import Place, core_seconds, run_places
 from rl.config.schema import ConfigError
 from rl.files.atomic import write_atomically
@@ -203,7 +203,7 @@ def _merit(row: Mapping[str, Any]) -> tuple[float, float]:
 
 
 def _folder(name: str, settings: Settings) -> str:
-    return f"{name}-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]}"
+    return f"{folder_of(name)}-{hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:8]}"
 
 
 def _row(name: str, settings: Settings, cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ from typing import Any
 from peft import LoraConfig
 from peft.utils.other import TrainableTokensWrapper
 
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
+
+ALL_LINEAR = "all-linear"
 
 
 def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str] = ()) -> LoraConfig | None:
@@ -19,6 +22,7 @@ def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str]
     lora = config.model.lora
     if lora.rank <= 0:
         return None
+    _check_targets(lora.target_modules, [name for name, _ in model.named_modules()])
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -27,6 +31,29 @@ def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str]
         trainable_token_indices=_token_rows(model, sorted(tokenizer.convert_tokens_to_ids(added))) if added else None,
         task_type="CAUSAL_LM",
     )
+
+
+def _check_targets(targets: str | Sequence[str], names: Sequence[str]) -> None:
+    """Each of a list must end a layer's name, a text must be one pattern of whole names, as PEFT reads them."""
+    if targets == ALL_LINEAR:
+        return
+    if isinstance(targets, str):
+        missing = [] if _matches(targets, names) else [targets]
+    else:
+        missing = [one for one in targets if not any(f".{name}".endswith(f".{one}") for name in names)]
+    if missing:
+        known = sorted({name.rpartition(".")[2] for name in names if not name.rpartition(".")[2].isdecimal()} - {""})
+        raise ConfigError(
+            f"model.lora.target_modules has {', '.join(missing)}, which the model lacks; allowed: {ALL_LINEAR}, or of "
+            f"{', '.join(known)}"
+        )
+
+
+def _matches(pattern: str, names: Sequence[str]) -> bool:
+    try:
+        return any(re.fullmatch(pattern, name) for name in names)
+    except re.error:
+        return False
 
 
 def _token_rows(model: Any, ids: list[int]) -> dict[str, list[int]]:

@@ -104,3 +104,15 @@ def test_a_file_or_module_that_fails_to_load_is_named(tmp_path, monkeypatch, bod
 def test_what_cannot_name_a_module_or_file_is_told_the_known_names(name):
     with pytest.raises(RewardError, match=r"no reward named .*known: judge, .*file\.py:function"):
         find_function(name)
+
+
+@pytest.mark.parametrize("name", ["builtins:min", "builtins:dict"])
+def test_a_function_that_does_not_say_what_it_takes_is_named(name):
+    with pytest.raises(RewardError, match=f"'{name}' does not say what it takes"):
+        find_function(name)
+
+
+@pytest.mark.parametrize("name", ["~no_such_user_here/x.py:f", f"{'x' * 5000}.py:f"])
+def test_a_file_that_cannot_be_there_is_named(name):
+    with pytest.raises(RewardError, match="no file '"):
+        find_function(name)

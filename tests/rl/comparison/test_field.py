@@ -77,8 +77,17 @@ def test_a_test_is_not_frozen_with_a_start_that_does_not_need_judging():
     with pytest.raises(UserError, match="kind seed 0;"):
         field.check_starts(rows, ["walk", "kind"], [0])
     with pytest.raises(UserError, match="walk seed 0;"):
-        field.check_starts([{**rows[0], "worth": float("nan")}], ["walk"], [0])
-    for damaged in (5, [5], ["a"], [{}], [{"world": "walk", "seed": 0, "worth": "much"}], [{**rows[0], "world": []}]):
+        field.check_starts([{**rows[0], "worth": 0.01}, rows[0]], ["walk"], [0])
+    for damaged in (
+        5,
+        [5],
+        ["a"],
+        [{}],
+        [{"world": "walk", "seed": 0, "worth": "much"}],
+        [{**rows[0], "world": []}],
+        [{**rows[0], "worth": float("nan")}],
+        [{**rows[0], "worth": True}],
+    ):
         with pytest.raises(UserError, match="the starts' rows cannot be read"):
             field.check_starts(damaged, ["walk"], [0])
 
@@ -147,9 +156,44 @@ def test_shorter_results_do_not_replace_longer_ones_and_a_damaged_file_is_named(
         script["runs_in"](file)
 
 
-def test_the_field_does_not_run_the_code_of_another_checkout(tmp_path, monkeypatch):
+def test_the_field_runs_neither_code_nor_git_of_another_checkout(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
-    check_imports = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))["check_imports"]
-    check_imports(ROOT / "rl" / "__init__.py")
-    with pytest.raises(UserError, match="rl is imported from"):
-        check_imports(tmp_path / "rl" / "__init__.py")
+    check_checkout = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))["check_checkout"]
+    own = [ROOT / package / "__init__.py" for package in ("rl", "rewards", "rollout")]
+    check_checkout(own, ROOT / "docs")
+    with pytest.raises(UserError, match="rewards is imported; allowed"):
+        check_checkout([own[0], tmp_path / "rewards" / "__init__.py"], ROOT)
+    with pytest.raises(UserError, match=r"started in .*; allowed"):
+        check_checkout(own, tmp_path)
+
+
+def test_runs_that_failed_end_the_adding_of_seeds_and_replace_no_numbers(tmp_path, monkeypatch):
+    cells = [cell for name in ("step_srpo", *field.PEERS[:2]) for cell in runs(name, [0.8, 0.8], first=0)]
+    assert field.more_seeds(cells) == 0
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))
+    (file := tmp_path / "field.json").write_text('{"cells": [{}]}')
+    with pytest.raises(UserError, match=r"field\.json has 1 runs and these are 0"):
+        script["write_results"](file, [{"error": "it broke"}, {"error": "it broke"}])
+
+
+def test_damaged_rows_of_the_tuning_are_named(tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    script = runpy.run_path(str(ROOT / "benchmarks" / "field.py"))
+    for name in ("read_tried", "tries"):
+        monkeypatch.setitem(script[name].__globals__, "TUNED", tmp_path / "tuned.yaml")
+    monkeypatch.setitem(script["tries"].__globals__, "HERE", tmp_path)
+    row = {"algorithm": "a", "settings": {}}
+    for tried in (5, [], [5], [{}], [{**row, "runs": 5}], [{**row, "runs": [{"world": "w", "seed": 1}]}]):
+        (tmp_path / "tuned.json").write_text(json.dumps({"tried": tried}))
+        with pytest.raises(UserError, match=r"tuned\.json has"):
+            script["read_tried"]()
+    (tmp_path / "tuned.json").write_text(
+        json.dumps({"tried": [{**row, "runs": [{"world": "w", "seed": 1, "error": ""}]}]})
+    )
+    for text in ("", "a: b", "[]", "a: ["):
+        (tmp_path / "by_hand.yaml").write_text(text)
+        with pytest.raises(UserError, match=r"by_hand\.yaml cannot be read"):
+            script["tries"]()
+    (tmp_path / "by_hand.yaml").write_text("a: 2")
+    assert script["tries"]() == {"a": 3}
