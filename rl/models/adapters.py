@@ -22,7 +22,7 @@ def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str]
     lora = config.model.lora
     if lora.rank <= 0:
         return None
-    _check_targets(lora.target_modules, [name for name, _ in model.named_modules()])
+    _check_targets(lora.target_modules, model)
     return LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
@@ -33,19 +33,20 @@ def lora_config(config: Config, model: Any, tokenizer: Any, added: Sequence[str]
     )
 
 
-def _check_targets(targets: str | Sequence[str], names: Sequence[str]) -> None:
+def _check_targets(targets: str | Sequence[str], model: Any) -> None:
     """Each of a list must end a layer's name, a text must be one pattern of whole names, as PEFT reads them."""
     if targets == ALL_LINEAR:
         return
+    names = [name for name, _ in model.named_modules()]
     if isinstance(targets, str):
         missing = [] if _matches(targets, names) else [targets]
     else:
         missing = [one for one in targets if not any(f".{name}".endswith(f".{one}") for name in names)]
     if missing:
-        known = sorted({name.rpartition(".")[2] for name in names if not name.rpartition(".")[2].isdecimal()} - {""})
+        matrices = [name.split(".")[-2] for name, weight in model.named_parameters() if weight.ndim > 1]
         raise ConfigError(
             f"model.lora.target_modules has {', '.join(missing)}, which the model lacks; allowed: {ALL_LINEAR}, or of "
-            f"{', '.join(known)}"
+            f"{', '.join(sorted(set(matrices)))}"
         )
 
 
