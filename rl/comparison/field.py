@@ -157,8 +157,8 @@ def check_frozen(file: Path) -> dict[str, Any]:
     moved += _changed()
     if moved:
         raise UserError(
-            f"{', '.join(moved)} changed since {known['commit'][:10]} was frozen; allowed: that commit, or freezing "
-            "anew and all test runs anew"
+            f"{', '.join(moved)} changed since {known['commit'][:10]} was frozen; allowed: the commit that wrote this "
+            f"{file.name} (git log -1 {file}), or freezing anew and all test runs anew"
         )
     return known
 

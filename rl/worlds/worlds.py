@@ -3,7 +3,7 @@
     pair        the demo's: chain with two digits, whose answers nobody guesses, and no level between easy and hard
 
 For development, where algorithms may be tried and tuned:
-    walk        thinking helps from the second move on; two thirds need none of it
+    walk        thinking helps from the second move on; six problems in ten need none of it
     kind        thinking helps on one of two kinds of problems, whatever their length
     rare        one problem in ten needs thinking
     flipped     walk, with one correctness score in ten turned round in training
