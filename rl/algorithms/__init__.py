@@ -42,6 +42,10 @@ SHIPPED = {
     )
 }
 JUDGE_PARAMETERS = ("margin", "wrong")
+# With these a decision is worth the same under every policy, and beside thoughts as in a group of direct answers alone.
+WORTH = {"baseline": "none", "bracket": 0.0, "forced_switch": "uncorrected"}
+# What each saving needs; a decision that is trained again has to push as when it was new.
+NEEDED = {"direct_first": WORTH, "judge_replay": {**WORTH, "forced_log_prob": "policy", "answer_mean": "tokens"}}
 
 
 def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
@@ -70,11 +74,24 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
             values[key] = typed(value, hints.get(key), f"algorithm.{key}")
         else:
             raise UserError(_unknown(base, key, [*parameters, *base.loss_names, *savings_names], options))
+    _check_idle(base, values)
     made = dataclasses.replace(
         base, parameters={**base.parameters, **values}, loss=dataclasses.replace(base.loss, **loss)
     )
     made = _with_policy_baseline(made) if "baseline" in parameters else made
     return made if made.savings is None else dataclasses.replace(made, savings=_savings(made, savings))
+
+
+def _check_idle(base: Algorithm, values: Mapping[str, Any]) -> None:
+    """Raises `UserError` for a parameter that does nothing beside another one's value."""
+    signature = inspect.signature(base.advantages).parameters
+    for name, (other, off) in base.idle.items():
+        found = {**base.parameters, **values}.get(other, signature[other].default)
+        if found == off and values.get(name, signature[name].default) != signature[name].default:
+            raise UserError(
+                f"algorithm.{name} is {values[name]} and does nothing with {other} {off:g}; allowed: another {other}, "
+                f"or {name} left out"
+            )
 
 
 def _preset(base: Algorithm, preset: Any) -> tuple[Algorithm, Mapping[str, Any]]:
@@ -111,20 +128,26 @@ def _unknown(base: Algorithm, key: str, parameters: list[str], options: list[str
 
 
 def _savings(algorithm: Algorithm, asked: Mapping[str, Any]) -> Savings:
-    """What of the algorithm's savings is possible: a decision has to be worth the same under every policy, and in a
-    group of direct answers alone what it is beside thoughts. Raises `UserError` where something else was asked for."""
+    """What of the algorithm's savings is possible, see `WORTH` and `NEEDED`. Raises `UserError` where another was asked
+    for."""
     assert algorithm.savings is not None
-    baseline, switch = algorithm.parameters.get("baseline", "none"), algorithm.loss.forced_switch
-    if baseline == "none" and switch == "uncorrected":
-        return dataclasses.replace(algorithm.savings, **asked)
-    for name, value in asked.items():
-        if value:
+    loss, parameters = algorithm.loss, algorithm.parameters
+    found = {name: parameters.get(name, WORTH[name]) for name in ("baseline", "bracket")}
+    found |= {"forced_switch": loss.forced_switch, "forced_log_prob": loss.forced_log_prob}
+    # A stored decision is one token, so that a mean over each rollout's own tokens would weigh it as many times more.
+    found["answer_mean"] = "sequences" if (loss.judge_mean, loss.answer_mean) == ("tokens", "sequences") else "tokens"
+    possible = {}
+    for name, needed in NEEDED.items():
+        against = [key for key in needed if found[key] != needed[key]]
+        if against and asked.get(name):
             raise UserError(
-                f"algorithm.{name} is {value} with baseline {baseline!r} and forced_switch {switch!r}, by which a "
-                "decision's worth depends on the policy and on the other mode's rollouts; allowed: "
-                f"{json.dumps(type(value)())}, or baseline none and forced_switch uncorrected"
+                f"algorithm.{name} is {asked[name]} with {', '.join(f'{key} {found[key]!r}' for key in against)}, by "
+                "which a decision's worth or push depends on the policy and on what was drawn beside it; allowed: "
+                f"{json.dumps(type(asked[name])())}, or {', '.join(f'{key} {needed[key]}' for key in against)}"
             )
-    return Savings()
+        off = getattr(Savings(), name)
+        possible[name] = off if against else asked.get(name, getattr(algorithm.savings, name))
+    return Savings(**possible)
 
 
 def _with_policy_baseline(algorithm: Algorithm) -> Algorithm:

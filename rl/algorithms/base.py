@@ -85,7 +85,8 @@ class Algorithm:
     both are always equal. `loss_names`: the algorithm's own names of loss options, such as degrpo's alpha for
     judge_weight. `published`: the parameters and loss options that its authors' own code differs in, for `preset:
     published`; None where no such code is known. `savings`: None for an algorithm that has none, because its judge
-    advantage depends on the policy or is none of its own."""
+    advantage depends on the policy or is none of its own. `idle`: parameters that do nothing while another has a
+    value, refused there."""
 
     name: str
     advantages: Advantages
@@ -96,6 +97,7 @@ class Algorithm:
     loss_names: Mapping[str, str] = field(default_factory=dict)
     published: Mapping[str, Any] | None = None
     savings: Savings | None = None
+    idle: Mapping[str, tuple[str, float]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         loss = self.loss

@@ -7,18 +7,18 @@ import dataclasses
 from rl.algorithms import build_algorithm
 from rl.algorithms.base import Algorithm, LossOptions, Savings
 from rl.config.schema import Config, ConfigError
+from rollout.modes import ForcedShare, make_plan
 
 
 def configured_algorithm(config: Config) -> Algorithm:
     """The algorithm that a run trains with. Raises `UserError`, also where `forced_switch: masked` meets a plan
     without free choices: nothing would train the judge."""
     algorithm, size = build_algorithm(config.algorithm), config.rollout.group_size
-    plan = algorithm.plan or config.rollout.forced
-    if algorithm.loss.forced_switch == "masked" and plan.ever_forces_all(size):
+    if algorithm.loss.forced_switch == "masked" and _forces_all(config, algorithm.plan or config.rollout.forced):
         raise ConfigError(
             f"algorithm.forced_switch is 'masked' while the plan of {algorithm.name!r} forces all {size} rollouts of "
             "a group: nothing would train the judge; allowed: a forced share below 1 (rollout.forced.start and "
-            "floor), uncorrected or importance"
+            "floor, forced_share of a stage, guard.floor), uncorrected or importance"
         )
     if algorithm.loss.forced_switch == "importance" and config.rollout.ahead:
         raise ConfigError(
@@ -26,6 +26,21 @@ def configured_algorithm(config: Config) -> Algorithm:
             "policy that trains, and those known are a round old; allowed: uncorrected, masked, or ahead 0"
         )
     return algorithm
+
+
+def _forces_all(config: Config, plan: ForcedShare) -> bool:
+    """Whether some group of the run has no free choice: by its plan, a stage's share or the guard's."""
+    size = config.rollout.group_size
+    shares = [stage.forced_share for stage in config.stages if stage.forced_share is not None]
+    shares += [config.guard.floor] if config.guard.action == "floor" else []
+    return plan.ever_forces_all(size) or any(None not in make_plan(size, s, plan.least(size)) for s in shares)
+
+
+def plan_lines(config: Config, algorithm: Algorithm) -> list[str]:
+    """What is told before a run of settings that the algorithm's own plan replaces."""
+    if algorithm.plan is None or config.rollout.forced == type(config.rollout.forced)():
+        return []
+    return [f"rollout.forced does nothing with {algorithm.name}, which says itself who is forced (docs/algorithms.md)"]
 
 
 def configured_savings(config: Config, algorithm: Algorithm) -> Savings:

@@ -96,4 +96,5 @@ STEP_SRPO = Algorithm(
     advantages,
     {"balance": 3.0, "lean": 0.75, "anchor": 1.0},
     savings=Savings(direct_first=True, judge_replay=64),
+    idle={"lean": ("balance", 1.0), "omega": ("bracket", 0.0), "gamma": ("bracket", 0.0)},
 )

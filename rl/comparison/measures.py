@@ -52,8 +52,10 @@ def tokens_to_reach(curve: Sequence[tuple[float, float]], target: float) -> floa
 
 
 def arrival(records: Sequence[Mapping[str, float]], tokens: float | None) -> dict[str, float | None]:
-    """The optimizer step and the seconds of training up to the record that spent these tokens; None: never."""
-    place = next((k for k, record in enumerate(records) if record["tokens/spent"] == tokens), None)
+    """The optimizer step and the seconds of training up to the probe that came after these tokens; None: never. The
+    steps on one generation have the same tokens, and the last of them has the probe."""
+    found = (k for k, record in enumerate(records) if record["tokens/spent"] == tokens and "probe/accuracy" in record)
+    place = next(found, None)
     if place is None:
         return {"reach_steps": None, "reach_seconds": None}
     seconds = sum(record.get("time/step", 0.0) for record in records[: place + 1])
@@ -150,8 +152,8 @@ ARRIVAL = {"reach": "spent", "reach_steps": "steps", "reach_seconds": "train_sec
 
 def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """One row of the table: the runs of one algorithm on one world, a seed each. `reach`, `reach_steps` and
-    `reach_seconds` are medians in which a run that never got there counts with its whole budget; where
-    `reach_is_bound`, they say no more than that."""
+    `reach_seconds` are medians in which a run that never got there counts with its whole budget; `bounds` names those
+    that may be higher."""
     row: dict[str, Any] = {"n": len(cells), "collapsed": sum(bool(cell["collapsed"]) for cell in cells)}
     for name in NUMBERS:
         values = [cell[name] for cell in cells if cell.get(name) is not None]
@@ -159,26 +161,36 @@ def summary(cells: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     for name, whole in ARRIVAL.items():
         row[name] = arrival_median(cells, name, whole)
     row["reached"] = sum(cell["reach"] is not None for cell in cells)
-    row["reach_is_bound"] = is_bound(cells)
+    row["bounds"] = bounds(cells)
     return row
 
 
 def arrival_median(cells: Sequence[Mapping[str, Any]], name: str = "reach", whole: str = "spent") -> float | None:
     """The median over the runs, each that never arrived with what it spent in all; None where no run says it."""
+    values = [value for value, _ in _arrivals(cells, name, whole)]
+    return float(median(values)) if values else None
+
+
+def _arrivals(cells: Sequence[Mapping[str, Any]], name: str, whole: str) -> list[tuple[float, bool]]:
+    """(what each run took, or spent in all, and whether it never arrived), in rising order."""
     known = [cell for cell in cells if name in cell and cell.get(whole) is not None]
-    return float(median(cell[whole] if cell[name] is None else cell[name] for cell in known)) if known else None
+    return sorted((cell[whole] if cell[name] is None else cell[name], cell[name] is None) for cell in known)
 
 
-def is_bound(cells: Sequence[Mapping[str, Any]]) -> bool:
-    """Whether the median of `reach` is a lower bound alone: of the runs in the middle one never arrived.
+def bounds(cells: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The measures of arrival whose median is a lower bound alone: a run that never arrived counts with no more than
+    those in the middle, and what it would have taken may lie above them.
 
     >>> long, late, early = ({"reach": r, "spent": s} for r, s in ((None, 40), (200, 400), (5, 40)))
-    >>> is_bound([early, long, late]), is_bound([early, early, long])
-    (True, False)
+    >>> bounds([early, late, long]), bounds([early, early, long])
+    (['reach'], [])
     """
-    known = [cell for cell in cells if cell.get("spent") is not None]
-    whole = sorted((c["spent"] if c["reach"] is None else c["reach"], c["reach"] is None) for c in known)
-    return any(never for _, never in whole[(len(whole) - 1) // 2 : len(whole) // 2 + 1])
+    found = []
+    for name, whole in ARRIVAL.items():
+        values = _arrivals(cells, name, whole)
+        if any(never and value <= values[len(values) // 2][0] for value, never in values):
+            found.append(name)
+    return found
 
 
 def overall(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -204,7 +216,7 @@ def overall(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
             **{measure: arrival_median(runs, measure, whole) for measure, whole in ARRIVAL.items()},
             "steps": arrival_median(runs, "steps", "steps"),
             "reached": sum(cell["reach"] is not None for cell in runs),
-            "reach_is_bound": is_bound(runs),
+            "bounds": bounds(runs),
             "collapsed": sum(bool(cell["collapsed"]) for cell in runs),
             "runs": len(runs),
         }

@@ -17,7 +17,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from rl.comparison.inference import P_FLOOR, named_comparisons
-from rl.comparison.measures import overall, summary
+from rl.comparison.measures import ARRIVAL, overall, summary
 from rl.files.atomic import write_atomically
 from rl.files.finished import move_to_old
 from rl.files.json_file import read_object
@@ -145,10 +145,9 @@ def _world_table(names: Mapping[str, Mapping[str, Any]], cells: Cells) -> list[s
 
 
 def _arrival(row: Mapping[str, Any], runs: int) -> list[str]:
-    """Tokens, steps and seconds to arrival; a `>` where the median is one of a run that never got there."""
-    more = "> " if row["reach_is_bound"] else ""
+    """Tokens, steps and seconds to arrival; a `>` where the median may be higher."""
     reach, steps, seconds = (
-        DASH if row[key] is None else f"{more}{row[key]:.0f}" for key in ("reach", "reach_steps", "reach_seconds")
+        DASH if row[key] is None else f"{'> ' if key in row['bounds'] else ''}{row[key]:.0f}" for key in ARRIVAL
     )
     return [f"{reach} ({row['reached']} of {runs})", steps, seconds]
 

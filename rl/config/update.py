@@ -40,7 +40,7 @@ class TrainerConfig:
     steps: Positive = 100
     """Optimizer steps."""
     token_budget: Count = 0
-    """Response tokens over all ranks after which the run ends; 0: no limit."""
+    """Response tokens over all ranks after which the run ends, with the last step on them; 0: no limit."""
     prompts_per_step: Positive = 32
     """Prompts of one generation, over all ranks."""
     micro_batch: Count = 0

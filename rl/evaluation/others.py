@@ -18,7 +18,7 @@ from typing import Any
 from tqdm import tqdm
 
 from rewards.registry import Reward
-from rewards.score import score_groups
+from rewards.score import check_broken, score_groups
 from rl.config.schema import Config, ConfigError
 from rl.evaluation.answer import greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
@@ -233,12 +233,13 @@ def settings_result(
     refused: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The tables of answers by (problem id, setting): the whole evaluation over the problems with all settings, and
-    what there is of each setting."""
+    what there is of each setting. Answers that a reward broke on are left out. Raises `RewardError` as `reward_errors`
+    says."""
     scored = _scored(config, problems, answers, [reward for reward in rewards if reward.step == "answer"])
     whole = [
         Outcome(problem, {setting: tuple(scored[problem.id, setting]) for setting in MODE_PLAN})
         for problem in problems
-        if all((problem.id, setting) in scored for setting in MODE_PLAN)
+        if all(scored.get((problem.id, setting)) for setting in MODE_PLAN)
     ]
     result = _without_parts(summarize(whole, config.data.easy, config.data.hard)) if whole else {}
     return {**result, "settings": _settings(scored), "dial": {}, "refused": dict(refused or {})}
@@ -251,6 +252,7 @@ def _scored(
     places = list(answers)
     groups = [RolloutGroup(by_id[problem], tuple(answers[problem, setting])) for problem, setting in places]
     scored = score_groups(groups, rewards, on_error=config.reward_errors.policy)
+    check_broken(scored, config.reward_errors.max_share)
     return {place: [r for r in group.rollouts if not r.broken] for place, group in zip(places, scored, strict=True)}
 
 

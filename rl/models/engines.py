@@ -42,6 +42,16 @@ def check_engine(config: Config) -> None:
         served_model(config.rollout.vllm.server_url)
 
 
+def check_sharded(config: Config, ranks: int) -> None:
+    """Raises `ConfigError` where ranks would decode with the policy itself while each holds a part of every layer: a
+    forward pass needs all of them, and their rows end at different tokens. DeepSpeed gathers the weights instead."""
+    if config.trainer.fsdp and ranks > 1 and engine_name(config) == "hf":
+        raise ConfigError(
+            f"trainer.fsdp is true on {ranks} ranks with rollout.engine hf, which would wait for ever once one rank's "
+            "rows have ended; allowed: rollout.engine hf_process, vllm or vllm_server, or trainer.deepspeed"
+        )
+
+
 def open_engine(config: Config, model: Any, protocol: DecisionProtocol, pad_id: int) -> Engine:
     """An engine over a model that does not change."""
     name = engine_name(config)

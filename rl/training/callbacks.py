@@ -64,11 +64,11 @@ class AfterUpdate(TrainerCallback):
         self.metrics |= run_state.skips.observe(state.global_step, self.trainer.skipped)
         if self.trainer.skipped:
             self.journal.line(run_state.skips.line(state.global_step))
-        # Between two steps on one generation nothing could go on exactly.
+        # Between two steps on one generation nothing ends: its tokens are paid for, and nothing could go on exactly.
         between = state.global_step % self.trainer.config.trainer.iterations != 0
-        if run_state.over or (self.trainer.terminated and not between):
+        if not between and (run_state.over or self.trainer.terminated):
             control.should_training_stop = control.should_save = True
-        last = run_state.over or state.global_step >= state.max_steps
+        last = (run_state.over and not between) or state.global_step >= state.max_steps
         if self.probe and (last or self.probe.due(state.global_step)):
             self.metrics |= self._probed()
 

@@ -68,7 +68,7 @@ def estimate(setup: Setup, show: Callable[[str], None] = print) -> None:
     Raises `ConfigError` when the disk has no room for the checkpoints."""
     config = setup.config
     needed, free = checkpoint_bytes(config, setup.model), free_bytes(Path(config.run_dir))
-    show(f"checkpoints: {needed / GIB:.2f} GiB at most, {free / GIB:.0f} GiB free at {config.run_dir}")
+    show(f"checkpoints: {needed / GIB:.3g} GiB at most, {free / GIB:.0f} GiB free at {config.run_dir}")
     if needed > free:
         raise ConfigError(
             f"the run's checkpoints need {needed / GIB:.1f} GiB, {free / GIB:.1f} GiB are free; allowed: another "

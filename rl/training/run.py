@@ -12,7 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
-from rl.algorithms.configured import configured_algorithm, configured_loss
+from rl.algorithms.configured import configured_algorithm, configured_loss, plan_lines
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.cold_start.gate import check_gate
@@ -26,6 +26,7 @@ from rl.files.json_lines import json_lines
 from rl.files.outputs import hold
 from rl.files.terminated import Terminated, at_the_next_step
 from rl.models.adapters import fit_fused_head, lora_config
+from rl.models.engines import check_sharded
 from rl.models.loading import fsdp_arguments, trainer_arguments
 from rl.models.location import trained_path
 from rl.models.open import open_policy
@@ -63,8 +64,10 @@ class Setup:
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     """Load and check everything. Raises a one-line `ValueError` subclass on what cannot work."""
     fsdp_arguments(config)
+    check_sharded(config, world_size())
     rewards = build_rewards(config.rewards)
-    configured_loss(config, configured_algorithm(config))
+    algorithm = configured_algorithm(config)
+    configured_loss(config, algorithm)
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
@@ -74,7 +77,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     policy = open_policy(config, path, to_train=True)
-    for line in (*policy.protocol.notes, *ahead_lines(config)):
+    for line in (*policy.protocol.notes, *ahead_lines(config), *plan_lines(config, algorithm)):
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
     problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)

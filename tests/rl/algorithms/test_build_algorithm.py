@@ -108,12 +108,25 @@ def test_importance_takes_the_policy_baseline_by_itself():
             {"forced_switch": "importance", "forced_log_prob": "half"},
             r"algorithm\.forced_log_prob is 'half' with forced_switch 'importance'; allowed: policy",
         ),
+        (
+            {"balance": 1, "lean": 0.9},
+            r"algorithm\.lean is 0\.9 and does nothing with balance 1; allowed: another",
+        ),
+        ({"preset": "none", "lean": 0.9}, r"algorithm\.lean is 0\.9 and does nothing with balance 1"),
+        ({"omega": 0.5}, r"algorithm\.omega is 0\.5 and does nothing with bracket 0"),
     ],
 )
-def test_a_misspelt_setting_names_the_nearest(settings, message):
+def test_a_setting_that_is_unknown_refused_beside_another_or_without_effect_is_told(settings, message):
     with pytest.raises(UserError, match=message):
         build_algorithm(settings)
 
 
 def test_a_sequence_ratio_is_allowed_where_all_tokens_have_the_same_advantage():
     assert build_algorithm({"name": "grpo", "ratio": "sequence"}).loss.ratio == "sequence"
+
+
+def test_a_parameter_is_idle_only_beside_the_value_that_makes_it_so():
+    assert build_algorithm({"balance": 2, "lean": 0.9}).parameters["lean"] == 0.9
+    assert build_algorithm({"balance": 1, "lean": 0.5}).parameters["balance"] == 1.0
+    assert build_algorithm({"bracket": 1, "gamma": 0.5}).parameters["gamma"] == 0.5
+    assert build_algorithm({"name": "hipo", "omega": 0.5}).parameters["omega"] == 0.5

@@ -166,7 +166,7 @@ def test_the_lean_is_the_share_of_the_push_that_thinking_gets():
     # 0.75 / 0.25 towards thinking, 0.25 / 0.75 towards direct answers.
     assert balanced("TTNN", [1, 1, 0, 0], 0.25, balance=4.0, lean=0.75) == [3.0, 3.0, 0.0, 0.0]
     assert balanced("TTNN", [0, 0, 1, 1], 0.25, balance=4.0, lean=0.75) == pytest.approx([0.0, 0.0, 1 / 3, 1 / 3])
-    assert balanced("TTNN", [1, 1, 0, 0], 0.25, lean=0.75) == [1, 1, 0, 0]
+    assert balanced("TTNN", [1, 1, 0, 0], 0.25) == [1, 1, 0, 0]
 
 
 # --- anchored answers ------------------------------------------------------------------------------------------------

@@ -65,8 +65,11 @@ def test_a_curve_has_the_steps_with_a_probe():
 
 
 def test_arrival_counts_the_steps_and_seconds_of_training_up_to_that_record():
-    records = [{"step": k, "tokens/spent": 50.0 * k, "time/step": 2.0} for k in (1, 2, 3)]
-    assert arrival(records, 100.0) == {"reach_steps": 2, "reach_seconds": 4.0}
+    # Two steps on each generation: the probe comes after the second, which is step 4 for the tokens of 3 and 4.
+    records = [{"step": k, "tokens/spent": 50.0 * ((k + 1) // 2), "time/step": 2.0} for k in range(1, 7)]
+    for record in records[1::2]:
+        record["probe/accuracy"] = 0.9
+    assert arrival(records, 100.0) == {"reach_steps": 4, "reach_seconds": 8.0}
     assert arrival(records, None) == {"reach_steps": None, "reach_seconds": None}
 
 

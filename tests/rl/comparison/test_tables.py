@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from rl.comparison.measures import arrival_median, overall, summary
+from rl.comparison.measures import arrival_median, bounds, overall, summary
 from rl.comparison.report import constant_rows, contents, judging, markdown, picture, show
 from rl.statistics.intervals import Interval
 
@@ -23,9 +23,20 @@ def test_arrival_is_a_median_in_which_a_run_that_never_gets_there_counts_with_it
     assert arrival_median([cell(reach=None), cell(reach=100.0)]) == 300.0
     # Two of three arrived, one of them later than the whole budget of a shorter world: the median is that budget.
     late = [cell(reach=100.0), cell(reach=None), cell("long", reach=4000.0, spent=5000.0)]
-    assert (summary(late)["reach"], summary(late)["reach_is_bound"]) == (500.0, True)
+    assert (summary(late)["reach"], summary(late)["bounds"]) == (500.0, ["reach"])
     assert "> 500 (2 of 3)" in markdown(late)
-    assert not row["reach_is_bound"]
+    assert row["bounds"] == []
+
+
+def test_a_median_is_a_bound_where_a_run_that_never_arrived_may_lie_above_it_for_each_measure():
+    # Had the second arrived after 1,000 tokens, the median were 200 and not 150.
+    runs = [(5.0, 40.0), (None, 40.0), (150.0, 400.0), (200.0, 400.0), (300.0, 400.0)]
+    assert bounds([cell(reach=reach, spent=spent) for reach, spent in runs]) == ["reach"]
+    runs = [(5.0, 40.0), (6.0, 40.0), (150.0, 400.0), (200.0, 400.0), (None, 400.0)]
+    assert bounds([cell(reach=reach, spent=spent) for reach, spent in runs]) == []
+    # The one that never arrived took most tokens and the middle number of steps.
+    steps = [(10.0, 30, 100), (20.0, 60, 100), (None, None, 50)]
+    assert bounds([cell(reach=reach, reach_steps=at, steps=whole) for reach, at, whole in steps]) == ["reach_steps"]
 
 
 def test_a_cell_of_an_earlier_version_lacks_numbers_and_keeps_its_row():
@@ -51,7 +62,7 @@ def test_over_the_worlds_the_mean_and_the_distance_to_the_best():
         "reach_seconds": None,
         "steps": None,
         "reached": 1,
-        "reach_is_bound": True,
+        "bounds": ["reach"],
         "collapsed": 0,
         "runs": 2,
     }

@@ -4,10 +4,12 @@ import pytest
 from chat_server import chat_server
 from factories import make_problem
 
-from rewards.registry import build_rewards
+from rewards.plugin import RewardError
+from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
 from rl.evaluation.others import evaluate_records, evaluate_server
+from rl.evaluation.outcomes import MODE_PLAN
 from rl.models.chat_api import Endpoint, EndpointError
 
 PROBLEMS = [make_problem("easy", "3+4?", "7", difficulty="1"), make_problem("hard", "30*41?", "1230", difficulty="2")]
@@ -113,6 +115,40 @@ def test_records_of_all_settings_give_the_whole_table():
         0.0,
     )
     assert result["refused"] == {}
+
+
+def broken_on(setting):
+    """The rewards, of which one breaks on the answers of the product in this setting."""
+
+    def breaks(rollout):
+        if rollout.problem.id == "hard" and rollout.forced == MODE_PLAN[setting]:
+            raise ValueError("it broke")
+        return 1.0
+
+    return [*rewards(), Reward("breaks", "answer", 1.0, breaks)]
+
+
+RIGHT = [
+    {"id": problem.id, "response": problem.answer, "setting": setting, "mode": mode, "usage": {"n": tokens}}
+    for problem in PROBLEMS
+    for setting, mode, tokens in (("think", "think", 20), ("no_think", "no_think", 3), ("auto", "no_think", 3))
+]
+
+
+@pytest.mark.parametrize("setting", ["think", "no_think", "auto"])
+def test_a_problem_that_a_reward_broke_on_in_one_setting_is_in_no_mean_of_several(setting):
+    dropped = parse_config({"reward_errors": {"policy": "drop", "max_share": 0.2}, "data": {"easy": ["1"]}})
+    result = evaluate_records(dropped, PROBLEMS, RIGHT, broken_on(setting), tokens_from="usage.n")
+    assert (result["n"], [row["id"] for row in result["problems"]]) == (1, ["easy"])
+    assert {mode: (t["accuracy"], t["mean_tokens"]) for mode, t in result["modes"].items()} == {
+        "think": (1.0, 20.0),
+        "no_think": (1.0, 3.0),
+        "auto": (1.0, 3.0),
+    }
+    assert {name: row["n"] for name, row in result["settings"].items()} == {**dict.fromkeys(MODE_PLAN, 2), setting: 1}
+    strict = parse_config({"reward_errors": {"policy": "drop", "max_share": 0.1}})
+    with pytest.raises(RewardError, match="rewards broke on 1 of 6 rollouts"):
+        evaluate_records(strict, PROBLEMS, RIGHT, broken_on(setting), tokens_from="usage.n")
 
 
 def test_records_of_one_setting_give_what_they_can():

@@ -13,7 +13,7 @@ from trainer_setups import quiet_setup
 
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
-from rl.models.engines import check_engine, engine_name, model_length, open_engine, save_architecture
+from rl.models.engines import check_engine, check_sharded, engine_name, model_length, open_engine, save_architecture
 from rl.models.weights import kept_weights, policy_weights
 from rl.worlds.model import build_model
 from rollout.engines.hf import HFEngine
@@ -32,6 +32,17 @@ def test_auto_decodes_with_the_policy_itself_where_there_is_no_gpu():
     protocol = make_protocol()
     model = build_model(protocol.tokenizer, 0, hidden=32, layers=1)
     assert isinstance(open_engine(config(), model, protocol, 0), HFEngine)
+
+
+def test_ranks_that_hold_parts_of_each_layer_do_not_decode_with_them():
+    def sharded(engine, fsdp=True):
+        return parse_config({"rollout": {"engine": engine}, "trainer": {"fsdp": fsdp}})
+
+    with pytest.raises(ConfigError, match=r"trainer.fsdp is true on 2 ranks with rollout.engine hf,.*; allowed: "):
+        check_sharded(sharded("hf"), 2)
+    check_sharded(sharded("hf"), 1)
+    check_sharded(sharded("hf", fsdp=False), 2)
+    check_sharded(sharded("hf_process"), 2)
 
 
 def test_a_named_engine_is_taken_as_it_is():

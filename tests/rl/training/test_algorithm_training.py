@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -12,13 +13,18 @@ from small_runs import metrics, recorded_groups, recorded_rollout, save_policy, 
 from trainer_setups import generation_batch
 
 from rl.algorithms import SHIPPED
-from rl.algorithms.configured import configured_algorithm, configured_loss
+from rl.algorithms.configured import configured_algorithm, configured_loss, plan_lines
 from rl.algorithms.group import free_choices
 from rl.training.run import build_trainer, set_up, train
 from rollout.errors import UserError
+from rollout.modes import ForcedShare
 from rollout.types import Problem
 
 LOW, HIGH = 0.2, 0.28
+HALF_MASKED = {
+    "algorithm": {"name": "step_srpo", "forced_switch": "masked"},
+    "rollout": {"forced": {"start": 0.5, "floor": 0.5, "minimum": 1}},
+}
 
 
 @pytest.fixture(scope="module")
@@ -191,6 +197,8 @@ def _one_thinker():
             "'masked' while the plan of 'step_srpo' forces all 4 rollouts",
         ),
         ({"algorithm": {"name": "bpo", "forced_switch": "masked"}}, "'masked' while the plan of 'bpo' forces all 4"),
+        ({**HALF_MASKED, "stages": [{"steps": 3, "forced_share": 1.0}]}, "forces all 4 rollouts"),
+        ({**HALF_MASKED, "guard": {"action": "floor", "floor": 1.0}}, "forces all 4 rollouts"),
         ({"rewards": [{"name": "judge", "margin": {"start": 1}}, {"name": "math"}]}, "judge.margin is"),
     ],
 )
@@ -199,6 +207,22 @@ def test_what_could_not_train_is_refused_before_anything_is_loaded(tmp_path, sec
 
     with pytest.raises(ValueError, match=message):
         check_light(small_config(tmp_path / "run", tmp_path / "nothing", **sections))
+
+
+def test_free_choices_may_be_all_that_trains_the_judge_where_there_are_some_in_every_group(tmp_path):
+    more = {"stages": [{"steps": 3, "forced_share": 0.5}], "guard": {"action": "floor", "floor": 0.5}}
+    config = small_config(tmp_path / "run", tmp_path, **HALF_MASKED, **more)
+    assert configured_algorithm(config).loss.forced_switch == "masked"
+
+
+def test_a_forced_share_that_an_algorithm_replaces_by_its_own_is_told(tmp_path):
+    def told(name, **forced):
+        config = small_config(tmp_path / "run", tmp_path, algorithm={"name": name}, rollout={"forced": forced})
+        return plan_lines(config, configured_algorithm(config))
+
+    assert told("step_srpo", floor=1.0) == told("grpo", **asdict(ForcedShare())) == []
+    (line,) = told("grpo", floor=1.0)
+    assert "rollout.forced does nothing with grpo" in line
 
 
 def test_trainer_kl_replaces_the_algorithms_own(tmp_path):

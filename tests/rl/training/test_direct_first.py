@@ -145,12 +145,27 @@ def test_what_was_asked_for_and_is_impossible_is_refused(tmp_path):
         build_algorithm({"name": "grpo", "judge_replay": 8})
 
 
-@pytest.mark.parametrize("other", [{"baseline": "policy"}, {"baseline": "group"}, {"forced_switch": "masked"}])
+@pytest.mark.parametrize(
+    "other", [{"baseline": "policy"}, {"baseline": "group"}, {"forced_switch": "masked"}, {"bracket": 0.5}]
+)
 def test_decisions_whose_worth_depends_on_the_policy_or_the_other_mode_are_drawn_in_both_modes_and_trained_once(other):
     assert build_algorithm({"name": "step_srpo"}).savings == Savings(True, 64)
     assert build_algorithm({"name": "step_srpo", **other}).savings == Savings()
     with pytest.raises(UserError, match=r"algorithm.direct_first is True with .*; allowed: false"):
         build_algorithm({"name": "step_srpo", "direct_first": True, **other})
+
+
+def test_a_decision_is_trained_again_only_where_it_pushes_as_when_it_was_new():
+    # A forced switch whose ratio is π / ½ would take the place of one that the policy chose.
+    assert build_algorithm({"forced_log_prob": "half"}).savings == Savings(True, 0)
+    # A mean over each rollout's own tokens: a stored decision is one, a rollout has many.
+    joint = {"judge_mean": "tokens", "answer_mean": "sequences"}
+    assert build_algorithm(joint).savings == Savings(True, 0)
+    assert build_algorithm({**joint, "answer_mean": "tokens"}).savings == Savings(True, 64)
+    assert build_algorithm({"answer_mean": "sequences"}).savings == Savings(True, 64)
+    for other in (joint, {"forced_log_prob": "half"}):
+        with pytest.raises(UserError, match=r"algorithm.judge_replay is 8 with .*; allowed: 0"):
+            build_algorithm({"judge_replay": 8, **other})
 
 
 def test_rows_are_filled_up_with_what_nothing_trains():

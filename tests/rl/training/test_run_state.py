@@ -175,6 +175,16 @@ def test_a_run_ends_with_a_model_when_its_tokens_are_spent(tmp_path, policy):
 
 
 @pytest.mark.medium
+def test_tokens_that_are_spent_are_trained_on_as_often_as_any_before_the_run_ends(tmp_path, policy):
+    trainer = {"steps": 60, "iterations": 3, "token_budget": 600, "save_every": 60}
+    run(small_config(tmp_path / "run", policy, trainer=trainer, evaluation={"every": 20, "probe": 4}))
+    _, *records = metrics(tmp_path / "run")
+    assert len(records) % 3 == 0
+    assert [record["tokens/spent"] >= 600 for record in records] == [False] * (len(records) - 3) + [True] * 3
+    assert [record["step"] for record in records if "probe/accuracy" in record] == [len(records)]
+
+
+@pytest.mark.medium
 def test_the_probe_counts_generations_and_each_of_its_lines_says_what_was_spent(tmp_path, policy):
     trainer = {"steps": 8, "prompts_per_step": 2, "iterations": 2, "save_every": 8}
     config = small_config(tmp_path / "run", policy, trainer=trainer, evaluation={"every": 2, "probe": 4})
