@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import glob
 import os
 import subprocess
 import sys
@@ -137,6 +138,8 @@ def data_work(config: Config) -> Work:
     """The cleaned data: both splits, `test.jsonl` last."""
     run = Path(config.run_dir)
     settings = settings_of(config, ["data", "rewards", "protocol"]) | input_digests(config, ("train", "test"))
+    seed = config.seed if config.data.seed is None else config.data.seed
+    settings |= {"drawn_by": seed, "longest_prompt": config.rollout.max_prompt_tokens}
     product, earlier = run / "data" / "test.jsonl", (run / "stages" / "data.json",)
     work = Work("data", product, settings, others=(run / "data" / "train.jsonl",), earlier=earlier)
     return dataclasses.replace(work, is_done=lambda: product.is_file() and has_mark(work))
@@ -151,7 +154,18 @@ def _gated_work(config: Config) -> Work:
     from rl.cold_start.gate import is_open
 
     work = cold_start_work(config)
-    return dataclasses.replace(work, is_done=lambda: work.product.exists() and is_open(config))
+    sampled = tuple(work.product.parent.glob("automatic-*.jsonl*")) if config.cold_start.gears.automatic_steps else ()
+    return dataclasses.replace(
+        work, others=(*work.others, *sampled), is_done=lambda: work.product.exists() and is_open(config)
+    )
+
+
+def _with_rows(work: Work) -> Work:
+    """An evaluation with the rows that one under way has measured: they are of the model of then."""
+    folder, name = work.product.parent, glob.escape(work.product.name)
+    rows = [path for end in (".rows.jsonl", ".budget-*.rows.jsonl") for path in sorted(folder.glob(f"{name}{end}"))]
+    records = [Work("rows", path, {}).record for path in rows]
+    return dataclasses.replace(work, others=(*work.others, *rows, *records), earlier=(*work.earlier, *records))
 
 
 def _labels(folder: Path, data: tuple[str, ...], selected: str) -> list[Stage]:
@@ -173,7 +187,7 @@ def _learning(folder: Path, train: tuple[str, ...], test: tuple[str, ...]) -> li
 
     def evaluation(name: str, title: str, model: Path, out: Path) -> Stage:
         def work(config: Config) -> Work:
-            return evaluation_work(config, model, out, earlier=name)
+            return _with_rows(evaluation_work(config, model, out, earlier=name))
 
         arguments = (*test, "--model", str(model), "--out", str(out))
         return Stage(name, f"evaluate {title} RL", "evaluate.py", arguments, work)

@@ -40,9 +40,14 @@ class SplitCheck:
     failed: list[Probe]
 
     @property
-    def rows(self) -> int:
-        """All rows that were read."""
-        return len(self.loaded.problems) + len(self.loaded.bad)
+    def bad_share(self) -> float:
+        """The share of all rows that holds no problem; the other counts are of the problems that were drawn."""
+        return len(self.loaded.bad) / self.loaded.read if self.loaded.read else 0.0
+
+    def share_without(self, left: int) -> float:
+        """The share of the rows that goes where this many of the problems do not stay."""
+        drawn = len(self.loaded.problems)
+        return self.bad_share + (1 - self.bad_share) * left / drawn if drawn else 1.0
 
     @property
     def bad_gold(self) -> float:
@@ -52,7 +57,7 @@ class SplitCheck:
     @property
     def bad_rows(self) -> float:
         """The share of the rows that a run could not use."""
-        return (len(self.loaded.bad) + len(self.prompts)) / self.rows if self.rows else 0.0
+        return self.share_without(len(self.prompts))
 
 
 @dataclass(frozen=True)
@@ -105,10 +110,11 @@ class DataCheck:
         refused = []
         for name, split in self.splits.items():
             kept = len(self.sound(name))
-            if not kept or split.rows - kept > config.data.max_drop * split.rows:
+            dropped = split.share_without(len(split.loaded.problems) - kept)
+            if not kept or dropped > config.data.max_drop:
                 refused.append(
-                    f"{split.rows - kept} of {split.rows} rows of data.{name} would be left out; allowed: a share of "
-                    f"data.max_drop, {config.data.max_drop}, and not all"
+                    f"{dropped:.1%} of the rows of data.{name} would be left out; allowed: a share of data.max_drop, "
+                    f"{config.data.max_drop:.1%}, and not all"
                 )
         return refused
 
@@ -133,7 +139,7 @@ class DataCheck:
         split = self.splits[name]
         return {
             "source": split.loaded.where,
-            "rows": split.rows,
+            "rows": split.loaded.read,
             "problems": len(split.loaded.problems),
             "sound": len(self.sound(name)),
             "bad_rows": list(split.loaded.bad),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from rl.checks.known_answers import gold_answer
 from rl.config.schema import Config, ConfigError
 from rl.data import is_tiny, load_problems
 from rl.data.arithmetic import cold_start_problems, is_arithmetic
+from rl.data.draw import drawn
 from rl.data.load import take
 from rl.data.records import Record
 from rl.data.schema import problem_of_row
@@ -56,7 +57,10 @@ def worked_pairs(config: Config) -> list[Pair]:
             raise ConfigError(f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes")
         if len(pairs) < len(rows) and is_main():
             print(f"cold start: {len(rows) - len(pairs)} of {len(rows)} labelled problems left out, in one mode alone")
-        return pairs[:count]
+        # A problem may have several rows.
+        named = {f"{number} {pair[0].problem.id}": pair for number, pair in enumerate(pairs)}
+        kept = drawn([replace(pair[0].problem, id=name) for name, pair in named.items()], count, config)
+        return [named[problem.id] for problem in kept]
     if is_tiny(config.data.train):
         return _embedded_pairs(config, count)
     if is_arithmetic(config.data.train):

@@ -13,6 +13,8 @@ from rl.models.location import GATE, cold_start_folder, manual_model
 
 # Checked afterwards, or how the machine goes about it.
 APART = ("cold_start.gate", "cold_start.save_every", "cold_start.micro_batch")
+GEARS = ("cold_start.gears.manual_steps", "cold_start.gears.automatic_steps")
+SAMPLES = ("samples", "temperature", "max_new_tokens")
 FIRST_GEAR = ("cold_start.gears.manual_steps", "cold_start.gears.think_share")
 
 
@@ -24,6 +26,8 @@ def first_work(config: Config) -> Work:
     settings |= settings_of(config, FIRST_GEAR) if gears.manual_steps else {}
     settings |= file_digest("cold_start.labels", config.cold_start.labels)
     last = not gears.automatic_steps
+    # What both gears end with lies in the same place.
+    settings |= settings_of(config, GEARS) if last else {}
     folder = cold_start_folder(config) if last else cold_start_folder(config) / "manual"
     return _tuning(config, folder, settings, config.model.path, "cold_start" if last else "manual")
 
@@ -36,7 +40,7 @@ def automatic_work(config: Config) -> Work:
     if gears.labels:
         settings |= file_digest("cold_start.gears.labels", gears.labels)
     else:
-        settings |= {k: v for k, v in sample_settings(config, source).items() if "." in k}
+        settings |= {k: v for k, v in sample_settings(config, source).items() if "." in k or k in SAMPLES}
     return _tuning(config, cold_start_folder(config), settings, source, "cold_start")
 
 
@@ -68,6 +72,7 @@ def gate_work(config: Config) -> Work:
         data_settings(config, "train")
         | policy_settings(config)
         | settings_of(config, keys)
+        | {"longest_response": config.evaluation.max_new_tokens or config.rollout.max_new_tokens}
         | input_digests(config, ("train",), str(folder / "model")),
     )
 

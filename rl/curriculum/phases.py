@@ -75,8 +75,9 @@ def mixes(config: Config, problems: Sequence[Problem]) -> list[Mix]:
 
 
 def _source(problem: Problem, sources: set[str]) -> str:
-    source, separator, _ = problem.id.partition("#")
-    return source if separator and source in sources else ""
+    # A source may hold a # of its own, and be what another one begins with.
+    mine = [source for source in sources if source and problem.id.startswith(f"{source}#")]
+    return max(mine, key=len, default="")
 
 
 def _mix(stage: StageConfig, problems: Sequence[Problem], start: int, place: str) -> Mix:

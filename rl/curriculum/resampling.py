@@ -62,7 +62,8 @@ class Resampler:
     def observe(self, groups: Iterable[RolloutGroup]) -> None:
         """Record what scored groups showed."""
         if self.on:
-            for group in groups:
+            # Where all rewards broke, a group showed nothing.
+            for group in filter(lambda one: one.rollouts, groups):
                 name = group.problem.id
                 self._records[name] = self._records.get(name, Record()).after(group)
 

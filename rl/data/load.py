@@ -35,12 +35,13 @@ SHOWN = 3
 
 @dataclass(frozen=True)
 class Loaded:
-    """The problems of one split; one line for each row that was left out, and for what was left out of rows; and by id
-    the place of every problem."""
+    """The problems of one split; one line for each row that was left out, and for what was left out of rows; how many
+    rows were read, of which the problems may be a draw; and by id the place of every problem."""
 
     where: str
     problems: list[Problem]
     bad: tuple[str, ...] = ()
+    read: int = 0
     notes: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -48,9 +49,8 @@ class Loaded:
         """What was left out, for people."""
         told = []
         if self.bad:
-            total = len(self.problems) + len(self.bad)
             shown = "; ".join(self.bad[:SHOWN]) + ("; …" if len(self.bad) > SHOWN else "")
-            told.append(f"data.{split}: {len(self.bad)} of {total} rows left out: {shown}")
+            told.append(f"data.{split}: {len(self.bad)} of {self.read} rows left out: {shown}")
         return [*told, *(f"data.{split}: {note}" for note in self.notes)]
 
 
@@ -170,7 +170,7 @@ def _collected(
     if not keep_going:
         check_share(len(bad), len(problems) + len(bad), bad, where, data.max_bad_share)
     told = tuple(f"{note} (in {count} rows)" for note, count in notes.items())
-    return Loaded(str(where), problems, tuple(bad), told, places)
+    return Loaded(str(where), problems, tuple(bad), len(problems) + len(bad), told, places)
 
 
 def _check(problem: Problem, record: Record, rewards: list[Reward], places: Mapping[str, str]) -> None:

@@ -178,6 +178,7 @@ def tune(config: Config, number: int, model: Path, answers: list[dict[str, Any]]
     """Fine-tune the present model on these rows; its checkpoints, the last one last."""
     folder, steps = folder_of(config, number) / "tuning", config.cold_start.steps
     settings = settings_of(config, ["cold_start", "iterate.checkpoints", "trainer.bf16"], [*APART, "cold_start.gears"])
+    settings |= {"manual_share": config.cold_start.gears.manual_share}
     settings |= policy_settings(config) | file_digest("data", folder.with_name("data.jsonl"))
     settings |= input_digests(config, (), str(model), plug_ins=False)
     checkpoints = folder / "checkpoints"

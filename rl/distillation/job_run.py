@@ -19,7 +19,7 @@ from rl.distillation.job_pipeline import run_pipeline
 from rl.distillation.jobs import ENGINE, FIRST, Job, expanded, key_variable, read_job
 from rl.distillation.plain_models import Template, answers, arguments_of, train_student
 from rl.distillation.prompts import judging
-from rl.distillation.row_jobs import Answers, ask_rows, write_output
+from rl.distillation.row_jobs import Answers, ask_rows, questions_digest, write_output
 from rl.distillation.score import judged_score
 from rl.distillation.teachers import Ask
 from rl.files.outputs import claim
@@ -97,8 +97,10 @@ def _answered(job: Job, prompts: Sequence[str], out: Path, source: Path, system:
     claim(out, "distill.py", [source])
     template = Template(Path(job.text("dataset", "template")))
     model, most = job.text("models", "teacher"), int(job.section("inference").get("max_new_tokens", 512))
-    store = RowStore(Path(f"{out}.rows.jsonl"), {"model": model, "max_new_tokens": most})
-    texts = {str(i): template.render(text) for i, text in enumerate(prompts) if str(i) not in store}
+    rendered = [template.render(text) for text in prompts]
+    made = {"model": model, "max_new_tokens": most} | questions_digest(rendered)
+    store = RowStore(Path(f"{out}.rows.jsonl"), made)
+    texts = {str(i): text for i, text in enumerate(rendered) if str(i) not in store}
     names = list(texts)
     for place, text, tokens in answers(model, list(texts.values()), most):
         store.append([{"id": names[place], "text": text, "usage": {"completion_tokens": tokens, "model": model}}])

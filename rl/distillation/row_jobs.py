@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from rl.distillation.budget import Budget
 from rl.distillation.generate import Asking, ask_missing, made_by
 from rl.distillation.ledger import Ledger
 from rl.distillation.teachers import Ask
+from rl.files.finished import DIGEST
 from rl.files.outputs import claim, rows_text, write_claimed
 from rl.files.row_store import RowStore
 from rl.models.inputs import file_digest
@@ -21,11 +23,17 @@ NAME = "distill.py"
 Answers = Mapping[str, Mapping[str, Any]]
 
 
+def questions_digest(questions: Sequence[Any]) -> dict[str, str]:
+    """What a record says of all that is asked, word by word: an answer is known by the place of its question alone."""
+    return {f"{DIGEST}questions": hashlib.sha256(json.dumps(list(questions)).encode()).hexdigest()}
+
+
 def ask_rows(config: Config, teacher: TeacherConfig, asks: Sequence[Ask], out: Path, source: Path) -> Answers:
     """The answers by the question's id, rows of {id, text, usage} in OUT.rows.jsonl: what is there is not asked again.
     Raises `UserError` where nothing came back."""
     claim(out, NAME, [source])
-    store = RowStore(Path(f"{out}.rows.jsonl"), made_by(teacher) | file_digest("input", source))
+    asked = questions_digest([[ask.id, ask.messages] for ask in asks])
+    store = RowStore(Path(f"{out}.rows.jsonl"), made_by(teacher) | file_digest("input", source) | asked)
     store.hold()
     ledger = Ledger(config, out.parent / f"{out.name}.calls")
     ledger.budget = Budget(None, None)

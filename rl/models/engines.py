@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config, ConfigError
+from rl.curriculum.phases import longest_response
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
 
@@ -122,7 +123,9 @@ def model_length(config: Config, model: Any) -> int:
     asked = rollout.vllm.max_model_len
     if positions and asked > positions:
         raise ConfigError(f"rollout.vllm.max_model_len is {asked}; allowed: at most the model's {positions} positions")
-    needed = rollout.max_prompt_tokens + max(rollout.max_new_tokens, config.evaluation.max_new_tokens)
+    asks = [longest_response(config), config.evaluation.max_new_tokens, config.label.max_new_tokens or 0]
+    asks += [teacher.max_tokens for teacher in config.teachers if not teacher.base_url]
+    needed = rollout.max_prompt_tokens + max(asks)
     return asked or min(needed, positions or needed)
 
 

@@ -66,10 +66,19 @@ def file_digest(key: str, path: str | Path) -> dict[str, str]:
     return {f"{DIGEST}{key}": digest} if digest else {}
 
 
+def stage_digests(config: Config) -> dict[str, str]:
+    """`sha256 stages[N].train` of the files that a stage of the curriculum has of its own."""
+    digests = {f"stages[{n}].train": digest_of(_files(config, s.train, "train")) for n, s in enumerate(config.stages)}
+    return {f"{DIGEST}{key}": digest for key, digest in digests.items() if digest}
+
+
 def data_files(config: Config, split: str) -> list[Path]:
     """The files behind a split on this machine; none for problems that are generated or lie on the hub alone."""
-    where = config.data.train if split == "train" else config.data.test
-    if is_generated(where):
+    return _files(config, config.data.train if split == "train" else config.data.test, split)
+
+
+def _files(config: Config, where: Any, split: str) -> list[Path]:
+    if not where or is_generated(where):
         return []
     try:
         found = local_files(where, config.data.path, split)

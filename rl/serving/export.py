@@ -61,7 +61,7 @@ def _write(
     GenerationConfig(
         eos_token_id=list(protocol.end_ids), pad_token_id=policy.pad_id, bos_token_id=policy.tokenizer.bos_token_id
     ).save_pretrained(part)
-    dial = _copied_dial(model, run, part)
+    dial = _copied_dial(model, part)
     _write_json(part / "decision.json", decision_table(protocol))
     _write_json(part / SETTINGS, settings_of_export(config, protocol))
     for name in BESIDE:
@@ -131,9 +131,10 @@ def _edit_json(file: Path, change: Any) -> None:
         _write_json(file, raw)
 
 
-def _copied_dial(model: Path, run: Path, part: Path) -> dict[str, Any] | None:
-    file = next((place / DIAL for place in (model, run / "model") if (place / DIAL).is_file()), None)
-    if file is None:
+def _copied_dial(model: Path, part: Path) -> dict[str, Any] | None:
+    """The dial of these weights; one that was picked for others says nothing of them."""
+    file = model / DIAL
+    if not file.is_file():
         return None
     shutil.copyfile(file, part / DIAL)
     load_dial(file.parent)

@@ -8,7 +8,7 @@ from typing import Any
 
 from rl.config.schema import Config
 from rl.files.finished import FORMAT, Work, holds_something, settings_of
-from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings
+from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings, stage_digests
 from rl.models.location import trained_path
 from rollout.errors import UserError
 
@@ -34,7 +34,7 @@ def training_work(config: Config) -> Work:
         free = settings_of(config, ["trainer.steps"])
     settings = data_settings(config, "train") | policy_settings(config) | settings_of(config, KEYS, without)
     settings |= input_digests(config, ("train",), trained_path(config))
-    settings |= file_digest("rollout.replay", config.rollout.replay)
+    settings |= file_digest("rollout.replay", config.rollout.replay) | stage_digests(config)
     return Work(
         "training",
         run / "model",

@@ -17,8 +17,20 @@ from small_runs import ROOT, environment, save_policy, script, settings, write_c
 
 from rl.config.read import load_config, parse_config
 from rl.config.schema import ConfigError
-from rl.files.finished import begin, mark_finished
-from rl.pipeline import demo_stages, fresh, is_stage_finished, lock, run_stages, set_aside, stages, work_of
+from rl.files.finished import begin, is_finished, mark_finished
+from rl.files.row_store import RowStore
+from rl.pipeline import (
+    data_work,
+    demo_stages,
+    fresh,
+    is_stage_finished,
+    is_stale,
+    lock,
+    run_stages,
+    set_aside,
+    stages,
+    work_of,
+)
 from rollout.errors import UserError
 
 
@@ -117,6 +129,32 @@ def test_a_finished_stage_is_not_repeated_and_not_mixed_with_other_settings(tmp_
     assert not is_stage_finished(config, report)
 
 
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({}, True),
+        ({"trainer": {"learning_rate": 0.5}}, True),
+        ({"seed": 7}, False),
+        ({"rollout": {"max_prompt_tokens": 77}}, False),
+    ],
+)
+def test_cleaned_data_are_those_of_the_draw_and_the_cap_they_were_made_with(tmp_path, changes, kept):
+    (tmp_path / "a.jsonl").write_text('{"id": "1", "prompt": "1 + 1", "answer": "2"}\n')
+    files = {"path": str(tmp_path), "train": "a.jsonl", "test": "a.jsonl"}
+
+    def cleaning(**sections):
+        return data_work(config_of(tmp_path, data=files, **sections))
+
+    begin(work := cleaning())
+    work.product.write_text("")
+    mark_finished(work)
+    if kept:
+        assert is_finished(cleaning(**changes))
+    else:
+        with pytest.raises(UserError, match="was made with other settings"):
+            is_finished(cleaning(**changes))
+
+
 def test_a_gate_that_is_changed_after_it_stopped_a_run_repeats_nothing_before_it(tmp_path):
     config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2, "automatic_steps": 2}})
     manual = stages(config)[1]
@@ -162,17 +200,37 @@ def test_what_later_stages_made_of_an_old_result_is_moved_aside(tmp_path, capsys
     assert [is_stage_finished(config, stage) for stage in made] == [True] * 6 + [False] * 2
 
 
-def test_never_moves_everything_that_was_made_into_one_folder(tmp_path):
+def test_rows_of_an_evaluation_that_was_cut_off_give_way_where_the_model_has_changed(tmp_path):
     config = config_of(tmp_path)
+    made, run = stages(config), tmp_path / "run"
+    for stage in made[:6]:
+        make(config, stage)
+    after = made[6]
+    store = RowStore(run / "eval.json.rows.jsonl", work_of(config, after).settings)
+    store.append([{"id": "p"}])
+    assert not is_stale(work_of(config, after))  # it goes on with them
+    save_policy(run / "model", seed=1)
+    assert is_stale(work_of(config, after))
+    set_aside(config, [after])
+    assert not list(run.glob("eval.json*"))
+    (kept,) = (run / "old").iterdir()
+    assert {path.name for path in kept.iterdir()} == {"eval.json.rows.jsonl", "eval.json.rows.jsonl.settings.json"}
+
+
+@pytest.mark.parametrize("gears", [{}, {"automatic_steps": 2}])
+def test_never_moves_everything_that_was_made_into_one_folder(tmp_path, gears):
+    config = config_of(tmp_path, cold_start={"gears": gears})
     made, run = stages(config), tmp_path / "run"
     for stage in made:
         make(config, stage)
+    (run / "cold_start" / "automatic-0.jsonl").write_text('{"id": "p"}\n')
     again = fresh(dataclasses.replace(config, resume="never"), made)
     assert again.resume == "auto"
     assert [path.name for path in run.iterdir() if path.is_file()] == []
     (kept,) = (run / "old").iterdir()
     assert (kept / "cold_start" / "model" / "model.safetensors").is_file()
     assert (kept / "model" / "model.safetensors").is_file()
+    assert (kept / "cold_start" / "automatic-0.jsonl").is_file() == bool(gears)
 
 
 def test_the_demo_is_five_of_these_stages_and_the_model_as_it_was_where_there_was_one(tmp_path):

@@ -240,6 +240,19 @@ def test_a_reference_program_that_fails_its_tests_is_left_out_of_what_is_written
     ]
 
 
+def test_bad_rows_are_a_share_of_all_rows_and_what_is_left_out_of_those_that_were_drawn(tmp_path):
+    rows = [{"id": str(n), "prompt": f"{n} + 1 =", "answer": str(n + 1)} for n in range(97)] + [{"id": "x"}] * 3
+    raw = raw_config(tmp_path, rows, max_drop=0.1) | {"rewards": [{"name": "exact"}]}
+    raw["data"] |= {"train_size": 20, "on_bad_row": "skip"}
+    config = parse_config(raw)
+    check = check_data(config, build_rewards(config.rewards))
+    assert check.splits["train"].bad_share == 0.03
+    assert len(check.sound("train")) == 20
+    assert check.refusals(config) == []
+    (line,) = (line for line in check.splits["train"].loaded.lines("train"))
+    assert line.startswith("data.train: 3 of 100 rows left out")
+
+
 def test_without_a_known_answer_nothing_is_said_to_have_been_tried(tmp_path):
     rows = [{"id": "1", "prompt": "write", "tests": [{"call": "f", "expected": 1}]}]
     config = parse_config(raw_config(tmp_path, rows) | {"rewards": [{"name": "code", "domains": [""]}]})
@@ -256,7 +269,8 @@ def test_the_command_writes_its_whole_report_and_ends_with_code_1_above_a_limit(
     assert done.returncode == 1
     assert "refused: 50.0% of the rows of data.train are bad" in done.stderr
     assert (
-        "refused: 7 of 10 rows of data.train would be left out; allowed: a share of data.max_drop, 0.5" in done.stderr
+        "refused: 70.0% of the rows of data.train would be left out; allowed: a share of data.max_drop, 50.0%"
+        in done.stderr
     )
     assert "duplicates: 1" in done.stdout
     assert len(json.loads(report.read_text())["splits"]["train"]["bad_rows"]) == 4
@@ -268,7 +282,7 @@ def test_an_empty_result_is_never_written(tmp_path):
     config = str(write_config(tmp_path / "run.json", raw_config(tmp_path, TEST, max_drop=1.0)))
     done = script("check_data.py", config, "--out", str(tmp_path / "clean"))
     assert done.returncode == 1
-    assert "1 of 1 rows of data.train would be left out" in done.stderr
+    assert "100.0% of the rows of data.train would be left out" in done.stderr
     assert not list((tmp_path / "clean").glob("*.jsonl"))
 
 

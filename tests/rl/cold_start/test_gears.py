@@ -160,6 +160,22 @@ def test_a_labelled_file_gives_pairs_in_the_model_s_own_words(tmp_path):
         worked_pairs(config_of(tmp_path, cold_start={"labels": "gone.jsonl"}))
 
 
+def test_of_a_labelled_file_a_draw_is_learned_and_not_its_first_rows(tmp_path):
+    path = tmp_path / "labels.jsonl"
+    rows = [label_row(f"{k}", shortest("46", 9, "12+34=46"), shortest("46", 5)) for k in (*range(20), 19)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    found = [
+        [int(think.problem.id) for think, _ in worked_pairs(config_of(tmp_path, seed=seed, cold_start=cold_start))]
+        for seed, cold_start in itertools.product(
+            (0, 1), ({"labels": str(path), "problems": count} for count in (5, 99))
+        )
+    ]
+    few, whole, others, again = found
+    assert (len(few), len(others), whole, again) == (5, 5, [*range(20), 19], [*range(20), 19])
+    assert few == sorted(few) != list(range(5))
+    assert others != few
+
+
 def test_data_without_solutions_has_nothing_to_start_from(tmp_path):
     (tmp_path / "train.jsonl").write_text('{"prompt": "1", "answer": "2"}\n')
     config = config_of(tmp_path, data={"path": str(tmp_path), "train": "train.jsonl"})

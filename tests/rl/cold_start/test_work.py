@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from small_runs import save_policy, settings
 
-from rl.cold_start.work import automatic_work, first_work, label_work
+from rl.cold_start.work import automatic_work, cold_start_work, first_work, gate_work, label_work
 from rl.config.read import parse_config
-from rl.files.finished import begin, is_finished, mark_finished
+from rl.files.finished import begin, is_finished, mark_finished, matches
 from rl.files.row_store import RowStore
 from rl.training.work import machine_settings, training_work
 from rollout.errors import UserError
@@ -137,6 +137,17 @@ def test_what_training_refuses_and_what_may_change(raw, key, value, refused):
         assert is_finished(other) == (key != "trainer.steps")
 
 
+def test_a_file_that_a_stage_of_the_curriculum_has_of_its_own_is_known_by_its_contents(raw, tmp_path):
+    (tmp_path / "more.jsonl").write_text((tmp_path / "train.jsonl").read_text())
+    raw["stages"] = [{"steps": 1}, {"steps": raw["trainer"]["steps"] - 1, "train": "more.jsonl"}]
+    begin(work := training_work(parse_config(raw)))
+    (work.product.parent / "checkpoints" / "checkpoint-2").mkdir(parents=True)
+    assert not is_finished(training_work(parse_config(raw)))
+    (tmp_path / "more.jsonl").write_text('{"id": "0", "prompt": "other", "answer": "1"}\n')
+    with pytest.raises(UserError, match=r"stages\[1\].train has other contents"):
+        is_finished(training_work(parse_config(raw)))
+
+
 def test_ranks_devices_and_micro_batches_are_named_when_a_run_goes_on(raw):
     config = parse_config(raw)
     begin(work := training_work(config), **machine_settings(config, 1, "cpu"))
@@ -159,3 +170,38 @@ def test_the_gears_depend_on_their_own_part_of_the_section(raw):
     assert first_work(both).settings == first_work(longer).settings
     assert automatic_work(both).settings != automatic_work(longer).settings
     assert automatic_work(both).product == Path(both.run_dir) / "cold_start" / "model"
+
+
+def finished(work) -> None:
+    begin(work)
+    work.product.mkdir(parents=True)
+    (work.product / "model.safetensors").write_text("w")
+
+
+@pytest.mark.parametrize("key", ["label.samples", "label.max_new_tokens", "rollout.temperature"])
+def test_the_second_gear_depends_on_how_its_answers_were_sampled(raw, key):
+    raw["cold_start"]["gears"] = {"automatic_steps": 3}
+    finished(automatic_work(parse_config(raw)))
+    assert is_finished(automatic_work(parse_config(raw)))
+    with pytest.raises(UserError, match=key.rpartition(".")[2]):
+        is_finished(automatic_work(parse_config(changed(raw, key, 2))))
+
+
+@pytest.mark.parametrize(
+    "gears", [{"manual_steps": 2}, {"manual_steps": 2, "automatic_steps": 3}, {"automatic_steps": 3}]
+)
+def test_gears_that_are_taken_out_leave_another_cold_start(raw, gears):
+    raw["protocol"]["tags"] = {"think": "/think", "no_think": "/no_think"}
+    finished(cold_start_work(parse_config(changed(raw, "cold_start.gears", gears))))
+    assert is_finished(cold_start_work(parse_config(changed(raw, "cold_start.gears", gears))))
+    with pytest.raises(UserError, match=r"cold_start.gears.(manual|automatic)_steps"):
+        is_finished(cold_start_work(parse_config(raw)))
+
+
+def test_a_gate_is_measured_anew_with_a_longer_response(raw):
+    begin(work := gate_work(parse_config(raw)))
+    work.product.parent.mkdir(parents=True, exist_ok=True)
+    work.product.write_text("{}")
+    same = parse_config(changed(raw, "evaluation.max_new_tokens", raw["rollout"]["max_new_tokens"]))
+    longer = parse_config(changed(raw, "evaluation.max_new_tokens", 500))
+    assert [matches(gate_work(config)) for config in (parse_config(raw), same, longer)] == [True, True, False]

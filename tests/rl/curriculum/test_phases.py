@@ -72,6 +72,16 @@ def test_a_stage_may_bring_a_file_of_its_own(tmp_path):
     assert (one.pools[""], two.pools["b.jsonl"]) == (["1", "2", "3"], [f"b.jsonl#{k}" for k in range(1, 5)])
 
 
+def test_a_source_of_its_own_may_hold_the_mark_that_ends_a_source():
+    task = "reasoning_gym:chain_sum?min_terms=2&max_terms=2#easy"
+    config = make([{"steps": 6}, {"steps": 6, "train": task}])
+    own, deeper = (Problem(name, "", "math") for name in (f"{task}#1", "reasoning_gym:chain_sum#1"))
+    one, two = mixes(config, [*problems(), own, deeper])
+    assert list(two.pools.values()) == [[own.id]]
+    assert own.id not in one.pools[""]
+    assert deeper.id in one.pools[""]
+
+
 def test_stages_count_steps_and_rounds_count_generations():
     config = make([{"steps": 4}, {"steps": 8}], iterations=2, save_every=2)
     assert [mix.start for mix in mixes(config, problems())] == [0, 2]

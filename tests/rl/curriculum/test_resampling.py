@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import random
 
@@ -59,6 +60,12 @@ def test_srpo_drops_the_all_correct_and_keeps_mixed_all_wrong_and_unseen():
     resampler.observe([group("right"), group("mixed", (1, 1, 0, 1)), group("wrong", (0, 0, 0, 0))])
     assert members(resampler, ["right", "mixed", "wrong", "unseen"]) == ["mixed", "wrong", "unseen"]
     assert resampler.metrics()["history/retired"] == 1
+
+
+def test_a_problem_of_which_every_reward_broke_has_shown_nothing():
+    resampler = make("srpo")
+    resampler.observe([dataclasses.replace(group("broken"), rollouts=()), group("right")])
+    assert members(resampler, ["broken", "right"]) == ["broken"]
 
 
 def test_srpo_looks_at_all_visits_of_a_pass():

@@ -14,6 +14,7 @@ from rl.distillation.formats import read_chains
 from rl.distillation.job_pipeline import filled
 from rl.distillation.job_run import run_job
 from rl.distillation.jobs import read_job
+from rollout.errors import UserError
 
 TEMPLATE = (
     "<|im_start|>user\n{{ message['content'] }}<|im_end|>\n<|im_start|>assistant\n"
@@ -66,6 +67,10 @@ def test_generation_asks_the_first_model_with_the_whole_prompt_and_is_not_paid_t
         job = first(tmp_path, url, "cot_generation_api", dataset=files(tmp_path, rows), inference={"prompt": "Think:"})
         run_job(job, told.append)
         run_job(job, quiet)
+        # The same file asked with other words: its answers are of other questions.
+        other = first(tmp_path, url, "cot_generation_api", dataset=files(tmp_path, rows), inference={"prompt": "Say:"})
+        with pytest.raises(UserError, match="questions has other contents"):
+            run_job(other, quiet)
     assert len(seen.bodies) == 2
     assert (seen.bodies[0]["model"], seen.bodies[0]["max_tokens"]) == ("served", 64)
     assert set(seen.keys) == {"Bearer sk-environment"}
@@ -158,6 +163,10 @@ def test_a_model_of_this_machine_answers_a_rendered_template_and_goes_on(tmp_pat
     assert [row["instruction"] for row in made] == ["Think:\n3+4?", "Think:\n3+5?"]
     run_job(tmp_path / "job.json", quiet)
     assert (tmp_path / "out.json.rows.jsonl").read_bytes() == kept
+    files(tmp_path, [{"instruction": "Capital of France?"}, rows[1]])
+    with pytest.raises(UserError, match="questions has other contents"):
+        run_job(tmp_path / "job.json", quiet)
+    assert [json.loads(line) for line in (tmp_path / "out.json").read_text().splitlines()] == made
 
 
 PIPELINE = """

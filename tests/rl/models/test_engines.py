@@ -79,6 +79,17 @@ def test_an_engine_holds_the_longest_prompt_and_the_longest_answer_of_training_a
     assert model_length(parse_config(raw), model) == 60
     raw["evaluation"]["max_new_tokens"] = 400
     assert model_length(parse_config(raw), model) == 128
+    del raw["evaluation"]["max_new_tokens"]
+    # A later stage, the labels and a teacher of this machine may write more than a rollout does.
+    raw["trainer"] = {"steps": 4}
+    raw["stages"] = [{"steps": 2}, {"steps": 2, "max_new_tokens": 70}]
+    assert model_length(parse_config(raw), model) == 90
+    assert model_length(parse_config({**raw, "label": {"max_new_tokens": 80}}), model) == 100
+    own, far = (
+        {"name": "own", "model": "m", "max_tokens": 90},
+        {"name": "far", "base_url": "http://x", "max_tokens": 99},
+    )
+    assert model_length(parse_config({**raw, "teachers": [own, far]}), model) == 110
     raw["rollout"]["vllm"] = {"max_model_len": 200}
     with pytest.raises(ConfigError, match=r"rollout\.vllm\.max_model_len is 200; allowed: at most the model's 128"):
         model_length(parse_config(raw), model)

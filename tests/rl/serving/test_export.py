@@ -116,6 +116,9 @@ def test_an_earlier_checkpoint_and_one_of_adapters_are_exported_as_plain_models(
     adapters = folder / "checkpoints" / "checkpoint-4"
     low = get_peft_model(model, LoraConfig(r=2, lora_alpha=4, target_modules=["q_proj"], init_lora_weights=False))
     low.save_pretrained(adapters)
+    # Picked for the last model's weights, it says nothing of these.
+    (folder / "model").mkdir(exist_ok=True)
+    (folder / "model" / "dial.json").write_text(json.dumps({"schema": 1, "tau": 0.25}))
     for place in (whole, adapters):
         AutoTokenizer.from_pretrained(base).save_pretrained(place)
         (place / "complete.json").write_text("{}")
@@ -128,6 +131,7 @@ def test_an_earlier_checkpoint_and_one_of_adapters_are_exported_as_plain_models(
         assert all(torch.allclose(found[name], reference[name], atol=1e-6) for name in found)
         # The evaluation is that of the last model, so this card has none.
         assert "| this model |" not in (out / "README.md").read_text()
+        assert not (out / "dial.json").exists()
 
 
 @pytest.mark.parametrize(
