@@ -14,14 +14,14 @@ from argparse import Namespace
 from pathlib import Path
 
 from rl.cli import parser, run
-from rl.config.schema import Config, ConfigError
+from rl.config.schema import Config, ConfigError, longest_response
 
 MOST = 1_000_000
 
 
 def main(options: Namespace, config: Config) -> None:
     """Plan and print."""
-    from rl.curriculum.phases import longest_response
+
     from rl.planning.plan import GIB, make_plan, rendered
     from rl.planning.rates import Rates, measured_rates, step_time
 

@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoTokenizer, GenerationConfig
 
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, ConfigError, longest_response
 
 LARGEST_STUCK_SHARE = 0.1
 SAMPLING = ("temperature", "top_p", "top_k", "min_p", "typical_p")

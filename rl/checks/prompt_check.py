@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, ConfigError, longest_response
 from rl.data.prompts import fit_prompts
 from rollout.protocol import DecisionProtocol
 from rollout.types import MODES, Problem

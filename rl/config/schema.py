@@ -89,3 +89,9 @@ class Config:
     evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
     wandb: WandbConfig = field(default_factory=WandbConfig)
     control: ControlConfig = field(default_factory=ControlConfig)
+
+
+def longest_response(config: Config) -> int:
+    """The highest length cap of the run, in tokens."""
+    limits = [stage.max_new_tokens or config.rollout.max_new_tokens for stage in config.stages]
+    return max(limits, default=config.rollout.max_new_tokens)

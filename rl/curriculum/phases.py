@@ -41,12 +41,6 @@ def rollout_at(config: Config, step: int) -> RolloutConfig:
     return config.rollout if limit is None else dataclasses.replace(config.rollout, max_new_tokens=limit)
 
 
-def longest_response(config: Config) -> int:
-    """The highest length cap of the run, in tokens."""
-    limits = [stage.max_new_tokens or config.rollout.max_new_tokens for stage in config.stages]
-    return max(limits, default=config.rollout.max_new_tokens)
-
-
 def load_training_problems(config: Config, places: dict[str, str] | None = None) -> list[Problem]:
     """The problems of `data.train` and of every stage's own source; ids of the latter begin with `SOURCE#`. `places`
     is filled with where each comes from."""

@@ -15,8 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, ConfigError, longest_response
 from rollout.engines.base import Engine
 from rollout.protocol import DecisionProtocol
 

@@ -6,8 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, ConfigError, longest_response
 from rl.planning.memory import planned_engine, sharded, zero_stage
 
 ZERO = "configs/deepspeed/zero{}.json"

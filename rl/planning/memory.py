@@ -24,8 +24,7 @@ from trl.trainer.utils import _CHUNKED_LOGPROB_CHUNK_SIZE
 
 from rl.algorithms.configured import configured_algorithm, configured_loss
 from rl.checks.requirements import deepspeed_settings
-from rl.config.schema import Config
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, longest_response
 from rl.planning.activations import Activations, count_activations
 from rl.planning.architecture import on_meta
 from rl.training.run import batch_shape

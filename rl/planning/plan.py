@@ -11,8 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from rl.config.schema import Config
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, longest_response
 from rl.planning.architecture import read_architecture
 from rl.planning.changes import changes, together
 from rl.planning.memory import Model, Part, measure_model, most, parts, peak, planned_engine, tokens_at_once

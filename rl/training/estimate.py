@@ -21,8 +21,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, TrainerCallback
 
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import longest_response
+from rl.config.schema import Config, ConfigError, longest_response
 from rl.models.ranks import world_size
 from rl.training.run import Setup, build_trainer
 

@@ -17,8 +17,8 @@ from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.cold_start.gate import check_gate
 from rl.config.read import save_config
-from rl.config.schema import Config, ConfigError
-from rl.curriculum.phases import load_training_problems, longest_response
+from rl.config.schema import Config, ConfigError, longest_response
+from rl.curriculum.phases import load_training_problems
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, Work, begin, is_finished

@@ -7,8 +7,8 @@ import json
 import pytest
 
 from rl.config.read import parse_config
-from rl.config.schema import ConfigError
-from rl.curriculum.phases import load_training_problems, longest_response, mixes, rollout_at, stage_at, stage_index
+from rl.config.schema import ConfigError, longest_response
+from rl.curriculum.phases import load_training_problems, mixes, rollout_at, stage_at, stage_index
 from rl.training.run_state import RunState
 from rollout.types import Problem
 
