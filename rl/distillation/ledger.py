@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config, TeacherConfig
-from rl.distillation.budget import Budget, Cost, cost_of, spent_by
+from rl.distillation.budget import Budget, Cost, spent_by
 from rl.distillation.teachers import Ask
 from rl.files.row_store import read_rows
 from rl.models.chat_replies import EndpointError
 
 STORES = ("chains.jsonl", "judgements.jsonl")
 FAILURES = "failures.jsonl"
+# What is said of a call of an endpoint, and what of one that came to nothing.
+ATTEMPTS = {"attempts", "lost_tokens"}
 
 
 class Ledger:
@@ -25,16 +27,18 @@ class Ledger:
         """Adds up what the rows of all stages say of their calls."""
         self.path = folder / FAILURES
         self.reasons: Counter[str] = Counter()
-        prices = {teacher.name: teacher for teacher in config.teachers if teacher.base_url}
-        self.paid = bool(prices)
-        spent = Cost()
-        for store in STORES:
-            for row in read_rows(folder / store):
-                teacher = prices.get(str(row.get("judge") or row.get("teacher")))
-                spent += spent_by(_usage(row), teacher) if teacher else Cost()
-        for row in read_rows(self.path, repair=True):
-            teacher = prices.get(str(row.get("teacher")))
-            spent += cost_of(teacher, 0, int(row.get("lost_tokens", 0))) if teacher else Cost()
+        known = {teacher.name: teacher for teacher in config.teachers}
+        self.paid = any(teacher.base_url for teacher in config.teachers)
+        spent, self.unpriced = Cost(), 0
+        done = [row for store in STORES for row in read_rows(folder / store)]
+        for row in [*done, *read_rows(self.path, repair=True)]:
+            name, usage = str(row.get("judge") or row.get("teacher")), _usage(row)
+            # A model of this machine tries once and says nothing of it.
+            if name not in known and ATTEMPTS & usage.keys():
+                spent += spent_by(usage, TeacherConfig())
+                self.unpriced += 1
+            elif name in known and known[name].base_url:
+                spent += spent_by(usage, known[name])
         self.budget = Budget(config.distill.budget_tokens, config.distill.budget_money, spent)
 
     def fail(self, teacher: TeacherConfig, ask: Ask, error: EndpointError) -> None:
@@ -49,6 +53,8 @@ class Ledger:
         """Say what was spent and what is missing; whether nothing is."""
         if self.paid:
             show(self.budget.line())
+        if self.unpriced:
+            show(f"{self.unpriced} calls were of teachers that teachers names no more: tokens counted, prices unknown")
         for reason, count in self.reasons.most_common(3):
             show(f"failed: {count} calls, asked again at the next start: {reason}")
         if self.budget.exhausted:
@@ -57,5 +63,6 @@ class Ledger:
 
 
 def _usage(row: dict[str, Any]) -> dict[str, Any]:
-    usage = row.get("usage") or (row.get("rest") or {}).get("call")
+    """What a row says of its call; one of `FAILURES` says it itself."""
+    usage = row.get("usage") or (row.get("rest") or {}).get("call") or row
     return usage if isinstance(usage, dict) else {}

@@ -184,6 +184,12 @@ def test_money_is_counted_at_the_teachers_prices(tmp_path):
         spent = Ledger(one, tmp_path / "run" / "distill").budget.spent
     assert spent.tokens == 6 * 8
     assert spent.money == pytest.approx(6 * (3 * 1.0 + 5 * 4.0) / 1e6)
+    # A teacher that is taken out has been paid all the same; what it cost is not known.
+    renamed = dataclasses.replace(one, teachers=[dataclasses.replace(priced, name="new"), *one.teachers[1:]])
+    ledger, told = Ledger(renamed, tmp_path / "run" / "distill"), []
+    assert (ledger.budget.spent.tokens, ledger.budget.spent.money) == (6 * 8, 0)
+    ledger.tell(told.append)
+    assert any(line.startswith("6 calls were of teachers that teachers names no more") for line in told)
 
 
 @pytest.mark.medium
