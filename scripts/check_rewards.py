@@ -28,6 +28,8 @@ def main(options: Namespace, config: Config) -> None:
     """Check, print, write the JSON."""
     if options.limit is not None and options.limit < 1:
         raise ConfigError(f"--limit is {options.limit}; allowed: 1 or more")
+    if options.cross_check is not None and (options.json or options.split != "train"):
+        raise ConfigError("--json and --split do nothing with --cross-check; allowed: without them")
     if options.cross_check is not None:
         from rl.checks.cross_check import cross_check, cross_lines
 

@@ -55,6 +55,8 @@ def settings_files(options: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the chosen settings of `--tuned`, the grids of `--tune`), both checked. Raises `ConfigError`."""
     from rl.comparison.tuning import check_tuned_file, known_algorithms, read_settings
 
+    if options.routers and options.tune:
+        raise ConfigError("--routers trains nothing and --tune does; allowed: one of them")
     if not options.routers and not options.algorithms:
         raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
     if not options.tune:

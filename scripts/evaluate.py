@@ -17,7 +17,7 @@ from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
 from rl.data.load import source_files
 from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
-from rl.files.finished import Work, begin, is_finished, settings_of
+from rl.files.finished import DIGEST, Work, begin, is_finished, settings_of
 from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
 from rl.statistics.dial import check_threshold, parse_target
@@ -73,6 +73,11 @@ def _only_source(options: Namespace, config: Config) -> str:
         raise ConfigError(f"--target picks a threshold, and --dial {options.dial} gives one; allowed: one of them")
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
+    defaults = {"server-model": "default", "switch": "enable_thinking", "tokens-from": "tokens"}
+    for name, of in OPTIONS.items():
+        value = getattr(options, name.replace("-", "_"))
+        if of != sources[0] and value and value != defaults.get(name, ""):
+            raise ConfigError(f"--{name} is {value!r} and does nothing with --{sources[0]}; allowed: with --{of}")
     if config.evaluation.budget and (options.server or options.records):
         raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
     return sources[0]
@@ -98,11 +103,6 @@ def _rows_file(options: Namespace, budget: int | None = None) -> Path:
     return Path(f"{options.out}{'' if budget is None else f'.budget-{budget}'}.rows.jsonl")
 
 
-def _rows_settings(config: Config, options: Namespace) -> dict[str, Any]:
-    """All that measured answers depend on."""
-    return dict(evaluation_work(config, options.model, options.out, {}).settings)
-
-
 def of_model(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model that this process decodes, with its dial and its tags."""
     from rl.checks.prompt_check import check_caps
@@ -123,8 +123,10 @@ def of_model(options: Namespace, config: Config, problems: list[Any], rewards: l
     problems = fit_prompts(config, problems, policy.protocol).problems
 
     def store(budget: int | None = None) -> RowStore:
-        file, settings = _rows_file(options, budget), _rows_settings(config, options)
-        return RowStore(file, settings, fresh=config.resume != "auto")
+        # A threshold changes no answer.
+        settings = evaluation_work(config, options.model, options.out, {}).settings
+        settings = {key: value for key, value in settings.items() if key != f"{DIGEST}dial"}
+        return RowStore(_rows_file(options, budget), settings, fresh=config.resume != "auto")
 
     result = evaluate(config, problems, policy.engine, policy.protocol, rewards, store=store())
     if config.evaluation.budget:
@@ -148,7 +150,8 @@ def of_untouched(options: Namespace, config: Config, problems: list[Any], reward
 
 def of_server(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:
     """A model behind a chat endpoint."""
-    from rl.evaluation.others import evaluate_server
+    from rl.evaluation.served import evaluate_server
+    from rl.files.row_store import RowStore
     from rl.models.chat_api import Endpoint, check_endpoint, check_listening
 
     settings = config.rollout.vllm
@@ -157,7 +160,10 @@ def of_server(options: Namespace, config: Config, problems: list[Any], rewards: 
     )
     check_endpoint(endpoint)
     check_listening(endpoint)
-    return evaluate_server(config, problems, endpoint, options.switch, rewards)
+    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name in ("server", "server-model", "switch")}
+    made = evaluation_work(config, "", options.out, told).settings
+    store = RowStore(_rows_file(options), made, fresh=config.resume != "auto")
+    return evaluate_server(config, problems, endpoint, options.switch, rewards, store)
 
 
 def of_records(options: Namespace, config: Config, problems: list[Any], rewards: list[Any]) -> dict[str, Any]:

@@ -16,9 +16,19 @@ from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
 from rl.training.work import refuse_foreign, training_work
 
+MOST = 1_000_000
+
 
 def main(options: Namespace, config: Config) -> None:
     """Check everything, then train; the model goes to run_dir/model."""
+    for name in ("gpus", "gpu_memory"):
+        value, option = getattr(options, name), f"--{name.replace('_', '-')}"
+        if value is not None and not options.stand_in:
+            raise ConfigError(
+                f"{option} is {value} without --stand-in, where it does nothing; allowed: torchrun's ranks"
+            )
+        if value is not None and not 0 < value < MOST:
+            raise ConfigError(f"{option} is {value}; allowed: above 0, below {MOST:,}")
     if options.stand_in:
         _stand_in(options, config)
         return
@@ -52,7 +62,7 @@ def _stand_in(options: Namespace, config: Config) -> None:
         raise ConfigError("--stand-in trains nothing; allowed: with --dry-run")
     from rl.planning.stand_in import dry_run
 
-    fits = dry_run(config, options.gpus, round(options.gpu_memory * 2**30))
+    fits = dry_run(config, options.gpus or 1, round((options.gpu_memory or 80) * 2**30))
     print(
         "dry run with a stand-in: what could be checked is in place" if fits else "dry run with a stand-in: see change"
     )
@@ -62,6 +72,6 @@ if __name__ == "__main__":
     arguments = parser(__doc__ or "")
     arguments.add_argument("--dry-run", action="store_true", help="check everything, train nothing")
     arguments.add_argument("--stand-in", action="store_true", help="with --dry-run: the model's files are not here")
-    arguments.add_argument("--gpus", type=int, default=1, metavar="N", help="with --stand-in: training GPUs")
-    arguments.add_argument("--gpu-memory", type=float, default=80, metavar="GIB", help="with --stand-in: of one GPU")
+    arguments.add_argument("--gpus", type=int, metavar="N", help="with --stand-in: training GPUs (1)")
+    arguments.add_argument("--gpu-memory", type=float, metavar="GIB", help="with --stand-in: of one GPU (80)")
     run(main, arguments)

@@ -1,4 +1,5 @@
-"""Models that are not ours to decode: an OpenAI-compatible server, or records that another framework wrote.
+"""Models that are not ours to decode: an OpenAI-compatible server (rl/evaluation/served.py), or records that another
+framework wrote.
 
 Both give texts and token counts instead of ids, so tokens are not split into parts, and without P(think) there is no
 dial. A mode is what was seen: a response with a thought is think, whatever was asked for. A record without a mode or a
@@ -7,69 +8,23 @@ token count is refused and counted, never guessed.
 
 from __future__ import annotations
 
-import asyncio
 import re
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-from tqdm import tqdm
 
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.config.schema import Config, ConfigError
-from rl.evaluation.answer import greedy
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
 from rl.files.json_lines import json_lines
-from rl.models.chat_api import Endpoint, EndpointError, Question, Reply, ask_all
 from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 
-THOUGHT = re.compile(r"^\s*(?:<think>)?(?P<thought>.*?)</think>(?P<answer>.*)$", re.DOTALL)
 RESPONSES = ("response", "output", "completion", "generation", "text")
 LONGEST_TEXT = 200_000
 MOST_TOKENS = 10_000_000  # of one response
 Answers = Mapping[tuple[str, str], Sequence[Rollout]]
-
-
-def evaluate_server(
-    config: Config, problems: Sequence[Problem], endpoint: Endpoint, switch: str, rewards: Sequence[Reward]
-) -> dict[str, Any]:
-    """The evaluation of a served model: greedy, or `evaluation.samples` answers of each mode as `rollout` draws them.
-    Modes are asked for by `protocol.tags` where there are some, else by the template argument `switch` (true, false,
-    and left out for auto). Raises `EndpointError` where nothing comes back."""
-    started = time.perf_counter()
-    answers: dict[tuple[str, str], list[Rollout]] = {}
-    refused: Counter[str] = Counter()
-    by_id = {problem.id: problem for problem in problems}
-    samples = config.evaluation.samples
-
-    async def questions() -> AsyncIterator[tuple[Any, Question, Mapping[str, Any]]]:
-        for problem in problems:
-            for setting in MODE_PLAN:
-                messages, options = _asked(config, problem, setting, switch)
-                for draw in range(samples):
-                    yield (problem.id, setting), messages, options | _drawn(config, draw)
-
-    with tqdm(total=3 * samples * len(problems), desc="evaluate", unit="answer", dynamic_ncols=True) as progress:
-
-        def finished(name: Any, outcome: Reply | EndpointError) -> None:
-            progress.update()
-            if isinstance(outcome, EndpointError):
-                refused[str(outcome)] += 1
-            elif outcome.completion_tokens is None:
-                refused["the server counts no tokens"] += 1
-            else:
-                answers.setdefault(name, []).append(_replied(by_id[name[0]], name[1], outcome))
-
-        asyncio.run(ask_all(endpoint, questions(), finished))
-    if not answers:
-        raise EndpointError(
-            f"no answer to evaluate: {refused.most_common(1)[0][0] if refused else 'nothing was asked'}"
-        )
-    result = settings_result(config, problems, answers, rewards, refused)
-    return {**result, "seconds": time.perf_counter() - started}
 
 
 def evaluate_records(
@@ -108,55 +63,17 @@ def read_records(path: Path) -> list[dict[str, Any]]:
     return [row for _, row in json_lines(path) if row]
 
 
-def _asked(config: Config, problem: Problem, setting: str, switch: str) -> tuple[Question, dict[str, Any]]:
-    tags, mode = config.protocol.tags, MODE_PLAN[setting]
-    turns: list[Mapping[str, Any]] = list(problem.messages[:-1])
-    if config.protocol.system and not any(turn.get("role") == "system" for turn in turns):
-        turns.insert(0, {"role": "system", "content": config.protocol.system})
-    text = problem.prompt
-    if mode and tags:
-        text = tags[mode].replace("{prompt}", text) if "{prompt}" in tags[mode] else f"{text} {tags[mode]}"
-    options: dict[str, Any] = {"max_tokens": greedy(config).max_new_tokens}
-    if mode and not tags:
-        options["chat_template_kwargs"] = {**config.protocol.template_kwargs, switch: mode == "think"}
-    return [*turns, {"role": "user", "content": text}], options
-
-
-def _drawn(config: Config, draw: int) -> dict[str, Any]:
-    """How the answer is drawn: greedily where there is one of each mode. `top_k` is no part of the interface that all
-    servers share."""
-    rollout = config.rollout
-    if config.evaluation.samples == 1:
-        return {"temperature": 0.0}
-    only = {"top_k": rollout.top_k} if rollout.top_k > 0 else {}
-    return {"temperature": rollout.temperature, "top_p": rollout.top_p, "seed": config.seed + draw, **only}
-
-
 def split_thought(text: str) -> tuple[str, str]:
     """(thought, answer) of a response whose thought stands in its text. One that was never closed is all thought.
 
     >>> split_thought("<think>3+4</think>7"), split_thought("<think>3+")
     (('3+4', '7'), ('3+', ''))
     """
-    found = THOUGHT.match(text)
-    if found:
-        return found["thought"], found["answer"]
-    opened = text.lstrip().startswith("<think>")
-    return (text.lstrip().removeprefix("<think>"), "") if opened else ("", text)
-
-
-def _replied(problem: Problem, setting: str, reply: Reply) -> Rollout:
-    thought, answer = (reply.reasoning, reply.content) if reply.reasoning else split_thought(reply.content)
-    return text_rollout(
-        problem,
-        "think" if thought.strip() else "no_think",
-        thought,
-        answer,
-        tokens=reply.completion_tokens or 0,
-        prompt_tokens=reply.prompt_tokens or len(problem.prompt),
-        forced=MODE_PLAN[setting],
-        truncated=reply.finish_reason == "length",
-    )
+    written = text.lstrip()
+    thought, closed, answer = written.removeprefix("<think>").partition("</think>")
+    if closed:
+        return thought, answer
+    return (thought, "") if written.startswith("<think>") else ("", text)
 
 
 def _recorded(

@@ -78,6 +78,7 @@ def stand_in(config: Config, architecture: PreTrainedConfig, folder: Path) -> Co
         "prompts_per_step": 2,
         "micro_batch": 0,
         "deepspeed": "",
+        "fsdp": False,
         "save_every": trainer.iterations,
     }
     if trainer.micro_tokens:

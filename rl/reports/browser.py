@@ -41,18 +41,21 @@ def sample(folder: Path, missing: list[str], most: int = MOST_ROLLOUTS) -> Sampl
     missing += [f"{name}: unreadable" for name in unreadable]
     files = [file for file in files if file.name not in unreadable]
     counts = [_count(file) for file in files]
-    total, every, place, size = sum(counts), max(1, -(-sum(counts) // most)), 0, 0
+    total, every, place = sum(counts), max(1, -(-sum(counts) // most)), 0
     chosen: list[dict[str, Any]] = []
     for file, count in zip(files, counts, strict=True):
         bad = 0
         for line in islice(_lines(file), (-place) % every, None, every):
             entry = _entry(line, file.stem)
             bad += entry is None
-            if entry is not None and size < MOST_BYTES:
+            if entry is not None:
                 chosen.append(entry)
-                size += len(json.dumps(entry))
         place += count
         missing += [f"{file.name}: {bad} unreadable line(s) left out"] * bool(bad)
+    # Where even these are too much for a page, fewer of all steps.
+    sizes = [len(json.dumps(entry)) for entry in chosen]
+    stride = next((k for k in range(1, len(sizes)) if sum(sizes[::k]) <= MOST_BYTES), len(sizes) or 1)
+    chosen = chosen[::stride]
     return Sample(len(chosen), total, as_script(chosen))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl.statistics.names import MODE_LABELS
+from rollout.printable import printable
 
 WAYS = {**MODE_LABELS, "oracle": "router: oracle", "random": "router: random", "length": "router: length"}
 MEASURES = {
@@ -82,7 +83,7 @@ def setting_lines(result: Mapping[str, Any]) -> list[str]:
                 f"{MODE_LABELS[name]}: {row['n']} answers, accuracy {row['accuracy']:.3f}, tokens "
                 f"{row['mean_tokens']:.1f}, thinks in {row['think_rate']:.1%}"
             )
-        lines += [f"refused: {count} × {reason}" for reason, count in result["refused"].items()]
+        lines += [f"refused: {count} × {printable(reason, 300)}" for reason, count in result["refused"].items()]
         lines.append("no P(think) here: the dial is left out")
     return lines
 

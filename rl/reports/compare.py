@@ -23,6 +23,7 @@ from rollout.printable import printable
 
 COMMAND = "report.py --compare"
 NAME_LIMIT = 40
+VALUE_LIMIT = 120
 MARKS = "osv^DP*X"
 HEAD = ("run", "auto accuracy", "auto tokens", "thinks: hard", "thinks: easy", "regret", "oracle's saving", "AIQ")
 
@@ -31,7 +32,7 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
     """Write the page. Raises `ReportError` for fewer than two runs or a folder without one."""
     if len(folders) < 2:
         raise ReportError("--compare wants two or more run folders")
-    runs = {_name(folder, folders): read_run(folder) for folder in folders}
+    runs = dict(zip(names_of(folders), map(read_run, folders), strict=True))
     missing = [f"{name}: no eval.json with numbers" for name, run in runs.items() if not run.inputs.after.get("modes")]
     plot = _plot(runs)
     pictures = {theme: render(plot, THEMES[theme], Inputs((), {}, {})) for theme in THEMES}
@@ -53,8 +54,15 @@ def differing(configs: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     """One row a setting that is not the same in all runs: its key, then each run's value."""
     flat = [dict(_leaves(config)) for config in configs.values()]
     keys = sorted(set().union(*flat))
-    rows = [[key, *(printable(json.dumps(one.get(key)), 120) for one in flat)] for key in keys]
-    return [row for row in rows if len(set(row[1:])) > 1 and row[0] != "run_dir"]
+    rows = [(key, [json.dumps(one.get(key)) for one in flat]) for key in keys if key != "run_dir"]
+    return [[key, *(_around(text, texts) for text in texts)] for key, texts in rows if len(set(texts)) > 1]
+
+
+def _around(text: str, texts: Sequence[str]) -> str:
+    """A value, begun where long ones begin to differ."""
+    same = next((k for k, one in enumerate(zip(*texts, strict=False)) if len(set(one)) > 1), min(map(len, texts)))
+    begin = max(same - VALUE_LIMIT // 4, 0) if max(map(len, texts)) > VALUE_LIMIT else 0
+    return printable(f"…{text[begin:]}" if begin else text, VALUE_LIMIT)
 
 
 def _leaves(config: Any, place: str = "") -> list[tuple[str, Any]]:
@@ -63,10 +71,17 @@ def _leaves(config: Any, place: str = "") -> list[tuple[str, Any]]:
     return [leaf for key, value in config.items() for leaf in _leaves(value, f"{place}.{key}" if place else str(key))]
 
 
-def _name(folder: Path, folders: Sequence[Path]) -> str:
-    own = folder.resolve().name
-    twice = sum(other.resolve().name == own for other in folders) > 1
-    return printable(str(folder) if twice else own, NAME_LIMIT)
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """A name of its own for each run: the folder's, the end of the path where several have that, and a number where
+    that does not tell them apart.
+
+    >>> names_of([Path("a/seed0"), Path("b/seed0"), Path("b/seed0")])
+    ['a/seed0', '1: b/seed0', '2: b/seed0']
+    """
+    own = [folder.resolve().name for folder in folders]
+    full = [name if own.count(name) == 1 else str(folder) for name, folder in zip(own, folders, strict=True)]
+    cut = [printable(name if len(name) <= NAME_LIMIT else f"…{name[1 - NAME_LIMIT :]}", NAME_LIMIT) for name in full]
+    return [name if cut.count(name) == 1 else f"{cut[: k + 1].count(name)}: {name}" for k, name in enumerate(cut)]
 
 
 def _rows(name: str, run: Run) -> list[list[str]]:

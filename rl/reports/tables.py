@@ -63,8 +63,9 @@ def mode_lines(result: Mapping[str, Any], untouched: Mapping[str, Any] | None = 
         for level, table in result["by_difficulty"].items():
             auto = table["auto"]
             lines.append(
-                f"{level:<12}{table['n']:>5}{table['think']['accuracy']:>9.3f}{table['no_think']['accuracy']:>9.3f}"
-                f"{auto['accuracy']:>9.3f}{auto['think_rate']:>12.1%}{auto['think_probability']:>10.3f}"
+                f"{printable(level, 24):<12}{table['n']:>5}{table['think']['accuracy']:>9.3f}"
+                f"{table['no_think']['accuracy']:>9.3f}{auto['accuracy']:>9.3f}{auto['think_rate']:>12.1%}"
+                f"{show(auto.get('think_probability'), '.3f'):>10}"
             )
     return lines
 

@@ -51,7 +51,9 @@ def _measured(evaluations: Sequence[tuple[str, Mapping[str, Any] | None]]) -> li
                 thinks = {"think": 1.0, "no_think": 0.0}.get(name, row.get("think_rate", 0.0))
                 lines.append(f"| {whose} | {label} | {row['accuracy']:.3f} | {row['mean_tokens']:.1f} | {thinks:.1%} |")
     count = next((result["n"] for _, result in evaluations if result and "n" in result), 0)
-    return [*lines, "", f"Greedy, on the same {count} test problems."] if count else lines
+    samples = next((result["samples"] for _, result in evaluations if result and "samples" in result), 1)
+    drawn = "Greedy" if samples == 1 else f"Means of {samples} answers of each mode"
+    return [*lines, "", f"{drawn}, on the same {count} test problems."] if count else lines
 
 
 def _asked(protocol: DecisionProtocol) -> list[str]:

@@ -12,7 +12,7 @@ from rollout.types import Rollout
 WORDS = ("wait", "hmm", "let me", "let us", "let's", "first,", "step by step", "double-check", "actually", "therefore")
 # "Step 2", "2) …" at the start of a line, and chains such as "= 5 + 3 =".
 STEPS = re.compile(
-    r"^\s*(?:step\s*\d|\d{1,2}[.)]\s)|=\s*-?[\d.]+\s*[-+*/×÷][^=\n]{0,40}=", re.IGNORECASE | re.MULTILINE
+    r"^[^\S\n]*(?:step\s*\d|\d{1,2}[.)]\s)|=\s*-?[\d.]+\s*[-+*/×÷][^=\n]{0,40}=", re.IGNORECASE | re.MULTILINE
 )
 LONGEST_TEXT = 4000
 

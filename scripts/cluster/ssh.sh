@@ -31,7 +31,7 @@ if [ "$serving" -gt 0 ]; then
         echo "error: SERVER_GPUS is $serving; allowed: $gpus, a whole host of several" >&2; exit 2
     fi
     first=$((gpus - serving))
-    on "$last" "CUDA_VISIBLE_DEVICES=$(visible $first "$serving") $(server_command "$config" "$serving")" &
+    on "$last" "CUDA_VISIBLE_DEVICES=$(visible $first "$serving") $(server_command "$serving" "$config" "$@")" &
     pids+=($!)
     [ -n "${PRINT:-}" ] && wait "${pids[0]}"
     [ -n "${PRINT:-}" ] || wait_for_server "$last"

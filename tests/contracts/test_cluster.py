@@ -61,14 +61,28 @@ def test_one_node_of_several_serves_and_the_others_train(tmp_path):
     assert "--max-model-len 8704 --tensor-parallel-size 8" in server
     (train,) = [line for line in told if line.startswith("srun --nodelist=n1,n2 ")]
     assert "--nodes=2 --ntasks=16 --ntasks-per-node=8" in train
-    assert f"{CONFIG} run_dir={tmp_path} rollout.vllm.server_url=http://n3:8000 seed=3" in train
+    assert f"{CONFIG} seed=3 run_dir={tmp_path} rollout.vllm.server_url=http://n3:8000" in train
     assert "curl -sf http://n3:8000/health" in told
+
+
+def test_the_server_is_that_of_the_settings_beside_the_configuration(tmp_path):
+    longer = ("model.path=other/model", "rollout.max_new_tokens=16384")
+    told, text, code = launched("train_and_serve.sbatch", tmp_path, *longer, RUN_DIR=str(tmp_path), **slurm("n1 n2 n3"))
+    assert code == 0, text
+    (server,) = [line for line in told if line.startswith("srun --nodelist=n3 ")]
+    assert "vllm serve other/model" in server
+    assert "--max-model-len 16896" in server
 
 
 def test_a_job_queues_itself_again_until_the_model_is_written(tmp_path):
     told, text, code = launched("train.sbatch", tmp_path, RUN_DIR=str(tmp_path), **slurm("n1"))
     assert (code, told[-1]) == (0, "scontrol requeue 77"), text
     (tmp_path / "model").mkdir()
+    (tmp_path / "told").unlink()
+    # A run folder named as any other setting is the one that is looked at.
+    named, text, code = launched("train.sbatch", tmp_path, f"run_dir={tmp_path}", **slurm("n1"))
+    assert code == 0, text
+    assert [line for line in named if "requeue" in line] == []
     (tmp_path / "told").unlink()
     told, text, code = launched("train.sbatch", tmp_path, RUN_DIR=str(tmp_path), **slurm("n1"))
     assert code == 0, text

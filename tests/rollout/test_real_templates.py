@@ -48,7 +48,7 @@ def real_config(name: str, models: dict[str, Path], folder: Path, *overrides: st
 
 def run_dry(script: str, config, capsys) -> str:
     main = runpy.run_path(str(ROOT / "scripts" / script))["main"]
-    main(Namespace(dry_run=True, manual_only=False, stand_in=False), config)
+    main(Namespace(dry_run=True, manual_only=False, stand_in=False, gpus=None, gpu_memory=None), config)
     return capsys.readouterr().out
 
 

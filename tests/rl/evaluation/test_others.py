@@ -1,5 +1,7 @@
 """Evaluation of a served model and of another framework's records."""
 
+import time
+
 import pytest
 from chat_server import chat_server
 from factories import make_problem
@@ -8,9 +10,13 @@ from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
 from rl.config.schema import ConfigError
-from rl.evaluation.others import evaluate_records, evaluate_server
+from rl.evaluation.others import evaluate_records, split_thought
 from rl.evaluation.outcomes import MODE_PLAN
+from rl.evaluation.served import evaluate_server
+from rl.files.row_store import RowStore
 from rl.models.chat_api import Endpoint, EndpointError
+from rl.reports.choice import setting_lines
+from rl.reports.tables import mode_lines
 
 PROBLEMS = [make_problem("easy", "3+4?", "7", difficulty="1"), make_problem("hard", "30*41?", "1230", difficulty="2")]
 CONFIG = parse_config({"rollout": {"max_new_tokens": 64}, "data": {"easy": ["1"], "hard": ["2"]}})
@@ -64,6 +70,59 @@ def test_several_samples_of_a_served_model_are_drawn_and_give_means_and_pass_at_
     assert (result["samples"], result["modes"]["auto"]["accuracy"], result["modes"]["auto"]["pass@2"]) == (2, 0.5, 1.0)
     drawn = sorted((body["temperature"], body["top_p"], body["top_k"], body["seed"]) for body in seen.bodies)
     assert drawn == [(0.7, 0.9, 20, 5)] * 3 + [(0.7, 0.9, 20, 6)] * 3
+
+
+@pytest.mark.medium
+def test_what_a_server_has_answered_is_not_asked_again(tmp_path):
+    def failing(body, seen):
+        return {"status": 404} if "30*41" in body["messages"][-1]["content"] else model(body, seen)
+
+    def stored():
+        return RowStore(tmp_path / "rows.jsonl", {"made": "here"})
+
+    with chat_server(failing) as (url, seen):
+        endpoint = Endpoint(url, "m", backoff=0.01)
+        part = evaluate_server(CONFIG, PROBLEMS, endpoint, "enable_thinking", rewards(), stored())
+    with chat_server(model) as (url, seen):
+        endpoint = Endpoint(url, "m", backoff=0.01)
+        whole = evaluate_server(CONFIG, PROBLEMS, endpoint, "enable_thinking", rewards(), stored())
+        assert len(seen.bodies) == 3
+        anew = evaluate_server(CONFIG, PROBLEMS, endpoint, "enable_thinking", rewards())
+    assert (part["n"], whole["n"]) == (1, 2)
+    assert whole["modes"] == anew["modes"]
+    assert whole["problems"] == anew["problems"]
+
+
+@pytest.mark.medium
+def test_a_count_that_no_answer_can_have_is_refused():
+    def boast(body, seen):
+        return {**model(body, seen), "usage": {"prompt_tokens": 9, "completion_tokens": 10**13}}
+
+    with (
+        chat_server(boast) as (url, _),
+        pytest.raises(EndpointError, match="counts more tokens than anybody writes"),
+    ):
+        evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+
+
+@pytest.mark.medium
+def test_the_templates_other_arguments_are_those_of_every_mode():
+    config = parse_config({"protocol": {"template_kwargs": {"effort": "low"}}})
+    with chat_server(model) as (url, seen):
+        evaluate_server(config, PROBLEMS[:1], Endpoint(url, "m"), "enable_thinking", rewards())
+    asked = [body["chat_template_kwargs"] for body in seen.bodies]
+    assert sorted(asked, key=str) == [
+        {"effort": "low", "enable_thinking": False},
+        {"effort": "low", "enable_thinking": True},
+        {"effort": "low"},
+    ]
+
+
+@pytest.mark.parametrize("blank", ["\n", " ", "<think>"])
+def test_a_thought_is_looked_for_once_however_a_text_begins(blank):
+    started = time.process_time()
+    split_thought(blank * 200_000)
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.medium
@@ -149,6 +208,14 @@ def test_a_problem_that_a_reward_broke_on_in_one_setting_is_in_no_mean_of_severa
     strict = parse_config({"reward_errors": {"policy": "drop", "max_share": 0.1}})
     with pytest.raises(RewardError, match="rewards broke on 1 of 6 rollouts"):
         evaluate_records(strict, PROBLEMS, RIGHT, broken_on(setting), tokens_from="usage.n")
+
+
+def test_tables_of_records_show_every_level_and_steer_no_terminal():
+    result = evaluate_records(CONFIG, PROBLEMS, RIGHT, rewards(), tokens_from="usage.n")
+    (easy,) = [line for line in mode_lines(result) if line.startswith("1 ")]
+    assert easy.split() == ["1", "1", "1.000", "1.000", "1.000", "0.0%", "–"]
+    lines = setting_lines({"settings": {}, "refused": {"x \x1b[2J": 1}})
+    assert "\x1b" not in "".join(lines)
 
 
 def test_records_of_one_setting_give_what_they_can():

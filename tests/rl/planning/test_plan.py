@@ -161,6 +161,16 @@ def test_the_dry_run_of_a_model_that_is_not_at_hand_says_what_stands_in_for_it(n
 
 
 @pytest.mark.medium
+@pytest.mark.parametrize(
+    "options", [("--gpus", "8"), ("--dry-run", "--gpu-memory", "40"), ("--dry-run", "--stand-in", "--gpus", "0")]
+)
+def test_gpus_that_nothing_asks_about_or_that_are_none_are_refused_in_one_line(options):
+    done = script("train.py", f"{ROOT}/configs/recipes/qwen3-0.6b-24gb.yaml", *options)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert options[-2] in done.stderr
+
+
+@pytest.mark.medium
 def test_a_stand_in_trains_nothing_but_in_a_dry_run():
     assert script("train.py", f"{ROOT}/configs/recipes/qwen3-0.6b-24gb.yaml", "--stand-in").returncode == 2
 

@@ -12,8 +12,9 @@ import pytest
 from report_runs import PNG, TAGS, Page, evaluation, make_run, read
 
 from rl.files.atomic import write_atomically
+from rl.reports import browser
 from rl.reports.browser import MOST_ROLLOUTS, sample
-from rl.reports.compare import write_comparison
+from rl.reports.compare import differing, names_of, write_comparison
 from rl.reports.plots import PLOTS, THEMES, Inputs, render, running_mean, series
 from rl.reports.report import bounded, write_report
 from rl.reports.run_folder import ReportError
@@ -174,6 +175,33 @@ def test_runs_are_compared_on_one_page_that_escapes_what_they_hold(tmp_path):
     assert "script" not in {tag for tag, _ in shown.tags}
     with pytest.raises(ReportError, match="two or more"):
         write_comparison([one], tmp_path / "compare.html")
+
+
+def test_settings_that_differ_are_shown_however_long_they_are():
+    rewards = [{"name": f"reward_{k}", "weight": 1.0} for k in range(9)]
+    other = [*rewards[:-1], {**rewards[-1], "weight": 5.0}]
+    same = {"seed": 1, "trainer": {"steps": 3}}
+    ((key, one, two),) = differing({"a": {**same, "rewards": rewards}, "b": {**same, "rewards": other}})
+    assert (key, one != two, max(len(one), len(two)) <= 120) == ("rewards", True, True)
+
+
+def test_each_compared_run_has_a_name_of_its_own():
+    long = "qwen2.5-coder-1.5b-instruct-products-lr1e-5-seed"
+    names = names_of([Path(f"{long}0"), Path(f"{long}1"), Path("a/seed0"), Path("b/seed0"), Path("b/seed0")])
+    assert len(set(names)) == 5
+    assert all(len(name) <= 44 for name in names)
+
+
+def test_where_all_rollouts_are_too_much_for_a_page_fewer_of_every_step_are_shown(tmp_path, monkeypatch):
+    make_run(tmp_path, steps=30)
+    whole = sample(tmp_path, [])
+    monkeypatch.setattr(browser, "MOST_BYTES", len(whole.data) // 4)
+    part = sample(tmp_path, [])
+    steps = [entry["step"] for entry in json.loads(part.data)]
+    assert (whole.shown, part.total) == (120, 120)
+    assert 20 <= part.shown <= 30
+    assert (steps[0], max(b - a for a, b in pairwise(steps))) == (1, 2)
+    assert steps[-1] >= 29
 
 
 @pytest.mark.slow
