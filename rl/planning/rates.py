@@ -62,6 +62,10 @@ def measured_rates(run_dir: Path, gpus: int) -> tuple[Rates, float]:
         raise ConfigError(
             f"{settings} does not say how many rows a step had ({error}); allowed: a run folder"
         ) from error
+    if config["rollout"].get("ahead"):
+        raise ConfigError(
+            f"{settings} has rollout.ahead 1: its times of rollouts are waits for one; allowed: a run without"
+        )
     rollout = statistics.median(r["tokens/total"] / r["time/rollout"] for r in timed)
     update = statistics.median(
         r["tokens/total"] / max(r["time/step"] - r["time/rollout"] - r.get("time/reward", 0.0), 1e-9) for r in timed

@@ -120,6 +120,10 @@ def test_rates_are_read_from_a_run(tmp_path):
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(r) + "\n" for r in (first, *others)))
     rates, response = measured_rates(tmp_path, gpus=2)
     assert (rates, response) == (Rates(rollout=50, update=80, reward=2), 100)
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "rollout": {**config["rollout"], "ahead": 1}}))
+    with pytest.raises(ConfigError, match=r"rollout\.ahead 1"):
+        measured_rates(tmp_path, gpus=2)
     with pytest.raises(ConfigError, match="no two steps"):
         measured_rates(tmp_path / "elsewhere", 1)
 
