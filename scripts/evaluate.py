@@ -28,9 +28,8 @@ def main(options: Namespace, config: Config) -> None:
     source = _only_source(options, config)
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
-    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == source}
     model = config.model.path if options.untouched else options.model
-    work = evaluation_work(config, model, options.out, told)
+    work = evaluation_work(config, model, options.out, _told(options, source))
     if is_finished(work, config.resume):
         show(json.loads(work.product.read_text(encoding="utf-8")), options.out)
         print(f"already finished, nothing is measured or written: {options.out}")
@@ -81,6 +80,11 @@ def _only_source(options: Namespace, config: Config) -> str:
     if config.evaluation.budget and (options.server or options.records):
         raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
     return sources[0]
+
+
+def _told(options: Namespace, source: str) -> dict[str, Any]:
+    """What the command says besides the configuration."""
+    return {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == source}
 
 
 def show(result: dict[str, Any], out: str) -> None:
@@ -160,8 +164,7 @@ def of_server(options: Namespace, config: Config, problems: list[Any], rewards: 
     )
     check_endpoint(endpoint)
     check_listening(endpoint)
-    told = {f"--{name}": getattr(options, name.replace("-", "_")) for name in ("server", "server-model", "switch")}
-    made = evaluation_work(config, "", options.out, told).settings
+    made = evaluation_work(config, "", options.out, _told(options, "server")).settings
     store = RowStore(_rows_file(options), made, fresh=config.resume != "auto")
     return evaluate_server(config, problems, endpoint, options.switch, rewards, store)
 
