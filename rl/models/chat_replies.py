@@ -119,7 +119,7 @@ def _choices(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
 def _reply(content: str, reasoning: str, finish: str, model: str, usage: Any) -> Reply:
     usage = usage if isinstance(usage, Mapping) else {}
     tokens = [usage.get(name) for name in ("prompt_tokens", "completion_tokens")]
-    prompt, completion = (value if isinstance(value, int) and value >= 0 else None for value in tokens)
+    prompt, completion = (value if type(value) is int and value >= 0 else None for value in tokens)
     return Reply(_sound(content), _sound(reasoning), finish, _sound(model), prompt, completion)
 
 

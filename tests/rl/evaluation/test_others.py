@@ -106,6 +106,15 @@ def test_a_count_that_no_answer_can_have_is_refused():
 
 
 @pytest.mark.medium
+def test_a_count_that_is_no_number_is_none():
+    def says(body, seen):
+        return {**model(body, seen), "usage": {"prompt_tokens": 9, "completion_tokens": True}}
+
+    with chat_server(says) as (url, _), pytest.raises(EndpointError, match="counts no tokens"):
+        evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+
+
+@pytest.mark.medium
 def test_the_templates_other_arguments_are_those_of_every_mode():
     config = parse_config({"protocol": {"template_kwargs": {"effort": "low"}}})
     with chat_server(model) as (url, seen):
