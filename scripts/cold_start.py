@@ -10,7 +10,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from rl.cli import check_light, parser, run
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
 from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
 
@@ -20,7 +20,16 @@ def main(options: Namespace, config: Config) -> None:
     check_writable(Path(config.run_dir), folder=True)
     check_light(config)
     check_model_path(config.model.path)
+    if options.manual_only and not config.cold_start.gears.manual_steps:
+        raise ConfigError(
+            "--manual-only stops after the manual gear, and cold_start.gears.manual_steps is 0; allowed: steps for it, or "
+            "without --manual-only"
+        )
+    from rl.cold_start.gate import gate_problems
     from rl.cold_start.gears import cold_start
+    from rl.cold_start.work import cold_start_work
+    from rl.files.finished import is_finished
+    from rl.models.open import open_protocol
     from rl.models.ranks import is_main
 
     if options.dry_run:
@@ -28,11 +37,15 @@ def main(options: Namespace, config: Config) -> None:
 
         dry_run(config, print if is_main() else lambda line: None)
         return
+    gated = config.cold_start.gate.problems > 0 and not options.manual_only
+    if gated and not is_finished(cold_start_work(config), config.resume):
+        # Prompts that cannot be used are told before the fine-tuning, not after it.
+        gate_problems(config, open_protocol(config))
     model = cold_start(config, manual_only=options.manual_only)
     if not is_main():
         return
     print(f"cold start: {model}")
-    if config.cold_start.gate.problems and not options.manual_only:
+    if gated:
         gate(config)
 
 

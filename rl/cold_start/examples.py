@@ -19,15 +19,16 @@ from rl.data import is_tiny, load_problems
 from rl.data.arithmetic import cold_start_problems, is_arithmetic
 from rl.data.draw import drawn
 from rl.data.load import take
-from rl.data.records import Record
+from rl.data.records import Record, shown
 from rl.data.schema import problem_of_row
 from rl.files.row_store import read_rows
 from rl.models.ranks import is_main
 from rollout.protocol import DecisionProtocol
-from rollout.types import Mode, Problem
+from rollout.types import MODES, Mode, Problem
 
 COLD_START_SEED = 2000
 IGNORE = -100
+EXAMPLE_FIELDS = {"judge": str, "thinking": str, "answer": str, "tokens": int}
 Row = dict[str, list[int]]
 
 
@@ -54,7 +55,10 @@ def worked_pairs(config: Config) -> list[Pair]:
         rows = labelled_rows(config.cold_start.labels)
         pairs = [pair for row in rows if (pair := labelled_pair(row))]
         if not pairs:
-            raise ConfigError(f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes")
+            raise ConfigError(
+                f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes; allowed: labels of "
+                "which some are (more label.samples, easier problems)"
+            )
         if len(pairs) < len(rows) and is_main():
             print(f"cold start: {len(rows) - len(pairs)} of {len(rows)} labelled problems left out, in one mode alone")
         # A problem may have several rows.
@@ -97,7 +101,23 @@ def labelled_rows(path: str) -> list[dict[str, Any]]:
     rows = read_rows(Path(path))
     if not rows:
         raise ConfigError(f"no labelled problems in {path!r} (looked in {Path.cwd()}); run scripts/label_necessity.py")
+    for number, row in enumerate(rows, 1):
+        _check_label(Record(f"{path}:{number}", row["id"], row))
     return rows
+
+
+def _check_label(record: Record) -> None:
+    """Raises `DataError` for a row that holds no example, or null, of each mode."""
+    label = record.fields.get("label")
+    for mode in MODES:
+        measured = label.get(mode) if isinstance(label, Mapping) else None
+        best = measured.get("shortest", "") if isinstance(measured, Mapping) else ""
+        known = best if isinstance(best, Mapping) else {}
+        if best is not None and not all(type(known.get(name)) is kind for name, kind in EXAMPLE_FIELDS.items()):
+            raise record.error(
+                f"its label.{mode}.shortest is {shown(best)}; allowed: null, or an object with "
+                f"{', '.join(EXAMPLE_FIELDS)}, as scripts/label_necessity.py writes it"
+            )
 
 
 def labelled_pair(row: Mapping[str, Any]) -> Pair | None:

@@ -57,12 +57,17 @@ def run_gate(config: Config) -> list[str]:
         from rl.models.open import open_policy
 
         policy = open_policy(config, str(cold_start_folder(config) / "model"))
-        problems = draw_usable(config, "train", policy.protocol, config.cold_start.gate.problems)
+        problems = gate_problems(config, policy.protocol)
         probe = measure(config, problems, policy.engine, policy.protocol, build_rewards(config.rewards))
         print("".join(f"{line}\n" for line in begin(work, "never")), end="")
         failures = judge_probe(probe, config.cold_start.gate)
         write_atomically(work.product, json.dumps({"failures": failures, **asdict(probe)}, indent=2) + "\n")
     return judge_probe(read_probe(config), config.cold_start.gate)
+
+
+def gate_problems(config: Config, protocol: DecisionProtocol) -> list[Problem]:
+    """What the gate asks. Raises `DataError` where prompts cannot be used."""
+    return draw_usable(config, "train", protocol, config.cold_start.gate.problems)
 
 
 def read_probe(config: Config) -> Probe:

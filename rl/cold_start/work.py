@@ -28,6 +28,7 @@ def first_work(config: Config) -> Work:
     last = not gears.automatic_steps
     # What both gears end with lies in the same place.
     settings |= settings_of(config, GEARS) if last else {}
+    settings |= {"an automatic gear follows": not last}
     folder = cold_start_folder(config) if last else cold_start_folder(config) / "manual"
     return _tuning(config, folder, settings, config.model.path, "cold_start" if last else "manual")
 
@@ -53,12 +54,18 @@ def _tuning(config: Config, folder: Path, settings: dict[str, Any], source: str,
     own = data_settings(config, "train") | policy_settings(config) | settings_of(config, ["model.lora"])
     digests = input_digests(config, ("train",), source, plug_ins=False)
     run = Path(config.run_dir)
+    others = (folder / "checkpoints", folder / GATE, folder / f"{GATE}.settings.json", folder / "done.json")
+    earlier = (run / "stages" / f"{stage}.json",)
+    if not (config.cold_start.gears.manual_steps and config.cold_start.gears.automatic_steps):
+        # A manual gear that lies there is a cold start begun with other settings, and its record says which.
+        manual = cold_start_folder(config) / "manual"
+        others, earlier = (*others, manual), (*earlier, manual / "model.settings.json")
     return Work(
         "cold start" if stage == "cold_start" else "manual gear",
         folder / "model",
         own | settings | digests,
-        others=(folder / "checkpoints", folder / GATE, folder / f"{GATE}.settings.json", folder / "done.json"),
-        earlier=(run / "stages" / f"{stage}.json",),
+        others=others,
+        earlier=earlier,
     )
 
 

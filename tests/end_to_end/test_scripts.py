@@ -119,3 +119,12 @@ def test_the_packages_import_from_anywhere(tmp_path):
     code = "import rl, rewards, rollout; print(rl.__file__, rewards.__file__, rollout.__file__)"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.count(str(ROOT)) == 3
+
+
+def test_what_a_cold_start_would_end_with_is_told_before_its_first_step(tmp_path):
+    raw = settings(tmp_path / "run", save_policy(tmp_path / "policy"), cold_start={"steps": 2, "gate": {"problems": 4}})
+    alone = run_with(tmp_path, raw, "--manual-only", name="cold_start.py")
+    assert (alone.returncode, "--manual-only" in alone.stderr, alone.stderr.count("\n")) == (2, True, 1)
+    narrow = run_with(tmp_path, raw, "rollout.max_prompt_tokens=2", name="cold_start.py")
+    assert (narrow.returncode, "rollout.max_prompt_tokens, 2" in narrow.stderr) == (2, True)
+    assert not (tmp_path / "run" / "cold_start" / "model").exists()

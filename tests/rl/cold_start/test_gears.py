@@ -14,6 +14,7 @@ from rl.cold_start.examples import IGNORE, Example, is_read_back, labelled_pair,
 from rl.cold_start.gears import automatic_rows, chosen_examples, cold_start, first_rows
 from rl.config.schema import ConfigError
 from rl.data import load_problems
+from rl.data.records import DataError
 from rl.evaluation.tags import obedience
 from rl.models.open import open_policy
 from rl.training.run import set_up, train
@@ -158,6 +159,27 @@ def test_a_labelled_file_gives_pairs_in_the_model_s_own_words(tmp_path):
     assert labelled_pair(rows[1]) is None
     with pytest.raises(ConfigError, match=r"no labelled problems in 'gone\.jsonl'"):
         worked_pairs(config_of(tmp_path, cold_start={"labels": "gone.jsonl"}))
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        None,
+        {},
+        "think",
+        {"think": {"shortest": None}},
+        {"think": {"shortest": None}, "no_think": {}},
+        {"think": {"shortest": None}, "no_think": {"shortest": "46"}},
+        {"think": {"shortest": None}, "no_think": {"shortest": {"answer": "46", "thinking": "", "judge": ""}}},
+        {"think": {"shortest": None}, "no_think": {"shortest": shortest("46", 5) | {"answer": None}}},
+    ],
+)
+def test_a_labelled_row_without_an_example_of_each_mode_is_told_with_its_line(tmp_path, label):
+    path = tmp_path / "labels.jsonl"
+    rows = [label_row("a", None, shortest("46", 5)), {**label_row("b", None, None), "label": label}]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(DataError, match=r"labels\.jsonl:2: its label\.(no_)?think\.shortest"):
+        worked_pairs(config_of(tmp_path, cold_start={"labels": str(path)}))
 
 
 def test_of_a_labelled_file_a_draw_is_learned_and_not_its_first_rows(tmp_path):

@@ -198,6 +198,26 @@ def test_gears_that_are_taken_out_leave_another_cold_start(raw, gears):
         is_finished(cold_start_work(parse_config(raw)))
 
 
+@pytest.mark.parametrize("now", [{}, {"automatic_steps": 3}, {"manual_steps": 2}])
+@pytest.mark.parametrize("is_whole", [False, True], ids=["begun", "finished"])
+def test_a_manual_gear_that_lies_there_is_told_when_its_gears_are_taken_out(raw, now, is_whole):
+    raw["protocol"]["tags"] = {"think": "/think", "no_think": "/no_think"}
+    both = parse_config(changed(raw, "cold_start.gears", {"manual_steps": 2, "automatic_steps": 3}))
+    finished(first_work(both)) if is_whole else (begin(first_work(both)), make_checkpoint(first_work(both)))
+    assert is_finished(first_work(both)) is is_whole
+    less = parse_config(changed(raw, "cold_start.gears", now))
+    with pytest.raises(UserError, match="automatic gear follows|manual_steps"):
+        is_finished(cold_start_work(less))
+    begin(work := cold_start_work(less), "never")
+    assert not (work.product.parent / "manual").exists()
+
+
+def make_checkpoint(work) -> None:
+    folder = work.product.parent / "checkpoints" / "checkpoint-1"
+    folder.mkdir(parents=True)
+    (folder / "model.safetensors").write_text("w")
+
+
 def test_a_gate_is_measured_anew_with_a_longer_response(raw):
     begin(work := gate_work(parse_config(raw)))
     work.product.parent.mkdir(parents=True, exist_ok=True)
