@@ -22,8 +22,8 @@ def main(options: Namespace, config: Config) -> None:
     check_model_path(config.model.path)
     if options.manual_only and not config.cold_start.gears.manual_steps:
         raise ConfigError(
-            "--manual-only stops after the manual gear, and cold_start.gears.manual_steps is 0; allowed: steps for it, or "
-            "without --manual-only"
+            "--manual-only stops after the manual gear, and cold_start.gears.manual_steps is 0; allowed: steps for it, "
+            "or without --manual-only"
         )
     from rl.cold_start.gate import gate_problems
     from rl.cold_start.gears import cold_start

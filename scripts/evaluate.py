@@ -9,27 +9,34 @@ python scripts/evaluate.py CONFIG --records FILE --mode-from REGEX --tokens-from
 """
 
 import json
+import sys
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from rl.cli import check_light, parser, run
 from rl.config.schema import Config, ConfigError
 from rl.data.load import source_files
-from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work
+from rl.evaluation.work import BATCHES, OPTIONS, evaluation_work, is_whole
 from rl.files.finished import DIGEST, Work, begin, is_finished, settings_of
 from rl.files.outputs import claim_recognised, hold
 from rl.models.location import check_model_path
 from rl.statistics.dial import check_threshold, parse_target
 
+# What stands for an option that was not given.
+DEFAULTS = {"server-model": "default", "switch": "enable_thinking", "tokens-from": "tokens"}
+
 
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
     source = _only_source(options, config)
+    options = _with_defaults(options, source)
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
     model = config.model.path if options.untouched else options.model
     work = evaluation_work(config, model, options.out, _told(options, source))
+    work = replace(work, is_done=lambda: is_whole(work.product))
     if is_finished(work, config.resume):
         show(json.loads(work.product.read_text(encoding="utf-8")), options.out)
         print(f"already finished, nothing is measured or written: {options.out}")
@@ -46,11 +53,14 @@ def main(options: Namespace, config: Config) -> None:
     for line in begin(work, config.resume, **settings_of(config, BATCHES)):
         print(line)
     write_atomically(work.product, json.dumps(result, indent=2) + "\n")
+    show(result, options.out)
+    print(f"written: {options.out}")
+    if not is_whole(work.product):
+        print("not finished: the same command asks for the answers that did not come", file=sys.stderr)
+        raise SystemExit(1)
     for rows in (_rows_file(options), *(_rows_file(options, budget) for budget in config.evaluation.budget)):
         for file in (rows, Work("rows", rows, {}).record):
             file.unlink(missing_ok=True)
-    show(result, options.out)
-    print(f"written: {options.out}")
 
 
 def _only_source(options: Namespace, config: Config) -> str:
@@ -72,11 +82,14 @@ def _only_source(options: Namespace, config: Config) -> str:
         raise ConfigError(f"--target picks a threshold, and --dial {options.dial} gives one; allowed: one of them")
     if (options.target or options.dial) and not options.model:
         raise ConfigError("--dial and --target need P(think), which only --model shows; allowed: without them")
-    defaults = {"server-model": "default", "switch": "enable_thinking", "tokens-from": "tokens"}
     for name, of in OPTIONS.items():
         value = getattr(options, name.replace("-", "_"))
-        if of != sources[0] and value and value != defaults.get(name, ""):
+        if of != sources[0] and value:
             raise ConfigError(f"--{name} is {value!r} and does nothing with --{sources[0]}; allowed: with --{of}")
+    if options.records and config.evaluation.samples > 1:
+        raise ConfigError(
+            f"evaluation.samples is {config.evaluation.samples}, and --records has the answers of its file; allowed: 1"
+        )
     if config.evaluation.budget and (options.server or options.records):
         raise ConfigError(f"evaluation.budget closes thoughts, and --{sources[0]} has its own; allowed: without it")
     return sources[0]
@@ -85,6 +98,12 @@ def _only_source(options: Namespace, config: Config) -> str:
 def _told(options: Namespace, source: str) -> dict[str, Any]:
     """What the command says besides the configuration."""
     return {f"--{name}": getattr(options, name.replace("-", "_")) for name, of in OPTIONS.items() if of == source}
+
+
+def _with_defaults(options: Namespace, source: str) -> Namespace:
+    """The options of this source that were not given, filled in."""
+    own = {name.replace("-", "_"): value for name, value in DEFAULTS.items() if OPTIONS[name] == source}
+    return Namespace(**{**vars(options), **{name: getattr(options, name) or value for name, value in own.items()}})
 
 
 def show(result: dict[str, Any], out: str) -> None:
@@ -211,11 +230,13 @@ if __name__ == "__main__":
     arguments.add_argument(
         "--server", default="", metavar="URL", help="a chat endpoint, such as http://127.0.0.1:8000/v1"
     )
-    arguments.add_argument("--server-model", default="default", metavar="NAME", help="the model's name there")
-    arguments.add_argument("--switch", default="enable_thinking", metavar="NAME", help="its template's argument")
+    arguments.add_argument("--server-model", default="", metavar="NAME", help="the model's name there (default)")
+    arguments.add_argument(
+        "--switch", default="", metavar="NAME", help="its template's argument for the mode (enable_thinking)"
+    )
     arguments.add_argument("--records", default="", metavar="FILE", help="responses on record, a JSON object a line")
     arguments.add_argument("--mode-from", default="", metavar="REGEX", help="how a record's response shows its mode")
-    arguments.add_argument("--tokens-from", default="tokens", metavar="FIELD", help="where a record has its tokens")
+    arguments.add_argument("--tokens-from", default="", metavar="FIELD", help="where a record has its tokens (tokens)")
     arguments.add_argument("--dial", default="", metavar="TAU", help="think iff P(think) is at least TAU; off: never")
     arguments.add_argument("--target", default="", metavar="TEXT", help="such as 'accuracy >= think - 0.005'")
     arguments.add_argument("--out", required=True, metavar="FILE", help="where the JSON goes")

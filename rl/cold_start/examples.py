@@ -56,8 +56,8 @@ def worked_pairs(config: Config) -> list[Pair]:
         pairs = [pair for row in rows if (pair := labelled_pair(row))]
         if not pairs:
             raise ConfigError(
-                f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes; allowed: labels of "
-                "which some are (more label.samples, easier problems)"
+                f"cold_start.labels {config.cold_start.labels!r}: no problem was solved in both modes; allowed: "
+                "labels with some that were (more label.samples, easier problems)"
             )
         if len(pairs) < len(rows) and is_main():
             print(f"cold start: {len(rows) - len(pairs)} of {len(rows)} labelled problems left out, in one mode alone")

@@ -54,8 +54,13 @@ def _tuning(config: Config, folder: Path, settings: dict[str, Any], source: str,
     own = data_settings(config, "train") | policy_settings(config) | settings_of(config, ["model.lora"])
     digests = input_digests(config, ("train",), source, plug_ins=False)
     run = Path(config.run_dir)
-    others = (folder / "checkpoints", folder / GATE, folder / f"{GATE}.settings.json", folder / "done.json")
-    earlier = (run / "stages" / f"{stage}.json",)
+    others: tuple[Path, ...] = (
+        folder / "checkpoints",
+        folder / GATE,
+        folder / f"{GATE}.settings.json",
+        folder / "done.json",
+    )
+    earlier: tuple[Path, ...] = (run / "stages" / f"{stage}.json",)
     if not (config.cold_start.gears.manual_steps and config.cold_start.gears.automatic_steps):
         # A manual gear that lies there is a cold start begun with other settings, and its record says which.
         manual = cold_start_folder(config) / "manual"

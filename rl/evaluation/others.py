@@ -3,20 +3,23 @@ framework wrote.
 
 Both give texts and token counts instead of ids, so tokens are not split into parts, and without P(think) there is no
 dial. A mode is what was seen: a response with a thought is think, whatever was asked for. A record without a mode or a
-token count is refused and counted, never guessed.
+token count, or one that contradicts itself, is refused and counted, never guessed.
 """
 
 from __future__ import annotations
 
-import re
+import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+import regex  # its searches can be given a time limit, those of re cannot
 
 from rewards.registry import Reward
 from rewards.score import check_broken, score_groups
 from rl.config.schema import Config, ConfigError
+from rl.data.records import shown
 from rl.evaluation.outcomes import MODE_PLAN, Outcome, summarize
 from rl.files.json_lines import json_lines
 from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
@@ -24,6 +27,9 @@ from rollout.types import Mode, Problem, Rollout, RolloutGroup, Status
 RESPONSES = ("response", "output", "completion", "generation", "text")
 LONGEST_TEXT = 200_000
 MOST_TOKENS = 10_000_000  # of one response
+LONGEST_SEARCH_S = 2.0
+NO_MODE = "no mode (its field mode: think or no_think, or --mode-from REGEX)"
+Pattern: TypeAlias = "regex.Pattern[str]"
 Answers = Mapping[tuple[str, str], Sequence[Rollout]]
 
 
@@ -42,11 +48,14 @@ def evaluate_records(
     match is think and none is no_think. Raises `ConfigError` for an expression that is none and where no record is
     left."""
     pattern = _pattern(mode_from)
-    by_name = {problem.id: problem for problem in problems} | {problem.prompt: problem for problem in problems}
+    by_id, by_prompt = ({getattr(problem, key): problem for problem in problems} for key in ("id", "prompt"))
     answers: dict[tuple[str, str], list[Rollout]] = {}
     refused: Counter[str] = Counter()
+    seen: Counter[str] = Counter()
     for row in rows:
-        problem = by_name.get(str(row.get("id"))) or by_name.get(str(row.get("prompt")))
+        seen[json.dumps(row, sort_keys=True)] += 1
+        problem = by_id.get(str(row["id"])) if "id" in row else None
+        problem = problem or by_prompt.get(str(row.get("prompt")))
         reason, rollout = _recorded(row, problem, pattern, tokens_from)
         if rollout is None or problem is None:
             refused[reason] += 1
@@ -55,7 +64,8 @@ def evaluate_records(
     if not answers:
         told = ", ".join(f"{n} × {why}" for why, n in refused.most_common())
         raise ConfigError(f"no record to evaluate: {told or 'there is none'}")
-    return settings_result(config, problems, answers, rewards, refused)
+    result = settings_result(config, problems, answers, rewards, refused)
+    return {**result, "repeated": seen.total() - len(seen)}
 
 
 def read_records(path: Path) -> list[dict[str, Any]]:
@@ -77,38 +87,63 @@ def split_thought(text: str) -> tuple[str, str]:
 
 
 def _recorded(
-    row: Mapping[str, Any], problem: Problem | None, pattern: re.Pattern[str] | None, tokens_from: str
+    row: Mapping[str, Any], problem: Problem | None, pattern: Pattern | None, tokens_from: str
 ) -> tuple[str, Rollout | None]:
     """A record as a rollout, or why not."""
     text = next((row[name] for name in RESPONSES if isinstance(row.get(name), str)), None)
-    tokens: Any = row
-    for part in tokens_from.split("."):
-        tokens = tokens.get(part) if isinstance(tokens, Mapping) else None
+    setting = str(row.get("setting", "auto"))
     if problem is None:
         return "no test problem with its id or prompt", None
     if text is None:
         return f"no response (one of {', '.join(RESPONSES)})", None
-    if str(row.get("setting", "auto")) not in MODE_PLAN:
-        return "a setting that is none of think, no_think, auto", None
-    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not 0 <= tokens <= MOST_TOKENS:
-        return f"no token count in {tokens_from!r}", None
+    if setting not in MODE_PLAN:
+        return f"a setting that is none of {', '.join(MODE_PLAN)}", None
+    reason, tokens = _tokens_of(row, text, tokens_from)
+    if reason:
+        return reason, None
     mode = _mode_of(row, text[:LONGEST_TEXT], pattern)
-    if mode is None:
-        return "no mode", None
     thought, answer = split_thought(text)
-    forced = MODE_PLAN[row.get("setting", "auto")]
-    length = len(problem.prompt)
+    if mode is None:
+        return NO_MODE, None
+    if mode == "no_think" and thought.strip():
+        return "a thought in a response of mode no_think", None
+    if isinstance(row.get("prompt"), str) and _words(problem.prompt) not in _words(row["prompt"]):
+        return "a prompt that is not its problem's", None
     truncated = bool(row.get("truncated", False))
-    return "", text_rollout(
-        problem, mode, thought, answer, tokens=int(tokens), prompt_tokens=length, forced=forced, truncated=truncated
-    )
+    counts = {"tokens": tokens, "prompt_tokens": len(problem.prompt)}
+    return "", text_rollout(problem, mode, thought, answer, forced=MODE_PLAN[setting], truncated=truncated, **counts)
 
 
-def _mode_of(row: Mapping[str, Any], text: str, pattern: re.Pattern[str] | None) -> Mode | None:
+def _words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _tokens_of(row: Mapping[str, Any], text: str, tokens_from: str) -> tuple[str, int]:
+    """Why the record has no token count, or the count."""
+    tokens: Any = row
+    for part in tokens_from.split("."):
+        tokens = tokens.get(part) if isinstance(tokens, Mapping) else None
+    if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not tokens >= 0:
+        return f"no token count in {tokens_from!r} (--tokens-from FIELD)", 0
+    if tokens > MOST_TOKENS:
+        return f"more tokens in {tokens_from!r} than anybody writes", 0
+    if text and int(tokens) == 0:
+        return f"a response, and 0 tokens in {tokens_from!r}", 0
+    return "", int(tokens)
+
+
+def _mode_of(row: Mapping[str, Any], text: str, pattern: Pattern | None) -> Mode | None:
     if pattern is None:
         given = row.get("mode")
         return given if given in ("think", "no_think") else None
-    found = pattern.search(text)
+    try:
+        found = pattern.search(text, timeout=LONGEST_SEARCH_S)
+    except TimeoutError:
+        raise ConfigError(
+            f"--mode-from {pattern.pattern!r} searched a response of {len(text)} characters for more than "
+            f"{LONGEST_SEARCH_S:g} s (the record of {shown(row.get('id') or row.get('prompt'))}); allowed: an "
+            "expression without repetitions inside of repetitions"
+        ) from None
     named = {name for name in ("think", "no_think") if name in pattern.groupindex}
     if not named:
         return "think" if found else "no_think"
@@ -199,8 +234,8 @@ def _without_parts(table: Any) -> Any:
     return {key: _without_parts(value) for key, value in kept.items()}
 
 
-def _pattern(text: str) -> re.Pattern[str] | None:
+def _pattern(text: str) -> Pattern | None:
     try:
-        return re.compile(text) if text else None
-    except re.error as error:
+        return regex.compile(text) if text else None
+    except regex.error as error:
         raise ConfigError(f"--mode-from is {text!r}, which is no regular expression: {error}") from error

@@ -32,13 +32,12 @@ def evaluate_server(
 ) -> dict[str, Any]:
     """The evaluation of a served model: greedy, or `evaluation.samples` answers of each mode as `rollout` draws them.
     Modes are asked for by `protocol.tags` where there are some, else by the template argument `switch` (true, false,
-    and left out for auto). What `store` holds is not asked again. Raises `EndpointError` where nothing comes back."""
+    and left out for auto). What `store` holds is not asked again; `missing` of the result are the answers that did not
+    come. Raises `EndpointError` where nothing comes back."""
     started, samples = time.perf_counter(), config.evaluation.samples
     served = _Served({problem.id: problem for problem in problems}, store)
     wanted = list(itertools.product(problems, MODE_PLAN, range(samples)))
-    missing = [
-        (problem, setting, draw) for problem, setting, draw in wanted if not served.knows(problem, setting, draw)
-    ]
+    missing = [ask for ask in wanted if not served.knows(*ask)]
 
     async def questions() -> AsyncIterator[tuple[Any, Question, Mapping[str, Any]]]:
         for problem, setting, draw in missing:
@@ -51,13 +50,17 @@ def evaluate_server(
         def finished(name: Any, outcome: Reply | EndpointError) -> None:
             progress.update()
             served.take(name, outcome)
+            if served.refused:
+                progress.set_postfix(refused=served.refused.total())
 
         asyncio.run(ask_all(endpoint, questions(), finished))
     if not served.answers:
         told = served.refused.most_common(1)
-        raise EndpointError(f"no answer to evaluate: {told[0][0] if told else 'nothing was asked'}")
+        raise EndpointError(
+            f"no answer to evaluate from {endpoint.base_url}: {told[0][0] if told else 'nothing was asked'}"
+        )
     result = settings_result(config, problems, served.answers, rewards, served.refused)
-    return {**result, "seconds": time.perf_counter() - started}
+    return {**result, "missing": served.refused.total(), "seconds": time.perf_counter() - started}
 
 
 @dataclass
@@ -82,7 +85,8 @@ class _Served:
         problem, setting, draw = self.by_id[name[0]], name[1], name[2]
         if isinstance(outcome, EndpointError):
             self.refused[str(outcome)] += 1
-        elif outcome.completion_tokens is None:
+        elif not outcome.completion_tokens:
+            # An end is a token too: a server that counts none, or 0, does not count.
             self.refused["the server counts no tokens"] += 1
         elif max(outcome.completion_tokens, outcome.prompt_tokens or 0) > MOST_TOKENS:
             self.refused["the server counts more tokens than anybody writes"] += 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from rl.config.schema import Config
 from rl.files.finished import DIGEST, Work, settings_of
+from rl.files.json_file import read_object
 from rl.models.inputs import DATA_CHECKS, data_settings, digest_of, input_digests, policy_settings
 
 # How training is watched, and how many rows are decoded at once.
@@ -44,3 +45,8 @@ def evaluation_work(
     del settings["model.path"]
     stages = (Path(config.run_dir) / "stages" / f"{earlier}.json",) if earlier else ()
     return Work("evaluation", Path(out), settings, earlier=stages)
+
+
+def is_whole(file: Path) -> bool:
+    """Whether the JSON of an evaluation is there, with every answer that was asked for."""
+    return file.is_file() and not read_object(file, (), "that file moved away, to measure anew").get("missing")

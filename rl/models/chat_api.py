@@ -4,8 +4,9 @@
 
 A call is tried again, after a back-off that doubles (and at least `Retry-After`), when the endpoint says 429 or 5xx,
 does not answer in time, or its stream ends before `finish_reason`. Another status is an error at once: asking again
-would not help. Thoughts come as `reasoning_content` or `reasoning` (vLLM, DeepSeek, OpenRouter), or inside the content.
-The key is read from the environment when a call is sent, and stands in no message, log or file.
+would not help. Where one call after another comes to nothing, nobody is asked any more. Thoughts come as
+`reasoning_content` or `reasoning` (vLLM, DeepSeek, OpenRouter), or inside the content. The key is read from the
+environment when a call is sent, and stands in no message, log or file.
 """
 
 from __future__ import annotations
@@ -40,6 +41,11 @@ class Endpoint:
     retries: int = 6
     backoff: float = 0.5
 
+    @property
+    def patience(self) -> int:
+        """Calls in a row that may come to nothing: two rounds of all that are under way at once, and 32 at least."""
+        return max(32, 2 * self.concurrency)
+
 
 Question = Sequence[Mapping[str, Any]]
 Outcome = Reply | EndpointError
@@ -51,17 +57,26 @@ async def ask_all(
     finished: Callable[[Any, Outcome], None],
 ) -> None:
     """Ask (name, messages, options of this call) as they come, `concurrency` at once, and hand each outcome to
-    `finished` as soon as it is there. An outcome may be an error; the others go on. What `finished` raises ends all."""
+    `finished` as soon as it is there. An outcome may be an error; the others go on. What `finished` raises ends all.
+    Raises `EndpointError` after `endpoint.patience` errors in a row."""
     limits = httpx.Limits(max_connections=endpoint.concurrency)
     async with httpx.AsyncClient(limits=limits, timeout=httpx.Timeout(endpoint.timeout, connect=30.0)) as client:
         running: set[asyncio.Task[None]] = set()
+        in_a_row = 0
 
         async def one(name: Any, messages: Question, options: Mapping[str, Any]) -> None:
+            nonlocal in_a_row
             try:
                 outcome: Outcome = await _ask(client, endpoint, messages, options)
             except EndpointError as error:
                 outcome = error
             finished(name, outcome)
+            in_a_row = in_a_row + 1 if isinstance(outcome, EndpointError) else 0
+            if in_a_row >= endpoint.patience:
+                raise EndpointError(
+                    f"{in_a_row} calls in a row came to nothing, the last: {outcome}; allowed: the same command again, "
+                    "which asks for what is missing"
+                )
 
         try:
             async for name, messages, options in questions:

@@ -84,6 +84,8 @@ def setting_lines(result: Mapping[str, Any]) -> list[str]:
                 f"{row['mean_tokens']:.1f}, thinks in {row['think_rate']:.1%}"
             )
         lines += [f"refused: {count} × {printable(reason, 300)}" for reason, count in result["refused"].items()]
+        if result.get("repeated"):
+            lines.append(f"{result['repeated']} records repeat another word for word; each counts as an answer")
         lines.append("no P(think) here: the dial is left out")
     return lines
 

@@ -206,7 +206,7 @@ def test_a_manual_gear_that_lies_there_is_told_when_its_gears_are_taken_out(raw,
     finished(first_work(both)) if is_whole else (begin(first_work(both)), make_checkpoint(first_work(both)))
     assert is_finished(first_work(both)) is is_whole
     less = parse_config(changed(raw, "cold_start.gears", now))
-    with pytest.raises(UserError, match="automatic gear follows|manual_steps"):
+    with pytest.raises(UserError, match=r"automatic gear follows|manual_steps"):
         is_finished(cold_start_work(less))
     begin(work := cold_start_work(less), "never")
     assert not (work.product.parent / "manual").exists()
