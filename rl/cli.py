@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rl.config.describe import keys, sections
+from rl.config.describe import keys
 from rl.config.read import load_config
 from rl.config.schema import Config
 from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
@@ -51,10 +51,11 @@ class ShowKeys(argparse.Action):
     """`--keys [SECTION]`: every key with its default, what is allowed and what it means."""
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option_string: Any = None) -> None:
-        known = dict(sections(Config))
+        rows = list(keys(Config))
+        known = dict.fromkeys(row[0].split(".")[0] for row in rows)
         if values and values not in known:
             parser.error(f"--keys is {values!r}; allowed: {', '.join(known)}")
-        shown = [row for row in keys(Config) if not values or row[0].split(".")[0] == values]
+        shown = [row for row in rows if not values or row[0].split(".")[0] == values]
         for name, allowed, default, meaning in shown:
             print(f"{name} = {default!r}   [{allowed}]\n    {' '.join(meaning.split())}")
         parser.exit()

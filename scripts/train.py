@@ -25,7 +25,8 @@ def main(options: Namespace, config: Config) -> None:
         value, option = getattr(options, name), f"--{name.replace('_', '-')}"
         if value is not None and not options.stand_in:
             raise ConfigError(
-                f"{option} is {value} without --stand-in, where it does nothing; allowed: torchrun's ranks"
+                f"{option} is {value} and does nothing without --stand-in, the dry run for another machine; allowed: "
+                "with --dry-run --stand-in, or scripts/plan.py"
             )
         if value is not None and not 0 < value < MOST:
             raise ConfigError(f"{option} is {value}; allowed: above 0, below {MOST:,}")

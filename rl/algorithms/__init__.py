@@ -136,6 +136,15 @@ def _savings(algorithm: Algorithm, asked: Mapping[str, Any]) -> Savings:
     found |= {"forced_switch": loss.forced_switch, "forced_log_prob": loss.forced_log_prob}
     # A stored decision is one token, so that a mean over each rollout's own tokens would weigh it as many times more.
     found["answer_mean"] = "sequences" if (loss.judge_mean, loss.answer_mean) == ("tokens", "sequences") else "tokens"
+    untrained = [
+        f"{name} 0"
+        for name, value in (("judge_weight", loss.judge_weight), ("kappa", parameters.get("kappa")))
+        if value == 0
+    ]
+    if untrained and asked.get("judge_replay"):
+        raise UserError(
+            f"algorithm.judge_replay is {asked['judge_replay']} with {untrained[0]}: no decision trains; allowed: 0"
+        )
     possible = {}
     for name, needed in NEEDED.items():
         against = [key for key in needed if found[key] != needed[key]]
@@ -146,7 +155,8 @@ def _savings(algorithm: Algorithm, asked: Mapping[str, Any]) -> Savings:
                 f"{json.dumps(type(asked[name])())}, or {', '.join(f'{key} {needed[key]}' for key in against)}"
             )
         off = getattr(Savings(), name)
-        possible[name] = off if against else asked.get(name, getattr(algorithm.savings, name))
+        idle = untrained and name == "judge_replay"
+        possible[name] = off if against or idle else asked.get(name, getattr(algorithm.savings, name))
     return Savings(**possible)
 
 

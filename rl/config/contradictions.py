@@ -124,6 +124,11 @@ def _ahead(config: Config) -> None:
 
 
 def _checkpoints(config: Config) -> None:
+    if config.trainer.steps % config.trainer.iterations:
+        raise ConfigError(
+            f"trainer.steps is {config.trainer.steps}; allowed: a multiple of trainer.iterations "
+            f"({config.trainer.iterations}), so that no generation is drawn for less than its steps"
+        )
     if config.trainer.save_every % config.trainer.iterations:
         raise ConfigError(
             f"trainer.save_every is {config.trainer.save_every}; allowed: a multiple of trainer.iterations "

@@ -32,6 +32,10 @@ def write_comparison(folders: Sequence[Path], out: Path) -> Path:
     """Write the page. Raises `ReportError` for fewer than two runs or a folder without one."""
     if len(folders) < 2:
         raise ReportError("--compare wants two or more run folders")
+    places = [folder.resolve() for folder in folders]
+    twice = next((folder for folder, place in zip(folders, places, strict=True) if places.count(place) > 1), None)
+    if twice is not None:
+        raise ReportError(f"--compare names {twice} twice; allowed: each run once")
     runs = dict(zip(names_of(folders), map(read_run, folders), strict=True))
     missing = [f"{name}: no eval.json with numbers" for name, run in runs.items() if not run.inputs.after.get("modes")]
     plot = _plot(runs)

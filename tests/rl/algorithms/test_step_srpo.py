@@ -10,6 +10,7 @@ from factories import make_group
 
 from rl.algorithms import build_algorithm
 from rl.algorithms.group import group_arrays
+from rollout.errors import UserError
 
 FORMULA = {"name": "step_srpo", "preset": "none"}
 run = partial(run_with, preset="none")
@@ -199,3 +200,10 @@ def test_the_preset_none_is_the_formula_alone():
     assert (algorithm.savings.direct_first, algorithm.savings.judge_replay) == (False, 0)
     assert build_algorithm({**FORMULA, "anchor": 0.5, "judge_replay": 8}).parameters == {"anchor": 0.5}
     assert build_algorithm({**FORMULA, "judge_replay": 8}).savings.judge_replay == 8
+
+
+def test_decisions_that_no_weight_trains_are_not_stored():
+    for off in ({"judge_weight": 0.0}, {"kappa": 0.0}):
+        assert build_algorithm({"name": "step_srpo", **off}).savings.judge_replay == 0
+        with pytest.raises(UserError, match=r"algorithm.judge_replay is 8 with (judge_weight|kappa) 0"):
+            build_algorithm({"name": "step_srpo", **off, "judge_replay": 8})

@@ -145,6 +145,7 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
         ("rollout: {group_size: 3}", "rollout.forced.minimum is 2; allowed: at most half of rollout.group_size, 1"),
         ("rollout: {forced: {start: 1.5}}", "rollout.forced.start is 1.5; allowed: 0 to 1"),
         ("trainer: {save_every: 5, iterations: 2}", r"trainer.save_every is 5; .* a multiple of trainer.iterations"),
+        ("trainer: {steps: 5, iterations: 2}", r"trainer.steps is 5; .* a multiple of trainer.iterations"),
         ("trainer: {kl: -1}", "trainer.kl is -1; allowed: 0 to 100 or null"),
         ("rollout: {forced: {minimum_share: 0.6}}", r"rollout.forced.minimum_share is 0.6; allowed: 0 to 0.5"),
         ("rollout: {forced: {points: [[0, 2]]}}", r"rollout.forced.points\[0\]\[1\] is 2; allowed: 0 to 1"),

@@ -175,6 +175,8 @@ def test_runs_are_compared_on_one_page_that_escapes_what_they_hold(tmp_path):
     assert "script" not in {tag for tag, _ in shown.tags}
     with pytest.raises(ReportError, match="two or more"):
         write_comparison([one], tmp_path / "compare.html")
+    with pytest.raises(ReportError, match="one twice"):
+        write_comparison([one, two, tmp_path / "two" / ".." / "one"], tmp_path / "compare.html")
 
 
 def test_settings_that_differ_are_shown_however_long_they_are():
