@@ -27,7 +27,7 @@ def main(options: argparse.Namespace) -> None:
         raise UserError(f"--problems is {options.problems}; allowed: 0 or more")
     check_new_folder(options.out)
     checkpoint = checkpoint_of(options.run_dir, options.checkpoint) if options.checkpoint else None
-    model = finished_model(options.run_dir) if checkpoint is None else checkpoint
+    model = finished_model(options.run_dir, by_option=True) if checkpoint is None else checkpoint
     if options.push:
         check_push(options.push)
     from rl.serving.export import export

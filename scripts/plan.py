@@ -23,13 +23,14 @@ def main(options: Namespace, config: Config) -> None:
     """Plan and print."""
 
     from rl.planning.plan import GIB, make_plan, rendered
-    from rl.planning.rates import Rates, measured_rates, step_time
+    from rl.planning.rates import Rates, measured_rates, step_time, unlike
 
     check(options)
     plan = make_plan(config, options.gpus, round(options.gpu_memory * GIB), options.device)
     rates, response = None, float(longest_response(config))
     if options.measured:
-        rates, response = measured_rates(Path(options.measured), options.measured_gpus)
+        rates, response = measured_rates(Path(options.measured), options.measured_gpus or 1)
+        plan = dataclasses.replace(plan, notes=(*plan.notes, *unlike(config, Path(options.measured))))
     elif options.rollout_rate is not None:
         rates = Rates(options.rollout_rate, options.update_rate)
     if rates:
@@ -58,6 +59,8 @@ def check(options: Namespace) -> None:
         raise ConfigError("--rollout-rate and --update-rate belong together; allowed: both, or --measured RUN_DIR")
     if options.measured and options.rollout_rate is not None:
         raise ConfigError("--measured and --rollout-rate both give the rates; allowed: one of them")
+    if options.measured_gpus is not None and not options.measured:
+        raise ConfigError(f"--measured-gpus is {options.measured_gpus} without --measured; allowed: with it")
     if not options.measured and options.rollout_rate is None and (options.response is not None or options.server_gpus):
         raise ConfigError("--response and --server-gpus are for times; allowed: with --measured, or with both rates")
 
@@ -72,6 +75,6 @@ if __name__ == "__main__":
     arguments.add_argument("--response", type=float, metavar="TOKENS", help="mean tokens of a response, for times")
     arguments.add_argument("--server-gpus", type=int, default=0, metavar="N", help="GPUs that decode, if other ones")
     arguments.add_argument("--measured", default="", metavar="RUN_DIR", help="take the rates from this run")
-    arguments.add_argument("--measured-gpus", type=int, default=1, metavar="N", help="how many GPUs that run had")
+    arguments.add_argument("--measured-gpus", type=int, metavar="N", help="how many GPUs that run had (1)")
     arguments.add_argument("--json", action="store_true", help="the plan as JSON")
     run(main, arguments)

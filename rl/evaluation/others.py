@@ -93,7 +93,7 @@ def _recorded(
     text = next((row[name] for name in RESPONSES if isinstance(row.get(name), str)), None)
     setting = str(row.get("setting", "auto"))
     if problem is None:
-        return "no test problem with its id or prompt", None
+        return "no test problem with its id or prompt among those that are evaluated (evaluation.problems)", None
     if text is None:
         return f"no response (one of {', '.join(RESPONSES)})", None
     if setting not in MODE_PLAN:
@@ -109,7 +109,9 @@ def _recorded(
         return "a thought in a response of mode no_think", None
     if isinstance(row.get("prompt"), str) and _words(problem.prompt) not in _words(row["prompt"]):
         return "a prompt that is not its problem's", None
-    truncated = bool(row.get("truncated", False))
+    truncated = row.get("truncated", False)
+    if not isinstance(truncated, bool):
+        return "a truncated that is neither true nor false", None
     counts = {"tokens": tokens, "prompt_tokens": len(problem.prompt)}
     return "", text_rollout(problem, mode, thought, answer, forced=MODE_PLAN[setting], truncated=truncated, **counts)
 
@@ -125,6 +127,8 @@ def _tokens_of(row: Mapping[str, Any], text: str, tokens_from: str) -> tuple[str
         tokens = tokens.get(part) if isinstance(tokens, Mapping) else None
     if not isinstance(tokens, int | float) or isinstance(tokens, bool) or not tokens >= 0:
         return f"no token count in {tokens_from!r} (--tokens-from FIELD)", 0
+    if tokens <= MOST_TOKENS and tokens != int(tokens):
+        return f"no whole number of tokens in {tokens_from!r}", 0
     if tokens > MOST_TOKENS:
         return f"more tokens in {tokens_from!r} than anybody writes", 0
     if text and int(tokens) == 0:
@@ -185,16 +189,20 @@ def settings_result(
     refused: Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """The tables of answers by (problem id, setting): the whole evaluation over the problems with all settings, and
-    what there is of each setting. Answers that a reward broke on are left out. Raises `RewardError` as `reward_errors`
+    what there is of each setting. Answers that a reward broke on are left out; one that was asked for in a mode and
+    given in the other says nothing about either, and is counted in `disobeyed`. Raises `RewardError` as `reward_errors`
     says."""
     scored = _scored(config, problems, answers, [reward for reward in rewards if reward.step == "answer"])
+    obeyed = {place: [r for r in found if r.forced in (None, r.mode)] for place, found in scored.items()}
     whole = [
-        Outcome(problem, {setting: tuple(scored[problem.id, setting]) for setting in MODE_PLAN})
+        Outcome(problem, {setting: tuple(obeyed[problem.id, setting]) for setting in MODE_PLAN})
         for problem in problems
-        if all(scored.get((problem.id, setting)) for setting in MODE_PLAN)
+        if all(obeyed.get((problem.id, setting)) for setting in MODE_PLAN)
     ]
     result = _without_parts(summarize(whole, config.data.easy, config.data.hard)) if whole else {}
-    return {**result, "settings": _settings(scored), "dial": {}, "refused": dict(refused or {})}
+    lost = Counter(place[1] for place, found in scored.items() for r in found if r.forced not in (None, r.mode))
+    told = {"disobeyed": dict(lost), "dial": {}, "refused": dict(refused or {})}
+    return {**result, "settings": _settings(scored), **told}
 
 
 def _scored(

@@ -104,11 +104,22 @@ async def _lines(answer: httpx.Response) -> AsyncIterator[str]:
 
 
 def _parts(message: Any) -> tuple[str, str]:
-    """(reasoning, content) of a message or of a piece of one; nothing for null and for what is no text."""
+    """(reasoning, content) of a message or of a piece of one; nothing for null. Raises `EndpointError` for what is no
+    text."""
     message = message if isinstance(message, Mapping) else {}
-    found = (message.get(name) for name in ("reasoning_content", "reasoning", "content"))
-    first, second, content = (value if isinstance(value, str) else "" for value in found)
+    first, second, content = (_text(message.get(name), name) for name in ("reasoning_content", "reasoning", "content"))
     return first or second, content
+
+
+def _text(value: Any, name: str) -> str:
+    """A text, or the texts of a list of parts (`{type: text, text: ...}`) as one."""
+    if value is None:
+        return ""
+    many = isinstance(value, list)
+    texts = [part.get("text") if isinstance(part, Mapping) else part for part in value] if many else [value]
+    if not all(isinstance(text, str) for text in texts):
+        raise EndpointError(f"an answer whose {name} is {value!r:.{SHOWN}}; allowed: text, or parts with text")
+    return "".join(texts)
 
 
 def _choices(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:

@@ -6,6 +6,7 @@ import json
 import statistics
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from rl.config.schema import Config, ConfigError
 from rl.files.run_log import read_metrics
@@ -44,6 +45,28 @@ def step_time(config: Config, rates: Rates, gpus: int, response: float, generati
     rollout, reward = share * tokens / (rates.rollout * (generating or gpus)), share * rates.reward
     update = tokens / (rates.update * gpus)
     return StepTime(rollout, reward, update, config.trainer.steps * (rollout + reward + update) / 3600)
+
+
+SAME = tuple(f"model.{name}" for name in ("path", "dtype", "lora.rank", "gradient_checkpointing"))
+SAME += tuple(f"rollout.{name}" for name in ("engine", "max_new_tokens", "max_prompt_tokens"))
+"""What rates and lengths depend on."""
+
+
+def unlike(config: Config, run_dir: Path) -> list[str]:
+    """Lines for what a run's rates depend on and is another there: they are taken all the same."""
+    try:
+        run = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    told = []
+    for key in SAME:
+        old: Any = run
+        new: Any = config
+        for part in key.split("."):
+            old, new = old.get(part) if isinstance(old, dict) else None, getattr(new, part)
+        if old != new:
+            told.append(f"{key} {old}, here {new}")
+    return [f"the rates are those of another run: {'; '.join(told)} ({run_dir})"] if told else []
 
 
 def measured_rates(run_dir: Path, gpus: int) -> tuple[Rates, float]:

@@ -83,6 +83,11 @@ def setting_lines(result: Mapping[str, Any]) -> list[str]:
                 f"{MODE_LABELS[name]}: {row['n']} answers, accuracy {row['accuracy']:.3f}, tokens "
                 f"{row['mean_tokens']:.1f}, thinks in {row['think_rate']:.1%}"
             )
+        for name, count in result.get("disobeyed", {}).items():
+            lines.append(
+                f"{MODE_LABELS[name]}: {count} answers came in the other mode and count for no mode and no router; is it "
+                "asked for as the model expects (protocol.tags, or --switch NAME)?"
+            )
         lines += [f"refused: {count} × {printable(reason, 300)}" for reason, count in result["refused"].items()]
         if result.get("repeated"):
             lines.append(f"{result['repeated']} records repeat another word for word; each counts as an answer")

@@ -64,12 +64,14 @@ def run_config(folder: Path) -> Config | None:
     return parse_config({**raw, "run_dir": str(folder)})
 
 
-def finished_model(run: Path) -> Path:
-    """The model that a run ended with. Raises `UserError` for a run that is still going on, or that failed."""
+def finished_model(run: Path, by_option: bool = False) -> Path:
+    """The model that a run ended with. Raises `UserError` for a run that is still going on, or that failed, with its
+    last checkpoint; `by_option`: the command takes that by --checkpoint, otherwise it has to be exported first."""
     if (run / "model" / "config.json").is_file():
         return run / "model"
     last = last_complete(run / "checkpoints")
-    way = f", or --checkpoint {last.name}" if last else ""
+    option = f"--checkpoint {last.name}" if last else ""
+    way = f", or {option if by_option else f'what scripts/export.py {run} OUT {option} writes'}" if last else ""
     raise UserError(f"{run} has no finished model yet; allowed: a run that has ended{way}")
 
 

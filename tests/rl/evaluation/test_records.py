@@ -103,7 +103,13 @@ def test_records_with_different_numbers_of_answers_count_as_many_as_all_have():
     answers = {("easy", "think"): "7", ("easy", "no_think"): "7888", ("easy", "auto"): "7"}
     answers |= {("hard", "think"): "7", ("hard", "no_think"): "88", ("hard", "auto"): "8"}
     rows = [
-        {"id": problem, "response": text, "tokens": 3, "setting": setting, "mode": "no_think"}
+        {
+            "id": problem,
+            "response": text,
+            "tokens": 3,
+            "setting": setting,
+            "mode": "think" if setting == "think" else "no_think",
+        }
         for (problem, setting), texts in answers.items()
         for text in texts
     ]
@@ -131,6 +137,8 @@ def test_an_expression_that_is_none_is_told():
         ({"tokens": float("nan")}, "1 × no token count in 'tokens'"),
         ({"tokens": float("inf")}, "1 × more tokens in 'tokens' than anybody writes"),
         ({"tokens": 10**13}, "1 × more tokens in 'tokens' than anybody writes"),
+        ({"tokens": 5.9}, "1 × no whole number of tokens in 'tokens'"),
+        ({"truncated": "false"}, "1 × a truncated that is neither true nor false"),
         ({"tokens": 0}, "1 × a response, and 0 tokens in 'tokens'"),
         ({"mode": "no_think", "response": "<think>a</think>2"}, "1 × a thought in a response of mode no_think"),
         ({"prompt": "9*9?"}, "1 × a prompt that is not its problem's"),

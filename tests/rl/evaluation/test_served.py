@@ -12,6 +12,7 @@ from rl.evaluation.others import split_thought
 from rl.evaluation.served import evaluate_server
 from rl.files.row_store import RowStore
 from rl.models.chat_api import Endpoint, EndpointError
+from rl.reports.choice import setting_lines
 
 PROBLEMS = [make_problem("easy", "3+4?", "7", difficulty="1"), make_problem("hard", "30*41?", "1230", difficulty="2")]
 CONFIG = parse_config({"rollout": {"max_new_tokens": 64}, "data": {"easy": ["1"], "hard": ["2"]}})
@@ -58,7 +59,9 @@ def test_several_samples_of_a_served_model_are_drawn_and_give_means_and_pass_at_
     )
 
     def once(body, seen):
-        return {"content": "7" if body["seed"] == 5 else "8", "usage": {"completion_tokens": 4}}
+        thinks = body.get("chat_template_kwargs", {}).get("enable_thinking")
+        answer = "7" if body["seed"] == 5 else "8"
+        return {"content": answer, "reasoning": "hm" if thinks else "", "usage": {"completion_tokens": 4}}
 
     with chat_server(once) as (url, seen):
         result = evaluate_server(config, PROBLEMS[:1], Endpoint(url, "m"), "enable_thinking", rewards())
@@ -179,3 +182,24 @@ def test_a_server_that_stops_answering_is_given_up_and_what_it_said_is_kept(tmp_
         with pytest.raises(EndpointError, match=r"32 calls in a row came to nothing, the last: .*404"):
             evaluate_server(CONFIG, problems, endpoint, "enable_thinking", rewards(), store())
         assert (len(seen.bodies), len(store().rows)) == (5 + 32, 5)
+
+
+@pytest.mark.medium
+def test_answers_in_another_mode_than_was_asked_for_are_in_no_table():
+    def stubborn(body, seen):
+        return {"content": "7", "reasoning": "hm", "usage": {"completion_tokens": 4}}
+
+    def half(body, seen):
+        return stubborn(body, seen) if "30*41" in body["messages"][-1]["content"] else model(body, seen)
+
+    with chat_server(stubborn) as (url, _):
+        none = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+    assert ("modes" in none, none["disobeyed"], none["settings"]["no_think"]["think_rate"]) == (
+        False,
+        {"no_think": 2},
+        1,
+    )
+    assert any("2 answers came in the other mode" in line for line in setting_lines(none))
+    with chat_server(half) as (url, _):
+        part = evaluate_server(CONFIG, PROBLEMS, Endpoint(url, "m"), "enable_thinking", rewards())
+    assert (part["n"], part["disobeyed"], part["settings"]["no_think"]["n"]) == (1, {"no_think": 1}, 2)

@@ -151,10 +151,27 @@ def test_an_address_that_is_none_and_a_missing_key_are_told_before_the_first_cal
     check_endpoint(Endpoint("http://127.0.0.1:8000/v1", "teacher", key_variable="NO_SUCH_KEY"))
 
 
+@pytest.mark.parametrize(
+    ("content", "read"),
+    [
+        ([{"type": "text", "text": "it is "}, {"type": "text", "text": "7"}], "it is 7"),
+        (None, ""),
+        (7, None),
+        ([{"type": "image"}], None),
+        ({"text": "7"}, None),
+    ],
+)
+def test_an_answer_in_parts_is_one_text_and_what_is_no_text_is_an_error(content, read):
+    message = json.dumps({"choices": [{"message": {"content": content}, "finish_reason": "stop"}]})
+    with chat_server(lambda body, seen: {"raw": message.encode(), "plain": True}) as (url, _):
+        reply = ask(url, "?")["?"]
+    assert reply.content == read if read is not None else isinstance(reply, EndpointError)
+
+
 def test_text_is_read_whatever_separators_or_halves_of_characters_it_holds():
     events = [
         {"choices": [{"delta": {"content": "one\u2028two \ud83d"}}]},
-        {"choices": [{"delta": {"content": "\ude00 \ud83d!", "reasoning": None, "reasoning_content": 3}}]},
+        {"choices": [{"delta": {"content": "\ude00 \ud83d!", "reasoning": None, "reasoning_content": None}}]},
         {"choices": [3, {"delta": None, "finish_reason": "stop"}]},
     ]
     lines = [json.dumps(events[0]), json.dumps(events[1]), json.dumps(events[2])]
