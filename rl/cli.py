@@ -97,7 +97,9 @@ def seeds_of(text: str) -> list[int]:
         found = []
         break
     if not found:
-        raise argparse.ArgumentTypeError(f"{text!r} names no seeds; allowed: 0-4 or 1,3")
+        raise argparse.ArgumentTypeError(
+            f"{text!r} names no seeds; allowed: 0-4 or 1,3, rising, at most {MOST_SEEDS:,} a range, below 2^32"
+        )
     return list(dict.fromkeys(found))
 
 
@@ -128,6 +130,9 @@ def run_plain(main: Callable[[argparse.Namespace], None], arguments: argparse.Ar
     options = arguments.parse_intermixed_args()
     try:
         main(options)
+    except KeyboardInterrupt:
+        print("interrupted; what is finished stays, and the same command goes on", file=sys.stderr)
+        raise SystemExit(130) from None
     except Exception as error:
         told = str(error) if isinstance(error, UserError) else outside_error(error)
         if not told or (os.environ.get("STEP_SRPO_TRACEBACK") and not isinstance(error, UserError)):

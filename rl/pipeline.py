@@ -173,12 +173,11 @@ def _labels(folder: Path, data: tuple[str, ...], selected: str) -> list[Stage]:
     asked, kept = (*data, "--out", labels), ("--labels", labels, "--out", selected)
 
     def select(config: Config) -> Work:
-        work = selection_work(config, labels, selected)
-        return dataclasses.replace(work, is_done=lambda: work.product.exists() and has_mark(work))
+        return selection_work(config, labels, selected)
 
     return [
         Stage("labels", "which problems need thinking", "label_necessity.py", asked, lambda c: label_work(c, labels)),
-        Stage("select", "keep what is worth training on", "select_problems.py", kept, select, records=True),
+        Stage("select", "keep what is worth training on", "select_problems.py", kept, select),
     ]
 
 

@@ -55,8 +55,13 @@ def settings_files(options: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """(the chosen settings of `--tuned`, the grids of `--tune`), both checked. Raises `ConfigError`."""
     from rl.comparison.tuning import check_tuned_file, known_algorithms, read_settings
 
-    if options.routers and options.tune:
-        raise ConfigError("--routers trains nothing and --tune does; allowed: one of them")
+    idle = [name for name in ("algorithms", "tune", "tuned", "hours") if getattr(options, name)]
+    if options.routers and (idle or options.jobs > 1):
+        raise ConfigError(
+            f"--routers trains nothing, and --{(idle or ['jobs'])[0]} is for training; allowed: without it"
+        )
+    if any(text.partition("=")[0] == "seed" for text in options.overrides):
+        raise ConfigError("seed is given beside --seeds, which says the seed of each run; allowed: --seeds")
     if not options.routers and not options.algorithms:
         raise ConfigError("no algorithms to compare; allowed: --algorithms A,B, or --routers for the worlds alone")
     if not options.tune:

@@ -31,6 +31,10 @@ DEFAULTS = {"server-model": "default", "switch": "enable_thinking", "tokens-from
 def main(options: Namespace, config: Config) -> None:
     """Evaluate, write the JSON, print the table."""
     source = _only_source(options, config)
+    if Path(options.out).name == "dial.json":
+        raise ConfigError(
+            f"--out is {options.out}, the name of a model's dial; allowed: another file, such as eval.json"
+        )
     options = _with_defaults(options, source)
     claim_recognised(Path(options.out), ("modes", "dial"), source_files(config))
     check_light(config, "test")
@@ -40,6 +44,8 @@ def main(options: Namespace, config: Config) -> None:
     if is_finished(work, config.resume):
         show(json.loads(work.product.read_text(encoding="utf-8")), options.out)
         print(f"already finished, nothing is measured or written: {options.out}")
+        for line in other_dial(options):
+            print(line)
         return
     hold(work.product)
     from rewards.registry import build_rewards
@@ -119,6 +125,19 @@ def show(result: dict[str, Any], out: str) -> None:
     lines = [*mode_lines(result, untouched), *part_lines(result), ""] if "modes" in result else []
     lines += [*choice_lines(result), *dial_lines(result["dial"]), *budget_lines(result), *setting_lines(result)]
     print("\n".join(lines))
+
+
+def other_dial(options: Namespace) -> list[str]:
+    """A line where the model's dial is no longer the one that this finished evaluation picked."""
+    if not options.target:
+        return []
+    from rl.evaluation.dial import load_dial
+
+    picked, now = json.loads(Path(options.out).read_text(encoding="utf-8"))["dial"]["picked"], load_dial(options.model)
+    if now == picked["tau"]:
+        return []
+    held = "no dial" if now is None else f"another dial, {now:.4f}"
+    return [f"{options.model} has {held}; allowed: resume=never, which picks this one again"]
 
 
 def _rows_file(options: Namespace, budget: int | None = None) -> Path:

@@ -32,6 +32,7 @@ def main(options: Namespace, config: Config) -> None:
     work = label_work(config, options.out)
     store = RowStore(work.product, work.settings, fresh=config.resume != "auto", free=work.free)
     problems = draw_usable(config, "train", open_protocol(config, model), config.label.problems)
+    there = len(store.rows)
     if any(problem.id not in store for problem in problems):
         print(f"model: {model}")
         policy = open_policy(config, model)
@@ -41,7 +42,8 @@ def main(options: Namespace, config: Config) -> None:
     print("\n".join(summary_lines(rows)))
     if len(rows) < len(problems):
         print(f"no label: {len(problems) - len(rows)} of {len(problems)} problems, on whose answers a reward broke")
-    print(f"written: {options.out}")
+    told = "written" if len(store.rows) > there else "nothing was missing, nothing is written"
+    print(f"{told}: {options.out} ({len(store.rows)} rows)")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ docs/algorithm.md explains every choice; the trainer in rl/training/ does the sa
 from __future__ import annotations
 
 import random
+from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -62,9 +63,8 @@ def padded(rows: Sequence[Sequence[int]]) -> Tensor:
 @torch.no_grad()
 def generate(model: Any, problems: Sequence[Any], forced: Sequence[str | None]) -> list[Rollout]:
     """One response to each problem; `forced` is the mode whose switch is written for it, None lets the model choose."""
-    prompts = [render(problem) for problem in problems]
+    prompts, alive = [render(problem) for problem in problems], list(range(len(problems)))
     answers: list[list[int]] = [[SWITCHES[mode]] if mode else [] for mode in forced]
-    alive = list(range(len(answers)))
     while alive:
         rows = [prompts[k] + answers[k] for k in alive]
         logits = model(padded(rows)).logits[torch.arange(len(rows)), [len(row) - 1 for row in rows]]
@@ -196,4 +196,5 @@ def main(seed: int = 0) -> None:
 
 
 if __name__ == "__main__":
+    ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter).parse_args()
     main()

@@ -4,12 +4,13 @@ python scripts/report.py runs/demo [--open]        # --open: and show it in a br
 python scripts/report.py --compare runs/demo runs/demo-seed1 [--out compare.html]
 """
 
-import argparse
 import os
 import sys
 import webbrowser
+from argparse import ArgumentParser, Namespace, RawDescriptionHelpFormatter
 from pathlib import Path
 
+from rl.cli import run_plain
 from rollout.errors import UserError
 
 
@@ -23,35 +24,30 @@ def show(page: Path) -> None:
         print(f"no browser on this machine: copy {page} to one that has, the page needs nothing else")
 
 
-def main() -> None:
-    """A folder without a run is one line on stderr and exit code 2."""
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", type=Path, help="a run folder, such as runs/demo")
-    arguments.add_argument("--compare", action="store_true", help="all runs on one page")
-    arguments.add_argument("--out", metavar="FILE", type=Path, help="that page (default: compare.html)")
-    arguments.add_argument("--open", action="store_true", help="show the page in a browser")
-    options = arguments.parse_args()
+def main(options: Namespace) -> None:
+    """Write the pages; with --open show them."""
     from rl.files.outputs import claim
     from rl.reports.compare import COMMAND, write_comparison
     from rl.reports.report import write_report
 
-    try:
-        if options.compare:
-            out = options.out or Path("compare.html")
-            claim(out, COMMAND)
-            pages = [write_comparison(options.run_dirs, out)]
-        elif options.out:
-            raise UserError("--out is for --compare; a run's report is RUN_DIR/report.html. allowed: without --out")
-        else:
-            pages = [write_report(folder) for folder in options.run_dirs]
-        for page in pages:
-            print(f"written: {page}")
-            if options.open:
-                show(page)
-    except (UserError, OSError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
-        raise SystemExit(2) from None
+    if options.compare:
+        out = options.out or Path("compare.html")
+        claim(out, COMMAND)
+        pages = [write_comparison(options.run_dirs, out)]
+    elif options.out:
+        raise UserError("--out is for --compare; a run's report is RUN_DIR/report.html. allowed: without --out")
+    else:
+        pages = [write_report(folder) for folder in options.run_dirs]
+    for page in pages:
+        print(f"written: {page}")
+        if options.open:
+            show(page)
 
 
 if __name__ == "__main__":
-    main()
+    arguments = ArgumentParser(description=__doc__, formatter_class=RawDescriptionHelpFormatter)
+    arguments.add_argument("run_dirs", metavar="RUN_DIR", nargs="+", type=Path, help="a run folder, such as runs/demo")
+    arguments.add_argument("--compare", action="store_true", help="all runs on one page")
+    arguments.add_argument("--out", metavar="FILE", type=Path, help="that page (default: compare.html)")
+    arguments.add_argument("--open", action="store_true", help="show the page in a browser")
+    run_plain(main, arguments)

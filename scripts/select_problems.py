@@ -18,18 +18,27 @@ def main(options: Namespace, config: Config) -> None:
     """Select, write, plot."""
     from rl.cold_start.examples import labelled_rows
     from rl.cold_start.selection import plot_selection, select
+    from rl.cold_start.work import selection_work
+    from rl.files.finished import begin, is_finished, mark_finished
     from rl.files.outputs import check_writable, claim, rows_text, write_claimed
     from rollout.errors import UserError
 
-    rows, out = labelled_rows(options.labels), Path(options.out)
+    rows, out = labelled_rows(options.labels, examples=False), Path(options.out)
     plot = out.with_suffix(".png")
+    work = selection_work(config, options.labels, out)
     claim(out, NAME, [Path(options.labels)])
     check_writable(plot)
+    if is_finished(work, config.resume):
+        print(f"already finished, nothing is written: {out}")
+        return
     kept = select(rows, config.select, config.seed)
     if not kept:
         raise UserError(f"no problem of {options.labels!r} is kept; allowed: a larger select.floor or select.sigma")
+    for line in begin(work, config.resume):
+        print(line)
     write_claimed(out, rows_text(kept), NAME)
     plot_selection(plot, rows, kept, config.select)
+    mark_finished(work)
     print(f"kept {len(kept)} of {len(rows)} problems")
     print(f"written: {out}, {plot}")
 

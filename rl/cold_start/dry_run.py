@@ -9,7 +9,7 @@ from pathlib import Path
 from rl.checks.model_check import check_cold_start
 from rl.checks.prompt_check import check_responses
 from rl.cold_start.examples import IGNORE
-from rl.cold_start.gears import first_rows
+from rl.cold_start.gears import first_pairs, first_rows
 from rl.cold_start.sft import sft_config
 from rl.config.schema import Config
 from rl.models.open import open_policy
@@ -31,7 +31,7 @@ def dry_run(config: Config, show: Callable[[str], None] = print) -> None:
     if gears.automatic_steps and not gears.manual_steps:
         show("no manual gear: the second gear samples from the model as it is")
     else:
-        batch = list(itertools.islice(first_rows(config, protocol), settings.batch))
+        batch = list(itertools.islice(first_rows(config, protocol, first_pairs(config, protocol)), settings.batch))
         longest = max(len(row["input_ids"]) for row in batch)
         show(f"rows of the first batch: {len(batch)}, the longest {longest} tokens (cap {settings.max_length})")
         for mode, row in (("think", batch[0]), ("no_think", batch[-1])):

@@ -96,12 +96,13 @@ def _pair(problem: Problem, answer: str, thinking: str, judge_words: Sequence[st
     return think, Example(problem, "no_think", answer, "", judge_words)
 
 
-def labelled_rows(path: str) -> list[dict[str, Any]]:
-    """The rows of scripts/label_necessity.py. Raises `ConfigError` where there are none."""
+def labelled_rows(path: str, examples: bool = True) -> list[dict[str, Any]]:
+    """The rows of scripts/label_necessity.py, looked at for `examples` to learn from. Raises `ConfigError` where there
+    are none, `DataError` for a row that is something else."""
     rows = read_rows(Path(path))
     if not rows:
         raise ConfigError(f"no labelled problems in {path!r} (looked in {Path.cwd()}); run scripts/label_necessity.py")
-    for number, row in enumerate(rows, 1):
+    for number, row in enumerate(rows if examples else [], 1):
         _check_label(Record(f"{path}:{number}", row["id"], row))
     return rows
 
@@ -109,8 +110,10 @@ def labelled_rows(path: str) -> list[dict[str, Any]]:
 def _check_label(record: Record) -> None:
     """Raises `DataError` for a row that holds no example, or null, of each mode."""
     label = record.fields.get("label")
+    if not isinstance(label, Mapping):
+        raise record.error("no object 'label'; allowed: rows as scripts/label_necessity.py writes them")
     for mode in MODES:
-        measured = label.get(mode) if isinstance(label, Mapping) else None
+        measured = label.get(mode)
         best = measured.get("shortest", "") if isinstance(measured, Mapping) else ""
         known = best if isinstance(best, Mapping) else {}
         if best is not None and not all(type(known.get(name)) is kind for name, kind in EXAMPLE_FIELDS.items()):

@@ -61,11 +61,10 @@ def cold_start(config: Config, *, manual_only: bool = False) -> Path:
     after the first gear."""
     gears, first = config.cold_start.gears, first_work(config)
     if not gears.manual_steps and not gears.automatic_steps:
-        return fine_tune(config, first, lambda p: first_rows(config, p), config.cold_start.steps)
+        return _first_tuning(config, first, config.cold_start.steps, "cold start")
     source = ""
     if gears.manual_steps:
-        title = "cold start, manual gear"
-        source = str(fine_tune(config, first, lambda p: first_rows(config, p), gears.manual_steps, title=title))
+        source = str(_first_tuning(config, first, gears.manual_steps, "cold start, manual gear"))
         if not gears.automatic_steps or manual_only:
             return first.product
     if is_finished(work := automatic_work(config), config.resume):
@@ -86,11 +85,18 @@ def cold_start(config: Config, *, manual_only: bool = False) -> Path:
     )
 
 
-def first_rows(config: Config, protocol: DecisionProtocol) -> Iterator[Row]:
+def _first_tuning(config: Config, work: Work, steps: int, title: str) -> Path:
+    """What it learns from is read before a model is loaded: what is wrong with it is told then."""
+    done = is_finished(work, config.resume)
+    pairs = [] if done else first_pairs(config, open_protocol(config))
+    return fine_tune(config, work, lambda protocol: first_rows(config, protocol, pairs), steps, title=title)
+
+
+def first_rows(config: Config, protocol: DecisionProtocol, pairs: Sequence[Pair]) -> Iterator[Row]:
     """The rows of the first fine-tuning: with the manual gear every prompt states its mode."""
     gears = config.cold_start.gears
     steps = gears.manual_steps or config.cold_start.steps
-    return paired_rows(first_pairs(config, protocol), config, protocol, steps, manual=gears.manual_steps > 0)
+    return paired_rows(pairs, config, protocol, steps, manual=gears.manual_steps > 0)
 
 
 def first_pairs(config: Config, protocol: DecisionProtocol) -> list[Pair]:

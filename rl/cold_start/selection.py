@@ -54,8 +54,9 @@ def _key(row: Mapping[str, Any], settings: SelectConfig, seed: int) -> float:
 
 def complexity_of(row: Mapping[str, Any]) -> float:
     """C of a labelled row."""
-    value = (row.get("label") or {}).get("complexity")
-    if not isinstance(value, int | float):
+    label = row.get("label")
+    value = label.get("complexity") if isinstance(label, Mapping) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value <= 1:
         raise UserError(f"row {row.get('id')!r} has no label.complexity; allowed: rows of scripts/label_necessity.py")
     return float(value)
 

@@ -17,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
+from rl.config.contradictions import warmup_lines
 from rl.config.schema import Config, ConfigError
 from rl.files.atomic import clear_part, complete_folder, part_of
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, read_record, settings_of
@@ -89,6 +90,9 @@ def fine_tune(
     if is_main():
         hold(work.product)
     policy = _opened(config, source, title)
+    if is_main():
+        for line in warmup_lines("cold_start", config.cold_start.warmup_steps, steps):
+            print(f"{title}: {line}")
     progress = ProgressLine(steps, title)
     trainer = _trainer(
         config, policy, list(rows(policy.protocol)), sft_config(config, checkpoints, steps, kept), progress

@@ -120,10 +120,11 @@ def label_work(config: Config, out: str | Path) -> Work:
 def selection_work(config: Config, labels: str | Path, out: str | Path) -> Work:
     """The labelled problems that are kept."""
     settings = settings_of(config, ["seed", "select"]) | file_digest("labels", labels)
-    return Work(
+    work = Work(
         "selection",
         Path(out),
         settings,
         others=(Path(out).with_suffix(".png"),),
         earlier=(Path(config.run_dir) / "stages" / "select.json",),
     )
+    return replace(work, is_done=lambda: work.product.exists() and has_mark(work))

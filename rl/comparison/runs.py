@@ -27,12 +27,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from rl.cold_start.work import cold_start_work
 from rl.comparison.measures import measures
 from rl.config.read import load_config
 from rl.config.schema import DEFAULT_ALGORITHM, Config, ConfigError
 from rl.evaluation.work import evaluation_work
 from rl.files.atomic import write_atomically
-from rl.files.finished import Work, begin, is_finished
+from rl.files.finished import Work, begin, is_finished, refuse_others
 from rl.files.json_file import read_object
 from rl.files.run_log import read_metrics
 from rl.training.work import training_work
@@ -138,6 +139,9 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
     """The numbers of one run, from its folder where it is finished. Trains where it is not. Raises `UserError` where
     the folder holds another run."""
     work = cell_work(config, folder)
+    if config.resume == "auto":
+        # Of its cold start a run records the model's path and contents alone.
+        refuse_others(cold_start_work(plan.settings(world, plan.start(seed))))
     if is_finished(work, config.resume):
         found = read_cell(work.product)
         if plan.frozen and found.get("frozen") != plan.frozen:

@@ -49,6 +49,14 @@ def _warmups(config: Config) -> None:
             )
 
 
+def warmup_lines(place: str, warmup_steps: int, steps: int) -> list[str]:
+    """What is told before the first step where the rate never comes to its peak."""
+    if warmup_steps < steps or not warmup_steps:
+        return []
+    told = f"{place}.warmup_steps is {warmup_steps} of {steps} steps: the rate rises to the end"
+    return [f"{told} and {place}.learning_rate is not reached"]
+
+
 def _modes(config: Config) -> None:
     if config.protocol.tags and set(config.protocol.tags) != set(MODES):
         raise ConfigError(f"protocol.tags has {', '.join(config.protocol.tags)}; allowed: both of {', '.join(MODES)}")
@@ -65,6 +73,11 @@ def _modes(config: Config) -> None:
     if not set(gate.min_accuracy) <= set(MODES):
         raise ConfigError(
             f"cold_start.gate.min_accuracy is {gate.min_accuracy}; allowed: 0 to 1 for {', '.join(MODES)}"
+        )
+    if gate.min_switch_probability > 0.5:
+        raise ConfigError(
+            f"cold_start.gate.min_switch_probability is {gate.min_switch_probability}; allowed: at most 0.5, what both "
+            "modes can have at once"
         )
     if gate.min_switch_probability > gate.max_switch_probability:
         raise ConfigError(
@@ -102,6 +115,13 @@ def _gears(config: Config) -> None:
             "cold_start.gears.manual_steps needs protocol.tags, the texts that state a mode in the prompt, such as "
             "{think: /think, no_think: /no_think}"
         )
+    gears, unset = config.cold_start.gears, type(config.cold_start.gears)()
+    for name in ("keep", "labels", "manual_share", "automatic_learning_rate"):
+        if not gears.automatic_steps and getattr(gears, name) != getattr(unset, name):
+            raise ConfigError(
+                f"cold_start.gears.{name} is {getattr(gears, name)!r} and is for the second gear, of which "
+                f"cold_start.gears.automatic_steps has 0; allowed: steps for it, or {getattr(unset, name)!r}"
+            )
 
 
 def _forced(config: Config) -> None:

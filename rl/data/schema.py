@@ -26,6 +26,11 @@ def problem_of_row(record: Record) -> Problem:
     """The problem of a row in this project's own fields. Raises `DataError`."""
     row = record.fields
     messages, prompt = conversation(record, "messages") if row.get("messages") else ((), record.text("prompt"))
+    given = row.get("prompt")
+    if row.get("messages") and isinstance(given, str) and given.strip() and given.split() != prompt.split():
+        raise record.error(
+            f"'prompt' is {shown(given)} and 'messages' ends with {shown(prompt)}; allowed: one, or the same"
+        )
     tests = tuple(_without_nulls(test) for test in record.objects("tests"))
     if row.get("necessity") not in (None, "", *MODES):
         raise record.error(f"'necessity' is {shown(row['necessity'])}; allowed: {', '.join(MODES)}")

@@ -8,14 +8,14 @@ dialled run is the point of the evaluation's curve. `dial.json` beside a model k
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rewards.registry import Reward
-from rl.config.schema import Config, ConfigError
+from rl.config.schema import Config
 from rl.evaluation.answer import answer, greedy
+from rl.files.json_file import read_object
 from rl.statistics.dial import ALWAYS, check_threshold, halves, parse_target, pick, with_intervals
 from rl.statistics.routers import oracle_routes, routed
 from rl.statistics.targets import think_share
@@ -89,14 +89,12 @@ def pick_threshold(rows: Sequence[Mapping[str, Any]], target: str) -> dict[str, 
 
 
 def load_dial(model: str | Path) -> float | None:
-    """The threshold beside a model; None without. Raises `ConfigError` on a file that is none."""
+    """The threshold beside a model; None without. Raises `UserError` on a file that is none."""
     file = Path(model) / FILE
-    if not file.is_file():
+    if not file.exists():
         return None
-    try:
-        return check_threshold(json.loads(file.read_text(encoding="utf-8"))["tau"], str(file))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{file} is no dial: {error}") from error
+    tau = read_object(file, ("tau",), "what evaluate.py --target writes, or that file moved away")["tau"]
+    return check_threshold(None if isinstance(tau, bool) else tau, f"tau in {file}")
 
 
 def _rate(rows: Sequence[Mapping[str, Any]], tau: float) -> float:

@@ -119,7 +119,7 @@ def _text(value: Any, name: str) -> str:
     texts = [part.get("text") if isinstance(part, Mapping) else part for part in value] if many else [value]
     if not all(isinstance(text, str) for text in texts):
         raise EndpointError(f"an answer whose {name} is {value!r:.{SHOWN}}; allowed: text, or parts with text")
-    return "".join(texts)
+    return "".join(map(str, texts))
 
 
 def _choices(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:

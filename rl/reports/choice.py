@@ -85,8 +85,8 @@ def setting_lines(result: Mapping[str, Any]) -> list[str]:
             )
         for name, count in result.get("disobeyed", {}).items():
             lines.append(
-                f"{MODE_LABELS[name]}: {count} answers came in the other mode and count for no mode and no router; is it "
-                "asked for as the model expects (protocol.tags, or --switch NAME)?"
+                f"{MODE_LABELS[name]}: {count} answers came in the other mode and count for no mode and no router; is "
+                "it asked for as the model expects (protocol.tags, or --switch NAME)?"
             )
         lines += [f"refused: {count} × {printable(reason, 300)}" for reason, count in result["refused"].items()]
         if result.get("repeated"):

@@ -116,9 +116,14 @@ def parse_target(text: str) -> Target:
             f"--target is {text!r}; allowed: 'accuracy >= think - 0.005', 'accuracy >= 0.9' or 'tokens <= 400'"
         )
     try:
-        return Target(measure, bool(relative), float((amount or "0").replace(" ", "")))
+        target = Target(measure, bool(relative), float((amount or "0").replace(" ", "")))
     except ValueError:
         raise UserError(f"--target is {text!r}; {amount!r} is no number") from None
+    if measure == "accuracy" and not (-1 < target.amount < 1 if relative else 0 <= target.amount <= 1):
+        raise UserError(f"--target is {text!r}; allowed: an accuracy of 0 to 1, or a distance to think of less than 1")
+    if measure == "tokens" and not relative and target.amount <= 0:
+        raise UserError(f"--target is {text!r}; allowed: tokens above 0")
+    return target
 
 
 def pick(rows: Sequence[Row], target: Target) -> dict[str, float]:

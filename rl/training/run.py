@@ -16,6 +16,7 @@ from rl.algorithms.configured import configured_algorithm, configured_loss, plan
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
 from rl.cold_start.gate import check_gate
+from rl.config.contradictions import warmup_lines
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError, longest_response
 from rl.curriculum.phases import load_training_problems
@@ -77,7 +78,8 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     path = trained_path(config)
     show(f"model: {path}")
     policy = open_policy(config, path, to_train=True)
-    for line in (*policy.protocol.notes, *ahead_lines(config), *plan_lines(config, algorithm)):
+    rising = warmup_lines("trainer", config.trainer.warmup_steps, config.trainer.steps)
+    for line in (*policy.protocol.notes, *ahead_lines(config), *plan_lines(config, algorithm), *rising):
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
     problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)

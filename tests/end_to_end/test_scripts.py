@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 
 import pytest
-from small_runs import ROOT, save_policy, script, settings, write_config
+from small_runs import ROOT, save_policy, script, settings, started, write_config
 
 
 @pytest.mark.parametrize("name", ["cold_start.py", "train.py", "evaluate.py", "report.py", "demo.py"])
@@ -128,3 +129,31 @@ def test_what_a_cold_start_would_end_with_is_told_before_its_first_step(tmp_path
     narrow = run_with(tmp_path, raw, "rollout.max_prompt_tokens=2", name="cold_start.py")
     assert (narrow.returncode, "rollout.max_prompt_tokens, 2" in narrow.stderr) == (2, True)
     assert not (tmp_path / "run" / "cold_start" / "model").exists()
+
+
+def test_a_selection_of_other_settings_is_refused_and_a_finished_one_is_left_alone(tmp_path):
+    raw = settings(tmp_path / "run", "tiny")
+    labels, out = tmp_path / "labels.jsonl", tmp_path / "kept.jsonl"
+    rows = [{"id": f"{k}", "prompt": "1", "answer": "1", "label": {"complexity": k / 40}} for k in range(40)]
+    labels.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    asked = ("--labels", str(labels), "--out", str(out))
+    assert run_with(tmp_path, raw, *asked, name="select_problems.py").returncode == 0
+    kept = out.read_bytes(), out.stat().st_mtime_ns
+    again = run_with(tmp_path, raw, *asked, name="select_problems.py")
+    assert (again.returncode, "already finished" in again.stdout) == (0, True)
+    other = run_with(tmp_path, raw, *asked, "select.floor=1", name="select_problems.py")
+    assert (other.returncode, "select.floor" in other.stderr) == (2, True)
+    assert (out.read_bytes(), out.stat().st_mtime_ns) == kept
+    anew = run_with(tmp_path, raw, *asked, "select.floor=1", "resume=never", name="select_problems.py")
+    assert (anew.returncode, len(out.read_bytes().splitlines())) == (0, 40)
+    assert [path.read_bytes() for path in (tmp_path / "old").rglob("kept.jsonl")] == [kept[0]]
+
+
+def test_an_interrupt_is_one_line(tmp_path):
+    raw = settings(tmp_path / "run", save_policy(tmp_path / "policy"), trainer={"steps": 4000, "save_every": 4000})
+    config = str(write_config(tmp_path / "config.json", raw))
+    with started("train.py", config) as run:
+        assert run.wait_until((tmp_path / "run" / "metrics.jsonl").is_file)
+        run.send(signal.SIGINT)
+        (done,) = run.ended(60)
+    assert (done.returncode, "interrupted" in done.stderr, "Traceback" in done.stderr) == (130, True, False)

@@ -11,7 +11,7 @@ from factories import make_problem, make_protocol
 from small_runs import save_policy, small_config, tiny_protocol
 
 from rl.cold_start.examples import IGNORE, Example, is_read_back, labelled_pair, paired_rows, worked_pairs
-from rl.cold_start.gears import automatic_rows, chosen_examples, cold_start, first_rows
+from rl.cold_start.gears import automatic_rows, chosen_examples, cold_start, first_pairs, first_rows
 from rl.config.schema import ConfigError
 from rl.data import load_problems
 from rl.data.records import DataError
@@ -38,6 +38,10 @@ def config_of(tmp_path, policy="tiny", **sections):
     )
 
 
+def first(config, protocol):
+    return first_rows(config, protocol, first_pairs(config, protocol))
+
+
 def texts(rows, protocol):
     """(prompt, response) of each row, as text."""
     shown = []
@@ -62,7 +66,7 @@ def label_row(row_id, think, no_think, prompt="12 + 34"):
 
 def test_without_gears_the_prompts_state_no_mode_and_half_of_each_batch_thinks(tmp_path):
     config, protocol = config_of(tmp_path, cold_start={"batch": 4}), tiny_protocol()
-    shown = texts(first_rows(config, protocol), protocol)
+    shown = texts(first(config, protocol), protocol)
     assert len(shown) == 8
     assert ["<think_on>" in response for _, response in shown] == [True, True, False, False] * 2
     assert not any(";" in prompt or "=" in prompt for prompt, _ in shown)
@@ -70,7 +74,7 @@ def test_without_gears_the_prompts_state_no_mode_and_half_of_each_batch_thinks(t
 
 def test_without_gears_a_share_of_the_problems_states_the_mode_in_both_of_its_rows(tmp_path):
     config = config_of(tmp_path, cold_start={"batch": 8, "tagged_share": 0.25})
-    shown = texts(first_rows(config, make_protocol("kat", tags=TAGS)), tiny_protocol())
+    shown = texts(first(config, make_protocol("kat", tags=TAGS)), tiny_protocol())
     stated = [(prompt.removesuffix("<judge>")[-1], "<think_on>" in response) for prompt, response in shown]
     stated = [one for one in stated if one[0] in TAGS.values()]
     # One of the four problems of each of the two batches, in both modes.
@@ -79,7 +83,7 @@ def test_without_gears_a_share_of_the_problems_states_the_mode_in_both_of_its_ro
 
 def test_each_mode_has_its_share_of_tagged_rows_and_plain_ones_whatever_the_share_of_thoughts(tmp_path):
     config = config_of(tmp_path, cold_start={"batch": 20, "think_share": 0.9, "tagged_share": 0.5})
-    shown = texts(first_rows(config, make_protocol("kat", tags=TAGS)), tiny_protocol())[:20]
+    shown = texts(first(config, make_protocol("kat", tags=TAGS)), tiny_protocol())[:20]
     rows = [
         ("<think_on>" in response, prompt.removesuffix("<judge>")[-1] in TAGS.values()) for prompt, response in shown
     ]
@@ -94,7 +98,7 @@ def test_each_mode_has_its_share_of_tagged_rows_and_plain_ones_whatever_the_shar
 def test_the_manual_gear_states_the_mode_of_the_response_in_every_prompt(tmp_path):
     config = config_of(tmp_path, cold_start={"gears": {"manual_steps": 2}, "batch": 4})
     protocol = make_protocol("kat", tags=TAGS)
-    for prompt, response in texts(first_rows(config, protocol), protocol):
+    for prompt, response in texts(first(config, protocol), protocol):
         tag, switch = (";", "<think_on>") if "<think>" in response else ("=", "<think_off>")
         assert prompt.endswith(f"{tag}<judge>")
         assert switch in response
@@ -178,7 +182,7 @@ def test_a_labelled_row_without_an_example_of_each_mode_is_told_with_its_line(tm
     path = tmp_path / "labels.jsonl"
     rows = [label_row("a", None, shortest("46", 5)), {**label_row("b", None, None), "label": label}]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    with pytest.raises(DataError, match=r"labels\.jsonl:2: its label\.(no_)?think\.shortest"):
+    with pytest.raises(DataError, match=r"labels\.jsonl:2: (its label\.(no_)?think\.shortest|no object 'label')"):
         worked_pairs(config_of(tmp_path, cold_start={"labels": str(path)}))
 
 

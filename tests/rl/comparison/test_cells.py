@@ -49,6 +49,8 @@ def test_a_comparison_killed_before_its_evaluation_gives_the_same_cell_and_leave
         ("trainer.learning_rate=0.5", "trainer.learning_rate 0.001, now 0.5"),
         ("evaluation.max_new_tokens=3", "evaluation.max_new_tokens 0, now 3"),
         ("rewards.2.weight=0.5", "rewards "),
+        ("cold_start.steps=3", "cold_start.steps 2, now 3"),
+        ("cold_start.learning_rate=0.5", "cold_start.learning_rate"),
     ):
         with pytest.raises(UserError, match=key):
             cell_of(plan_of(tmp_path, override))

@@ -142,6 +142,10 @@ def test_the_worth_of_judging_is_shown_for_each_world_and_start(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (("--routers", "--algorithms", "grpo"), "--algorithms is for training; allowed: without it"),
+        (("--routers", "--hours", "1"), "--hours is for training; allowed: without it"),
+        (("--algorithms", "grpo", "seed=3"), "seed is given beside --seeds"),
+        (("--algorithms", "grpo", "--seeds", "3-1"), "names no seeds"),
         (("--algorithms", "step_srp"), "algorithm.name is 'step_srp'; did you mean 'step_srpo'?"),
         (("--algorithms", "grpo", "--worlds", "kindd"), "no world 'kindd'; did you mean 'kind'?"),
         (("--algorithms", "grpo", "--worlds", " , "), "' , ' names nothing"),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from rl.config.contradictions import warmup_lines
 from rl.config.read import load_config, parse_config, save_config, to_dict
 from rl.config.schema import Config, ConfigError
 
@@ -19,6 +20,12 @@ def load(tmp_path, text, *overrides):
 
 def test_an_empty_file_gives_the_defaults(tmp_path):
     assert load(tmp_path, "") == Config()
+
+
+def test_a_warm_up_as_long_as_the_run_is_told():
+    assert warmup_lines("trainer", 4, 5) == warmup_lines("trainer", 0, 0) == []
+    (told,) = warmup_lines("trainer", 5, 5)
+    assert told.startswith("trainer.warmup_steps is 5 of 5 steps")
 
 
 def test_values_reach_their_typed_sections(tmp_path):
@@ -145,6 +152,9 @@ def test_a_value_of_the_wrong_type_says_what_is_allowed(tmp_path, text, message)
         ("rollout: {group_size: 3}", "rollout.forced.minimum is 2; allowed: at most half of rollout.group_size, 1"),
         ("rollout: {forced: {start: 1.5}}", "rollout.forced.start is 1.5; allowed: 0 to 1"),
         ("trainer: {save_every: 5, iterations: 2}", r"trainer.save_every is 5; .* a multiple of trainer.iterations"),
+        ("cold_start: {gate: {min_switch_probability: 0.6}}", "min_switch_probability is 0.6; allowed: at most 0.5"),
+        ("cold_start: {gears: {labels: some.jsonl}}", "cold_start.gears.labels is 'some.jsonl' and is for the second"),
+        ("cold_start: {gears: {manual_share: 0.5}}", "cold_start.gears.manual_share is 0.5 and is for the second gear"),
         ("trainer: {steps: 5, iterations: 2}", r"trainer.steps is 5; .* a multiple of trainer.iterations"),
         ("trainer: {kl: -1}", "trainer.kl is -1; allowed: 0 to 100 or null"),
         ("rollout: {forced: {minimum_share: 0.6}}", r"rollout.forced.minimum_share is 0.6; allowed: 0 to 0.5"),

@@ -190,6 +190,14 @@ TALK = [
 ]
 
 
+def test_a_prompt_beside_a_conversation_must_be_its_last_turn(tmp_path):
+    talk = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "1+1"}]
+    same = write(tmp_path, {**GOOD, "messages": talk})
+    assert load_problems(config_of(**same), "train")[0].messages == tuple(talk)
+    with pytest.raises(DataError, match=r"train.jsonl:1: 'prompt' is '9\*9' and 'messages' ends with '1\+1'"):
+        load_problems(config_of(**write(tmp_path, {**GOOD, "prompt": "9*9", "messages": talk})), "train")
+
+
 def test_a_conversation_is_kept_and_its_last_turn_is_the_prompt(tmp_path):
     data = write(tmp_path, {"id": "a", "messages": TALK, "answer": "4"}, {"messages": TALK[1:2], "answer": "2"})
     talk, single = load_problems(config_of(**data), "train")

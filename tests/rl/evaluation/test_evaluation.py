@@ -1,22 +1,19 @@
 """Evaluation tables and routers, every number by hand; then the whole path on the tiny model."""
 
-import json
-import runpy
-from argparse import Namespace
 from collections import Counter
 from dataclasses import replace
 
 import pytest
 import torch
 from factories import make_problem, make_protocol, make_rollout
-from small_runs import ROOT, save_policy, small_config
+from small_runs import save_policy, small_config
 
 from rewards.plugin import RewardError
 from rewards.registry import Reward, build_rewards
 from rl.config.read import parse_config
 from rl.config.schema import EvaluationConfig, RewardErrorsConfig
 from rl.data import load_problems
-from rl.evaluation.dial import dialled, load_dial, pick_threshold
+from rl.evaluation.dial import dialled, pick_threshold
 from rl.evaluation.evaluate import evaluate
 from rl.evaluation.outcomes import Outcome, hidden_reasoning, mode_table, problem_row, summarize
 from rl.files.row_store import RowStore
@@ -218,35 +215,6 @@ def test_several_samples_give_a_problem_its_means_and_pass_at_k():
 def test_the_direct_answers_that_reason_are_counted_with_their_tokens():
     plain, hidden = make_rollout("no_think", tokens=4), make_rollout("no_think", tokens=12, answer_text="wait, 3+4=7")
     assert hidden_reasoning([plain, hidden, plain, plain]) == {"share": 0.25, "mean_tokens": 12.0}
-
-
-def test_a_threshold_is_picked_on_one_half_and_reported_on_the_other(tmp_path):
-    rows = [{"p_think": 0.1 + 0.001 * i, "think": [1.0, 20], "no_think": [1.0, 4]} for i in range(20)] + [
-        {"p_think": 0.9 - 0.001 * i, "think": [1.0, 20], "no_think": [0.0, 4]} for i in range(20)
-    ]
-    found = pick_threshold(rows, "accuracy >= think - 0.005")
-    assert 0.12 < found["tau"] < 0.88
-    assert (found["picked_on"]["n"], found["held_out"]["n"]) == (20, 20)
-    assert found["held_out"]["accuracy"][0] == found["held_out"]["always_think"]["accuracy"][0] == 1.0
-    assert found["held_out"]["saving"] == pytest.approx(1.0)
-    (tmp_path / "dial.json").write_text(json.dumps(found))
-    assert load_dial(tmp_path) == found["tau"]
-    assert load_dial(tmp_path / "elsewhere") is None
-
-
-def test_a_picked_threshold_takes_the_place_of_an_older_one_which_is_kept(tmp_path, capsys):
-    set_dial = runpy.run_path(str(ROOT / "scripts" / "evaluate.py"))["set_dial"]
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "dial.json").write_text('{"tau": 0.3}')
-    rows = [{"p_think": 0.1 + 0.01 * i, "think": [1.0, 20], "no_think": [1.0, 4]} for i in range(40)]
-    options = Namespace(target="tokens <= 12", dial="", model=str(tmp_path / "model"))
-    set_dial(options, {"problems": rows, "dial": {}})
-    (old,) = (tmp_path / "old").rglob("dial.json")
-    assert old.read_text() == '{"tau": 0.3}'
-    assert str(old.parent.parent) in capsys.readouterr().out
-    now = load_dial(tmp_path / "model")
-    set_dial(options, {"problems": rows, "dial": {}})
-    assert (load_dial(tmp_path / "model"), len(list((tmp_path / "old").iterdir()))) == (now, 1)
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 39])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -12,7 +13,7 @@ from small_runs import ROOT, script
 from rl.config.read import load_config, parse_config
 from rl.config.schema import ConfigError
 from rl.planning.plan import GIB, make_plan
-from rl.planning.rates import Rates, measured_rates, step_time
+from rl.planning.rates import Rates, measured_rates, step_time, unlike
 
 WEIGHTS = 8_190_735_360
 RECIPES = {
@@ -110,6 +111,15 @@ def test_the_time_of_a_step_follows_from_rates():
     assert (took.rollout, took.reward, took.update) == (80, 2, 80)
     assert took.hours == pytest.approx(90 * 162 / 3600)
     assert step_time(config, Rates(100, 200), gpus=4, response=1000, generating=16).rollout == 20
+
+
+def test_rates_of_another_run_are_told_with_what_differs(tmp_path):
+    mine = eight_billion()
+    (tmp_path / "config.json").write_text(json.dumps(dataclasses.asdict(mine)))
+    assert unlike(mine, tmp_path) == []
+    other = dataclasses.replace(mine, model=dataclasses.replace(mine.model, path="tiny"))
+    (told,) = unlike(other, tmp_path)
+    assert f"model.path {mine.model.path}, here tiny" in told
 
 
 def test_rates_are_read_from_a_run(tmp_path):

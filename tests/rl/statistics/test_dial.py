@@ -65,7 +65,13 @@ def test_a_target_is_read(text, target):
     assert parse_target(text) == target
 
 
-@pytest.mark.parametrize("text", ["", "accuracy <= 0.9", "tokens >= 3", "speed >= 3", "accuracy >=", "tokens <= 1.2.3"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "accuracy <= 0.9", "tokens >= 3", "speed >= 3", "accuracy >=", "tokens <= 1.2.3"),
+        *("accuracy >= 2", "accuracy >= -0.1", "accuracy >= think + 1", "tokens <= 0", "tokens <= -3"),
+    ],
+)
 def test_another_target_is_refused(text):
     with pytest.raises(UserError, match="--target is"):
         parse_target(text)
