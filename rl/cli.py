@@ -17,7 +17,7 @@ from typing import Any
 from rl.config.describe import keys
 from rl.config.read import load_config
 from rl.config.schema import Config
-from rl.files.terminated import Terminated, command_that_goes_on, ends_on_sigterm
+from rl.files.terminated import Terminated, command_that_goes_on, ended_by, ends_on_sigterm
 from rl.models.ranks import is_main
 from rollout.errors import UserError
 from rollout.printable import printable
@@ -105,16 +105,17 @@ def seeds_of(text: str) -> list[int]:
 
 def run(main: Callable[[argparse.Namespace, Config], None], arguments: argparse.ArgumentParser) -> None:
     """Parse, load the configuration, call `main`, with the errors of `run_plain`. SIGTERM ends with exit code 0 and the
-    command that goes on."""
+    command that goes on, Ctrl-C with 130."""
 
     def configured(options: argparse.Namespace) -> None:
         try:
             with ends_on_sigterm():
                 main(options, load_config(options.config, options.overrides))
         except Terminated:
+            signal, code = ended_by()
             if is_main():
-                print(f"ended by SIGTERM; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
-            raise SystemExit(0) from None
+                print(f"ended by {signal}; what is finished stays. To go on: {command_that_goes_on()}", flush=True)
+            raise SystemExit(code) from None
 
     run_plain(configured, arguments)
 

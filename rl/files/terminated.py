@@ -1,8 +1,9 @@
-"""SIGTERM, as Slurm and container managers send it before they kill: what is finished stays, and the process ends well.
+"""SIGTERM, as Slurm and container managers send it before they kill, and Ctrl-C: what is finished stays, and the process
+ends well.
 
-`ends_on_sigterm` makes the signal raise `Terminated` in the main thread, wherever it is: all files are written in full
-or not at all, so that may be anywhere. `at_the_next_step` holds it back: a trainer asks `asked` after each step, saves
-a checkpoint, and raises it itself. Light: nothing here imports torch.
+`ends_on_sigterm` makes the signals raise `Terminated` in the main thread, wherever it is: all files are written in full
+or not at all, so that may be anywhere. `at_the_next_step` holds them back: a trainer asks `asked` after each step, saves
+a checkpoint, and raises it itself. A Ctrl-C after that is Python's own. Light: nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -15,8 +16,11 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+WAITS = b"\nthis step is finished and saved first; Ctrl-C again ends at once\n"
+
 _held_back = False
 _asked = False
+_by = signal.SIGTERM
 
 
 class Terminated(BaseException):
@@ -24,27 +28,36 @@ class Terminated(BaseException):
 
 
 def _receive(signum: int, frame: Any) -> None:
-    global _asked
-    _asked = True
+    global _asked, _by
+    if _asked and signum == signal.SIGINT:
+        raise KeyboardInterrupt
+    if not _asked:
+        _asked, _by = True, signal.Signals(signum)
     if not _held_back:
         raise Terminated
+    if signum == signal.SIGINT:
+        os.write(2, WAITS)  # print may be under way
 
 
 @contextlib.contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """Within it SIGTERM raises `Terminated`. For the main thread."""
+    """Within it SIGTERM and SIGINT raise `Terminated`; one that this process was started to ignore it goes on to ignore.
+    For the main thread."""
     global _asked
-    before, _asked = signal.signal(signal.SIGTERM, _receive), False
+    _asked = False
+    numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, _receive) for number in numbers}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
         _asked = False  # what runs next in this process was not asked
 
 
 @contextlib.contextmanager
 def at_the_next_step() -> Iterator[None]:
-    """Within it SIGTERM is only noted."""
+    """Within it the signals are only noted."""
     global _held_back
     before, _held_back = _held_back, True
     try:
@@ -54,8 +67,13 @@ def at_the_next_step() -> Iterator[None]:
 
 
 def asked() -> bool:
-    """Whether a SIGTERM has come."""
+    """Whether a signal has come."""
     return _asked
+
+
+def ended_by() -> tuple[str, int]:
+    """What the last `Terminated` came of, for people, and the exit code that goes with it."""
+    return ("Ctrl-C", 130) if _by == signal.SIGINT else ("SIGTERM", 0)
 
 
 def command_that_goes_on(arguments: Sequence[str] = ()) -> str:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 
 import pytest
-from small_runs import ROOT, save_policy, script, settings, started, write_config
+from small_runs import ROOT, save_policy, script, settings, write_config
 
 
 @pytest.mark.parametrize("name", ["cold_start.py", "train.py", "evaluate.py", "report.py", "demo.py"])
@@ -147,13 +146,3 @@ def test_a_selection_of_other_settings_is_refused_and_a_finished_one_is_left_alo
     anew = run_with(tmp_path, raw, *asked, "select.floor=1", "resume=never", name="select_problems.py")
     assert (anew.returncode, len(out.read_bytes().splitlines())) == (0, 40)
     assert [path.read_bytes() for path in (tmp_path / "old").rglob("kept.jsonl")] == [kept[0]]
-
-
-def test_an_interrupt_is_one_line(tmp_path):
-    raw = settings(tmp_path / "run", save_policy(tmp_path / "policy"), trainer={"steps": 4000, "save_every": 4000})
-    config = str(write_config(tmp_path / "config.json", raw))
-    with started("train.py", config) as run:
-        assert run.wait_until((tmp_path / "run" / "metrics.jsonl").is_file)
-        run.send(signal.SIGINT)
-        (done,) = run.ended(60)
-    assert (done.returncode, "interrupted" in done.stderr, "Traceback" in done.stderr) == (130, True, False)

@@ -42,6 +42,44 @@ def test_the_signal_is_raised_where_it_arrives_and_held_back_while_a_trainer_ask
     assert not issubclass(Terminated, Exception)  # a plug-in's `except Exception` does not swallow it
 
 
+def test_a_first_interrupt_is_held_back_too_and_a_second_one_is_pythons_own():
+    def interrupted() -> None:
+        with ends_on_sigterm(), at_the_next_step():
+            signal.raise_signal(signal.SIGINT)
+            assert (asked(), terminated.ended_by()) == (True, ("Ctrl-C", 130))
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    with pytest.raises(Terminated), ends_on_sigterm():
+        signal.raise_signal(signal.SIGINT)
+    with pytest.raises(Terminated), ends_on_sigterm():
+        send()
+    assert terminated.ended_by() == ("SIGTERM", 0)
+
+
+def test_an_interrupt_that_is_ignored_stays_so():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with ends_on_sigterm():
+            signal.raise_signal(signal.SIGINT)
+            assert not asked()
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.medium
+def test_an_interrupted_run_saves_its_step_and_says_how_to_go_on(tmp_path):
+    trainer = {"steps": 4000, "save_every": 4000}
+    raw = settings(tmp_path / "run", save_policy(tmp_path / "policy"), trainer=trainer)
+    with started("train.py", str(write_config(tmp_path / "config.json", raw))) as run:
+        assert run.wait_until((tmp_path / "run" / "metrics.jsonl").is_file)
+        run.send(signal.SIGINT)
+        (done,) = run.ended(60)
+    assert (done.returncode, "ended by Ctrl-C" in done.stdout, "Traceback" in done.stderr) == (130, True, False)
+    assert list((tmp_path / "run" / "checkpoints").glob("checkpoint-*/complete.json"))
+
+
 def test_the_command_that_goes_on_is_the_own_one_without_the_word_that_begins_anew(monkeypatch):
     monkeypatch.setattr("sys.argv", ["scripts/train.py", "a b.yaml", "resume=never", "seed=1"])
     assert command_that_goes_on() == "python scripts/train.py 'a b.yaml' seed=1"
