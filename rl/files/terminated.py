@@ -1,9 +1,9 @@
-"""SIGTERM, as Slurm and container managers send it before they kill, and Ctrl-C: what is finished stays, and the process
+"""SIGTERM, as Slurm and container managers send it before they kill, and Ctrl-C: what is finished stays, the process
 ends well.
 
 `ends_on_sigterm` makes the signals raise `Terminated` in the main thread, wherever it is: all files are written in full
-or not at all, so that may be anywhere. `at_the_next_step` holds them back: a trainer asks `asked` after each step, saves
-a checkpoint, and raises it itself. A Ctrl-C after that is Python's own. Light: nothing here imports torch.
+or not at all, so that may be anywhere. `at_the_next_step` holds them back: a trainer asks `asked` after each step,
+saves a checkpoint, and raises it itself. A Ctrl-C after that is Python's own. Light: nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -41,8 +41,8 @@ def _receive(signum: int, frame: Any) -> None:
 
 @contextlib.contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """Within it SIGTERM and SIGINT raise `Terminated`; one that this process was started to ignore it goes on to ignore.
-    For the main thread."""
+    """Within it SIGTERM and SIGINT raise `Terminated`; what this process was started to ignore stays ignored. For the
+    main thread."""
     global _asked
     _asked = False
     numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
