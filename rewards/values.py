@@ -8,6 +8,9 @@ from typing import Any
 
 from rewards.plugin import NotApplicable
 
+LARGEST = 1e6
+"""Advantages of larger scores would leave float32 nothing of the others."""
+
 
 class BadValue(ValueError):  # noqa: N818 (a finding about a value)
     """Reads as the end of a sentence: `returned nan; allowed: a finite number`."""
@@ -40,8 +43,8 @@ def _number(value: Any) -> float:
         except Exception:
             # Any object may stand here, and its conversion may raise anything.
             number = math.nan
-    if not math.isfinite(number):
-        raise BadValue(f"returned {short(value)}; allowed: a finite number")
+    if not abs(number) <= LARGEST:
+        raise BadValue(f"returned {short(value)}; allowed: a finite number, of at most {LARGEST:g} in size")
     return number
 
 

@@ -8,19 +8,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import fcntl
 import os
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from rl.config.describe import keys
 from rl.config.read import load_config
-from rl.config.schema import Config
+from rl.config.schema import Config, ConfigError
 from rl.files.terminated import Terminated, command_that_goes_on, ended_by, ends_on_sigterm
 from rl.models.ranks import is_main
 from rollout.errors import UserError
 from rollout.printable import printable
+
+OF_PIPELINE = "STEP_SRPO_OF_PIPELINE"
+"""Set for the stages of a pipeline, which holds their run folder."""
 
 ENVIRONMENT = {
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -160,6 +165,20 @@ def outside_error(error: Exception) -> str:
     if name == "SafetensorError" or any(mark in text for mark in ("PytorchStreamWriter", "inline_container")):
         return f"a file of weights could not be read or written: {text} ({name}); is the disk full?"
     return text if isinstance(error, OSError) else ""
+
+
+def refuse_pipelines(config: Config) -> None:
+    """Raises `ConfigError` while a pipeline that this process is no stage of works in the run folder."""
+    file = Path(config.run_dir) / "stages" / "lock"
+    if os.environ.get(OF_PIPELINE) or not file.is_file():
+        return
+    with file.open("rb") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(
+                f"a pipeline is at work in run_dir {config.run_dir!r}; allowed: another run_dir, or wait for it"
+            ) from None
 
 
 def check_light(config: Config, split: str = "train") -> None:

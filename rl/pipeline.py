@@ -32,6 +32,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rl.cli import OF_PIPELINE
 from rl.cold_start.work import cold_start_work, first_work, label_work, selection_work
 from rl.config.read import overridden
 from rl.config.schema import Config, ConfigError
@@ -254,7 +255,7 @@ def call(stage: Stage, scripts: Path, config: str, overrides: Sequence[str], hel
     """Run the command of a stage, whose errors it prints itself; `held` is the lock."""
     common = [] if stage.script == "report.py" else [config, *overrides, "resume=auto"]
     command = [sys.executable, str(scripts / stage.script), *common, *stage.arguments]
-    with subprocess.Popen(command, pass_fds=(held,)) as process:
+    with subprocess.Popen(command, pass_fds=(held,), env={**os.environ, OF_PIPELINE: "1"}) as process:
         try:
             return process.wait()
         except Terminated:

@@ -9,7 +9,7 @@ import sys
 from argparse import Namespace
 from pathlib import Path
 
-from rl.cli import check_light, parser, run
+from rl.cli import check_light, parser, refuse_pipelines, run
 from rl.config.schema import Config, ConfigError
 from rl.files.outputs import check_writable
 from rl.models.location import check_model_path
@@ -18,6 +18,7 @@ from rl.models.location import check_model_path
 def main(options: Namespace, config: Config) -> None:
     """Check, fine-tune, gate. The model goes to run_dir/cold_start/model; exit code 1 when it fails the gate."""
     check_writable(Path(config.run_dir), folder=True)
+    refuse_pipelines(config)
     check_light(config)
     check_model_path(config.model.path)
     if options.manual_only and not config.cold_start.gears.manual_steps:

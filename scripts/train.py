@@ -9,7 +9,7 @@ python scripts/train.py configs/qwen3-8b.yaml --dry-run --stand-in --gpus 8     
 from argparse import Namespace
 from pathlib import Path
 
-from rl.cli import check_light, parser, run
+from rl.cli import check_light, parser, refuse_pipelines, run
 from rl.config.schema import Config, ConfigError
 from rl.files.finished import is_finished
 from rl.files.outputs import check_writable
@@ -34,6 +34,7 @@ def main(options: Namespace, config: Config) -> None:
         _stand_in(options, config)
         return
     check_writable(Path(config.run_dir), folder=True)
+    refuse_pipelines(config)
     check_light(config)
     check_model_path(config.model.path)
     work = training_work(config)

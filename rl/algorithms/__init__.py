@@ -41,6 +41,7 @@ SHIPPED = {
         PAIRED_ROUTING,
     )
 }
+VARIADIC = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
 JUDGE_PARAMETERS = ("margin", "wrong")
 # With these a decision is worth the same under every policy, and beside thoughts as in a group of direct answers alone.
 WORTH = {"baseline": "none", "bracket": 0.0, "forced_switch": "uncorrected"}
@@ -74,6 +75,10 @@ def build_algorithm(settings: Mapping[str, Any]) -> Algorithm:
             values[key] = typed(value, hints.get(key), f"algorithm.{key}")
         else:
             raise UserError(_unknown(base, key, [*parameters, *base.loss_names, *savings_names], options))
+    needed = [p.name for p in list(signature.values())[1:] if p.default is p.empty and p.kind not in VARIADIC]
+    missing = [name for name in needed if name not in {**base.parameters, **values}]
+    if missing:
+        raise UserError(f"algorithm.{missing[0]} is not set and {base.name!r} has no default for it; allowed: a value")
     _check_idle(base, values)
     made = dataclasses.replace(
         base, parameters={**base.parameters, **values}, loss=dataclasses.replace(base.loss, **loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -135,6 +136,26 @@ def group_advantages(algorithm: Algorithm, group: RolloutGroup, **known: Any) ->
     judge_G, answer_G, weights_G = (np.zeros(len(usable_G)) for _ in range(3))
     if usable_G.any():
         arrays = group_arrays(group.usable(), **known)
-        judge_G[usable_G], answer_G[usable_G] = algorithm(arrays)
+        judge_G[usable_G], answer_G[usable_G] = _checked(algorithm, arrays, group.problem.id)
         weights_G[usable_G] = algorithm.switch_weights(arrays)
     return judge_G, answer_G, weights_G
+
+
+def _checked(algorithm: Algorithm, arrays: GroupArrays, problem: str) -> tuple[Array, Array]:
+    """The two advantages. Raises `UserError` where somebody's function raises or returns anything else."""
+    place, size = f"algorithm {algorithm.name!r} on problem {problem!r}", len(arrays.modes)
+    try:
+        made = algorithm(arrays)
+        found = [np.asarray(one) for one in made] if isinstance(made, tuple | list) and len(made) == 2 else []
+        sound = [one.shape == (size,) and one.dtype.kind in "fiub" and bool(np.isfinite(one).all()) for one in found]
+    except UserError:
+        raise
+    except (Exception, SystemExit) as error:
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        raise UserError(f"{place} raised {type(error).__name__}: {error} ({last.filename}:{last.lineno})") from error
+    if not found or not all(sound):
+        raise UserError(
+            f"{place} returned {made!r:.200}; allowed: (A_judge, A_answer), two arrays of shape ({size},) with finite "
+            "numbers"
+        )
+    return found[0], found[1]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config, ConfigError
+from rl.data.embedded import is_tiny
 
 
 def check_requirements(config: Config) -> None:
@@ -22,9 +23,11 @@ def check_requirements(config: Config) -> None:
             )
     if config.wandb.tensorboard and find_spec("tensorboard") is None:
         raise ConfigError("wandb.tensorboard is true, but the package is missing; pip install tensorboard")
-    template = config.model.chat_template
+    template, path = config.model.chat_template, config.model.path
     if template and not Path(template).is_file():
         raise ConfigError(f"model.chat_template is {template!r}; allowed: a file (looked in {Path.cwd()})")
+    if template and is_tiny(path):
+        raise ConfigError(f"model.chat_template is {template!r} and model.path {path!r}, which takes none; allowed: ''")
 
 
 def _check_run_dir(folder: Path) -> None:

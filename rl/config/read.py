@@ -30,7 +30,7 @@ def load_config(path: str | Path, overrides: Sequence[str] = ()) -> Config:
         raise ConfigError(f"no configuration file {str(path)!r} (looked in {Path.cwd()})")
     try:
         raw = read_yaml(file.read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     if raw is None:
         raw = {}
@@ -67,7 +67,11 @@ def parse_config(raw: Mapping[str, Any]) -> Config:
     raw = without_former(copy.deepcopy(raw))
     try:
         text = json.dumps(raw)
-    except (TypeError, ValueError):
+    except RecursionError:
+        raise ConfigError("the configuration is nested too deeply; allowed: sections of keys") from None
+    except (TypeError, ValueError) as error:
+        if "Circular" in str(error):
+            raise ConfigError("an anchor of the configuration holds itself; allowed: values that end") from None
         raise ConfigError(_unreadable(raw, ())) from None
     try:
         # As JSON, since only there a strict reader takes a mapping for a section.

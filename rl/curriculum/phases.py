@@ -43,7 +43,7 @@ def rollout_at(config: Config, step: int) -> RolloutConfig:
 
 def load_training_problems(config: Config, places: dict[str, str] | None = None) -> list[Problem]:
     """The problems of `data.train` and of every stage's own source; ids of the latter begin with `SOURCE#`. `places`
-    is filled with where each comes from."""
+    is filled with where each comes from. Raises `ConfigError` as `mixes` does."""
     problems: list[Problem] = []
     for source in ["", *dict.fromkeys(stage.train for stage in config.stages if stage.train)]:
         data = dataclasses.replace(config.data, train=source) if source else config.data
@@ -52,6 +52,7 @@ def load_training_problems(config: Config, places: dict[str, str] | None = None)
         problems += [dataclasses.replace(p, id=f"{prefix}{p.id}") for p in loaded.problems]
         if places is not None:
             places |= {f"{prefix}{name}": place for name, place in loaded.places.items()}
+    mixes(config, problems)
     return problems
 
 

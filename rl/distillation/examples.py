@@ -38,8 +38,8 @@ def choose(chains: Sequence[Chain], settings: ChooseConfig, labels: Labels) -> C
     chosen = [(chain, thinks) for chain, thinks in chosen if chain.solution and (chain.thought or not thinks)]
     if not chosen:
         raise UserError(
-            f"distill.choose.method {settings.method!r} keeps none of {len(chains)} chains; allowed: chains that are "
-            "scored (distill.py --stage score), or another method (correct, all)"
+            f"distill.choose.method {settings.method!r} keeps none of {len(chains)} chains; allowed: chains with a "
+            "thought and a solution, scored unless the method is all (distill.py --stage score)"
         )
     return chosen
 

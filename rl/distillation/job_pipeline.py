@@ -22,7 +22,7 @@ from rl.config.schema import Config
 from rl.distillation.chains import Chain, known_correctness, known_score, split_response, tagged
 from rl.distillation.formats import SCORES, read_objects
 from rl.distillation.generate import rewritten_thought
-from rl.distillation.jobs import Job, expanded, key_variable
+from rl.distillation.jobs import Job, expanded, key_variable, whole
 from rl.distillation.prompts import generation, judging, rewriting
 from rl.distillation.row_jobs import ask_rows, write_output
 from rl.distillation.score import judged_score
@@ -47,6 +47,12 @@ def run_pipeline(job: Job, show: Show) -> None:
     source, out = Path(job.text("dataset", "input_path")), Path(job.text("dataset", "output_path"))
     rows = read_objects(source)
     last = len(job.stages) - 1
+    for name, settings, _ in job.stages:
+        # What is wrong with a later stage is told before an earlier one is paid.
+        if name == "cot_mix_by_rv_cd":
+            _mix(job, settings, [])
+        elif name != "build_sft":
+            backend(job, settings)
     for number, (name, settings, path) in enumerate(job.stages):
         place = out if number == last else Path(path or f"{out}.{number + 1}-{name}.jsonl")
         show(f"== {number + 1}/{last + 1} {name}: {len(rows)} rows")
@@ -202,10 +208,10 @@ def _mix(job: Job, settings: Mapping[str, Any], rows: Rows) -> Rows:
     ]
     chosen = mixed(
         chains,
-        int(settings.get("samples_per_bin") or 0),
+        whole(job.path, "cot_mix_by_rv_cd.samples_per_bin", settings.get("samples_per_bin") or 0),
         settings.get("cd_bins") or BINS,
         settings.get("rv_target", "matched"),
-        int(settings.get("min_correctness", 1)),
+        whole(job.path, "cot_mix_by_rv_cd.min_correctness", settings.get("min_correctness", 1)),
     )
     return [{**rows[int(chain.name)], "cd_bin": place, "rv_target": target} for chain, place, target in chosen]
 

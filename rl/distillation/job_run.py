@@ -96,7 +96,7 @@ def _answered(job: Job, prompts: Sequence[str], out: Path, source: Path, system:
         return ask_rows(config, config.teachers[0], asks, out, source)
     claim(out, "distill.py", [source])
     template = Template(Path(job.text("dataset", "template")))
-    model, most = job.text("models", "teacher"), int(job.section("inference").get("max_new_tokens", 512))
+    model, most = job.text("models", "teacher"), job.whole("inference", "max_new_tokens", 512)
     rendered = [template.render(text) for text in prompts]
     made = {"model": model, "max_new_tokens": most} | questions_digest(rendered)
     store = RowStore(Path(f"{out}.rows.jsonl"), made)
@@ -140,7 +140,7 @@ def _black_box(job: Job, show: Show) -> None:
         made = [{"instruction": q, "output": found[str(i)]["text"]} for i, q in enumerate(questions) if str(i) in found]
         write_output(labeled, made, lines=False, wanted=len(questions), show=show)
     rows = _rows(labeled, show, ("instruction", "output"))
-    model = train_student(student, rows, template, training, int(job.section("dataset").get("seed", 42)))
+    model = train_student(student, rows, template, training, job.whole("dataset", "seed", 42))
     show(f"student: {model}")
 
 

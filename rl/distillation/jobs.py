@@ -110,13 +110,17 @@ class Job:
             raise ConfigError(f"{self.path}: {section}.{key} is {value!r}; allowed: text")
         return value
 
+    def whole(self, section: str, key: str, default: int) -> int:
+        """A whole number. Raises `ConfigError`."""
+        return whole(self.path, f"{section}.{key}", self.section(section).get(key, default))
+
 
 def read_job(path: Path) -> Job:
     """A job file. Raises `ConfigError` in one line."""
     raw = _raw(path)
     kind = raw.get("job_type")
     known = {**FIRST, **SECOND}
-    if kind not in known:
+    if not isinstance(kind, str) or kind not in known:
         raise ConfigError(f"{path}: job_type is {kind!r}; allowed: {', '.join(known)}")
     sections = known[kind]
     _known(path, "", raw, {"job_type", *sections, *({"pipeline"} if kind == "advanced_cot_distill" else ())})
@@ -142,13 +146,25 @@ def _pipeline(path: Path, raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str
             raise ConfigError(f"{path}: {place} is {entry!r}; allowed: stage, config, output_path")
         _known(path, f"{place}.", entry, {"stage", "config", "output_path"})
         name, config = entry.get("stage"), entry.get("config") or {}
-        if name not in STAGES:
+        if not isinstance(config, Mapping):
+            raise ConfigError(f"{path}: {place}.config is {config!r}; allowed: a section of keys")
+        if not isinstance(name, str) or name not in STAGES:
             raise ConfigError(f"{path}: {place}.stage is {name!r}; allowed: {', '.join(STAGES)}")
         _known(path, f"{place}.config.", config, STAGES[name])
         found.append((name, config, str(entry.get("output_path") or "")))
     if found[-1][0] != "build_sft":
         raise ConfigError(f"{path}: the last stage is {found[-1][0]!r}; allowed: build_sft")
     return found
+
+
+def whole(path: Path, place: str, value: Any) -> int:
+    """A whole number of a job file. Raises `ConfigError`."""
+    try:
+        if isinstance(value, bool) or (isinstance(value, float) and value != int(value)):
+            raise ValueError
+        return int(value)
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{path}: {place} is {value!r}; allowed: a whole number") from None
 
 
 def _one_stage(kind: str, raw: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any], str]]:

@@ -80,6 +80,14 @@ def arguments_of(training: Mapping[str, Any]) -> Any:
     if not isinstance(training.get("output_dir"), str):
         raise ConfigError(f"training.output_dir is {training.get('output_dir')!r}; allowed: a folder")
     made = {RENAMED.get(key, key): value for key, value in training.items()}
+    for one in dataclasses.fields(SFTConfig):
+        # A number may stand there as text: 1e-5 is one in YAML.
+        kind: Any = type(one.default)
+        if one.name in made and kind in (int, float):
+            try:
+                made[one.name] = kind(made[one.name])
+            except (TypeError, ValueError):
+                raise ConfigError(f"training.{one.name} is {made[one.name]!r}; allowed: a number") from None
     quiet = {"report_to": "none", "disable_tqdm": True, "dataloader_pin_memory": False}
     on_cpu = {} if torch.cuda.is_available() else {"bf16": False, "use_cpu": True}
     try:

@@ -28,7 +28,7 @@ from rl.distillation.score import (
     summary_lines,
     with_scores,
 )
-from rl.files.outputs import check_writable, claim, rows_text, write_claimed
+from rl.files.outputs import check_writable, claim, hold, rows_text, write_claimed
 from rl.files.row_store import read_rows
 from rollout.errors import UserError
 
@@ -56,6 +56,8 @@ def score_stage(config: Config, source: Path | None = None, show: Show = print) 
     """Score the chains of the stage before, or those of a file; whether nothing is missing."""
     folder = distill_folder(config)
     out = folder / SCORED
+    if source is None:
+        hold(folder / CHAINS)  # which may still be written
     chains = _chains(source or folder / CHAINS, "--stage generate")
     claim(out, NAME, [source] if source else [])
     problems = problems_of(config, chains)

@@ -144,6 +144,10 @@ async def _ask(client: httpx.AsyncClient, endpoint: Endpoint, messages: Question
         try:
             reply = await _once(client, endpoint, body, received)
             return replace(reply, attempts=attempt, lost_tokens=lost)
+        except EndpointError as refused:
+            # An answer that is none was written all the same.
+            refused.lost_tokens = lost + max(refused.lost_tokens, estimated_tokens(*received))
+            raise
         except (AgainError, TimeoutError, httpx.RequestError) as failure:
             reason = _without_key(str(failure), endpoint) or type(failure).__name__
             lost += estimated_tokens(*received)

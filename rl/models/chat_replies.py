@@ -58,7 +58,7 @@ async def streamed(answer: httpx.Response, model: str, received: list[str]) -> R
     """The answer of a stream of events; `received` gets the pieces of text as they come."""
     content: list[str] = []
     reasoning: list[str] = []
-    finish, usage = "", None
+    finish, usage, wrong = "", None, None
     async for line in _lines(answer):
         data = line.removeprefix("data:").strip()
         if not line.startswith("data:") or data == "[DONE]":
@@ -67,11 +67,18 @@ async def streamed(answer: httpx.Response, model: str, received: list[str]) -> R
         usage = event.get("usage") or usage
         model = str(event.get("model") or model)
         for choice in _choices(event):
-            thought, text = _parts(choice.get("delta"))
+            try:
+                thought, text = _parts(choice.get("delta"))
+            except EndpointError as error:
+                # The count comes at the end, and is paid.
+                thought, text, wrong = "", "", error
             content.append(text)
             reasoning.append(thought)
             received += [text, thought]
             finish = str(choice.get("finish_reason") or finish)
+    if wrong is not None:
+        wrong.lost_tokens = _counted(usage)
+        raise wrong
     if not finish:
         raise AgainError("the stream ended before the answer did")
     return _reply("".join(content), "".join(reasoning), finish, model, usage)
@@ -84,7 +91,11 @@ async def whole(answer: httpx.Response, model: str) -> Reply:
     choices = _choices(event)
     if not choices:
         raise AgainError("an answer without choices")
-    thought, content = _parts(choices[0].get("message"))
+    try:
+        thought, content = _parts(choices[0].get("message"))
+    except EndpointError as error:
+        error.lost_tokens = _counted(event.get("usage"))
+        raise
     finish = str(choices[0].get("finish_reason") or "stop")
     return _reply(content, thought, finish, str(event.get("model") or model), event.get("usage"))
 
@@ -125,6 +136,11 @@ def _text(value: Any, name: str) -> str:
 def _choices(event: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     choices = event.get("choices")
     return [one for one in choices if isinstance(one, Mapping)] if isinstance(choices, list) else []
+
+
+def _counted(usage: Any) -> int:
+    """The completion tokens that the endpoint counts; 0 where it says nothing."""
+    return _reply("", "", "", "", usage).completion_tokens or 0
 
 
 def _reply(content: str, reasoning: str, finish: str, model: str, usage: Any) -> Reply:

@@ -37,7 +37,10 @@ def load_tokenizer(config: Config, path: str = "") -> PreTrainedTokenizerBase:
         file = Path(config.model.chat_template)
         if not file.is_file():
             raise ConfigError(f"model.chat_template {str(file)!r} is no file (looked in {Path.cwd()})")
-        tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
+        try:
+            tokenizer.chat_template = file.read_text(encoding="utf-8-sig")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"model.chat_template {str(file)!r} is no text in UTF-8 (byte {error.start})") from error
     if tokenizer.pad_token_id is None:
         # Padding is masked: any token will do.
         tokenizer.pad_token = tokenizer.eos_token or tokenizer.convert_ids_to_tokens(0)

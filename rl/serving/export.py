@@ -14,6 +14,7 @@ from rl.config.schema import Config
 from rl.evaluation.dial import FILE as DIAL
 from rl.evaluation.dial import load_dial
 from rl.files.atomic import clear_part, complete_folder
+from rl.files.outputs import hold
 from rl.models.inputs import files_of_model
 from rl.models.loading import load_tokenizer, read_model
 from rl.models.open import open_policy
@@ -36,6 +37,7 @@ def export(
 ) -> DecisionProtocol:
     """Write the folder, there in full or not at all. `problems` are what the logit bias is measured on; none: it is
     not. Raises `UserError`."""
+    hold(out)
     part = clear_part(out)
     try:
         protocol = _write(config, run, model, part, problems, checkpoint)

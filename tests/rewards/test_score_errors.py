@@ -56,7 +56,7 @@ def test_the_judge_compares_the_modes_without_the_dropped_rollouts():
     assert [r.scores.get("judge") for r in scored.rollouts] == [1.0, 1.0, None, 0.0]
 
 
-@pytest.mark.parametrize("value", [math.nan, None, "1.0", [1.0], {"points": 1.0}])
+@pytest.mark.parametrize("value", [math.nan, 1e308, None, "1.0", [1.0], {"points": 1.0}])
 def test_a_value_that_is_no_score_drops_its_rollout_too(value):
     (group,) = score_groups([bare_group()], [constant(value)], on_error="drop")
     assert all("reward 'mine' on problem 'p1', rollout" in r.broken for r in group.rollouts)

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from small_runs import ROOT, environment, save_policy, script, settings, write_config
 
+from rl.cli import refuse_pipelines
 from rl.config.read import load_config, parse_config
 from rl.config.schema import ConfigError
 from rl.files.finished import begin, is_finished, mark_finished
@@ -245,8 +246,11 @@ def test_two_pipelines_do_not_share_a_run_folder(tmp_path):
     held = lock(config)
     with pytest.raises(ConfigError, match=r"a stage is still at work in run_dir .*; allowed: one pipeline a run_dir"):
         lock(config)
+    with pytest.raises(ConfigError, match="a pipeline is at work in run_dir"):
+        refuse_pipelines(config)
     os.close(held)
     os.close(lock(config))
+    refuse_pipelines(config)
 
 
 def start(path: Path, *arguments: str) -> subprocess.Popen[bytes]:

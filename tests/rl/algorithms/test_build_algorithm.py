@@ -121,6 +121,35 @@ def test_a_setting_that_is_unknown_refused_beside_another_or_without_effect_is_t
         build_algorithm(settings)
 
 
+@pytest.mark.parametrize(
+    ("body", "told"),
+    [
+        ("return group.judge_G[:1], group.rewards_G", "returned .* two arrays of shape"),
+        ("return 1.0, 2.0", "returned"),
+        ("return group.judge_G * float('nan'), group.rewards_G", "returned .* finite"),
+        ("return ['1', '1'], group.rewards_G", "returned"),
+        ("return group.judge_G * 1j, group.rewards_G", "returned"),
+        ("return group.judge_G, group.rewards_G, group.rewards_G", "returned"),
+        ("return None", "returned None"),
+        ("raise KeyError('boom')", r"raised KeyError: 'boom' \(.*mine\.py:2\)"),
+        ("raise SystemExit(0)", "raised SystemExit"),
+    ],
+)
+def test_what_a_users_function_gives_back_is_looked_at(tmp_path, body, told):
+    path = tmp_path / "mine.py"
+    path.write_text(f"def mine(group):\n    {body}\n", "utf-8")
+    with pytest.raises(UserError, match=rf"(?s)mine' on problem .* {told}"):
+        run("TN", (1, 0), judge_scores=[1, 0], name=f"{path}:mine")
+
+
+def test_a_parameter_without_a_default_has_to_be_set(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text("def mine(group, *, x: float):\n    return x * group.judge_G, group.rewards_G\n", "utf-8")
+    with pytest.raises(UserError, match=r"algorithm\.x is not set"):
+        build_algorithm({"name": f"{path}:mine"})
+    assert run("TN", (1, 0), judge_scores=[1, 0], name=f"{path}:mine", x=2.0)[0] == [2, 0]
+
+
 def test_a_sequence_ratio_is_allowed_where_all_tokens_have_the_same_advantage():
     assert build_algorithm({"name": "grpo", "ratio": "sequence"}).loss.ratio == "sequence"
 

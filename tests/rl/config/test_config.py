@@ -233,3 +233,8 @@ def test_a_configuration_may_begin_with_a_byte_order_mark_and_merge_keys(tmp_pat
     path = tmp_path / "bom.yaml"
     path.write_bytes(b"\xef\xbb\xbfdata: &a {max_bad_share: 0.1}\n")
     assert load_config(path).data.max_bad_share == 0.1
+
+
+def test_an_anchor_that_holds_itself_is_told(tmp_path):
+    with pytest.raises(ConfigError, match=r"holds itself|nested too deeply"):
+        load(tmp_path, "stages: &s [*s]")

@@ -229,6 +229,12 @@ def test_a_pipeline_of_the_second_version_generates_scores_mixes_and_builds(tmp_
             {"job_type": "advanced_cot_distill", "pipeline": [{"stage": "cot_distill"}]},
             "the last stage is 'cot_distill'",
         ),
+        ({"job_type": ["cot_eval_api"]}, "job_type is .*; allowed: cot_generation_api"),
+        ({"job_type": "advanced_cot_distill", "pipeline": [{"stage": ["x"]}]}, r"pipeline\[0\].stage is \['x'\]"),
+        (
+            {"job_type": "advanced_cot_distill", "pipeline": [{"stage": "cot_distill", "config": 5}]},
+            r"pipeline\[0\].config is 5",
+        ),
         ("job_type: [", "neither JSON nor YAML"),
         ("- 1", "holds a list"),
     ],

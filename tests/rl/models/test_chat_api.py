@@ -168,6 +168,15 @@ def test_an_answer_in_parts_is_one_text_and_what_is_no_text_is_an_error(content,
     assert reply.content == read if read is not None else isinstance(reply, EndpointError)
 
 
+@pytest.mark.parametrize("plain", [True, False])
+def test_an_answer_that_is_refused_is_paid_all_the_same(plain):
+    choice = {"message" if plain else "delta": {"content": 7}, "finish_reason": "stop"}
+    event = json.dumps({"choices": [choice], "usage": {"completion_tokens": 12}})
+    raw = (event if plain else f"data: {event}\n\n").encode()
+    with chat_server(lambda body, seen: {"raw": raw, "plain": plain}) as (url, _):
+        assert ask(url, "?")["?"].lost_tokens == 12
+
+
 def test_text_is_read_whatever_separators_or_halves_of_characters_it_holds():
     events = [
         {"choices": [{"delta": {"content": "one\u2028two \ud83d"}}]},
