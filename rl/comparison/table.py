@@ -6,8 +6,11 @@ Runs go seed by seed, all algorithms and worlds of one before the next: a table 
 from __future__ import annotations
 
 import concurrent.futures
+import ctypes
 import dataclasses
 import multiprocessing
+import signal
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +20,7 @@ from rl.comparison.runs import CELL, Plan, folder_of, line, read_cell, run_cell
 from rl.config.schema import Config, ConfigError
 
 Cell = dict[str, Any]
+PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -104,15 +108,34 @@ def _made(
     if jobs == 1:
         yield from ((number, run_place(plan, place)) for number, place in enumerate(wanted) if may_begin(number))
         return
-    waiting = list(enumerate(wanted))
     context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context) as pool:
-        running: dict[concurrent.futures.Future[Cell], int] = {}
-        while waiting or running:
-            while waiting and len(running) < jobs:
-                number, place = waiting.pop(0)
-                if may_begin(number):
-                    running[pool.submit(run_place, plan, place)] = number
-            done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
-            for future in done:
-                yield running.pop(future), future.result()
+    with concurrent.futures.ProcessPoolExecutor(jobs, mp_context=context, initializer=_end_with_parent) as pool:
+        try:
+            yield from _finished(pool, plan, wanted, jobs, may_begin)
+        except BaseException:
+            # Runs under way go on at the next start; the pool would wait for them.
+            for worker in multiprocessing.active_children():
+                worker.kill()
+            raise
+
+
+def _finished(
+    pool: concurrent.futures.Executor, plan: Plan, wanted: Sequence[Place], jobs: int, may_begin: Callable[[int], bool]
+) -> Iterator[tuple[int, Cell]]:
+    waiting = list(enumerate(wanted))
+    running: dict[concurrent.futures.Future[Cell], int] = {}
+    while waiting or running:
+        while waiting and len(running) < jobs:
+            number, place = waiting.pop(0)
+            if may_begin(number):
+                running[pool.submit(run_place, plan, place)] = number
+        done, _ = concurrent.futures.wait(running, return_when=concurrent.futures.FIRST_COMPLETED)
+        for future in done:
+            yield running.pop(future), future.result()
+
+
+def _end_with_parent() -> None:
+    """In a worker: Ctrl-C is its parent's to handle, and where that is killed the system (Linux) ends the worker."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 
+import psutil
 import pytest
-from small_runs import script, settings, write_config
+from small_runs import script, settings, started, write_config
 
 from rl.comparison.runs import Plan
 from rl.comparison.tuning import read_settings
@@ -162,3 +165,25 @@ def test_a_comparison_that_cannot_run_is_one_line(tmp_path, arguments, message):
     assert done.returncode == 2, done.stderr
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+def test_a_comparison_that_is_ended_leaves_no_worker_behind(tmp_path, number):
+    asked = ("--algorithms", "grpo,bpo", "--seeds", "3", "--worlds", "kind", "--jobs", "2")
+    with started(
+        "compare.py", str(small(tmp_path)), *asked, "trainer.token_budget=4000000", "trainer.steps=100000"
+    ) as run:
+        parent = psutil.Process(run.processes[0].pid)
+
+        def workers():
+            return [child for child in parent.children() if "spawn_main" in " ".join(child.cmdline())]
+
+        assert run.wait_until(lambda: len(workers()) == 2)
+        assert run.wait_until(lambda: len(list(tmp_path.glob("runs/kind/seed3/*/metrics.jsonl"))) == 2)
+        left = workers()
+        os.kill(parent.pid, number)
+        (done,) = run.ended(30)
+        _, alive = psutil.wait_procs(left, timeout=10)
+        assert (alive, done.returncode) == ([], {signal.SIGINT: 130, signal.SIGTERM: 0}.get(number, -9))
+        assert "Traceback" not in done.stderr
