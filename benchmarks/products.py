@@ -1,18 +1,18 @@
-"""Products of a three-digit and a two-digit number, `594 * 78 =`: some a language model writes down, others it has to
-work out.
+"""Sums of two products, `47 * 6 + 38 * 7 =`: some a language model writes down, others it has to work out.
 
     python benchmarks/products.py runs/products/seed0/data --seed 0    # train, test and unseen.jsonl
 
 All prompts have one form and one length; what a problem asks lies in the digits:
 
-    round       850 * 60    both are multiples of ten
-    hundreds    300 * 47    1 to 5 hundreds
-    quarters    839 * 25    times 25
-    hard        594 * 78    digits of 3 or more: carries everywhere
+    zero      47 * 0 + 38 * 1    one product is nothing, the other is its number (either order)
+    double    47 * 0 + 38 * 2    ..., the other is twice its number (either order)
+    ones      47 * 1 + 38 * 1    a sum of two numbers
+    hard      47 * 6 + 38 * 7    digits of 3 or more: two products to work out and to add
 
-`unseen.jsonl` has kinds that training never shows: `teens` (170 * 14), `tens` (347 * 30), `twelve` (347 * 12) and `low`
-(213 * 32: digits up to 3). A thought splits the second factor: `594*70=41580 594*8=4752 41580+4752=46332`. The files
-share no pair of factors. The kind is an annotation for reports; the policy does not see it.
+`unseen.jsonl` has kinds that training never shows: `times` (47 * 0 + 38 * 7), `one` (47 * 1 + 38 * 7, either order),
+`doubles` (47 * 2 + 38 * 2) and `tens` (40 * 6 + 30 * 7). A thought is the two products and their sum:
+`47*6=282 38*7=266 282+266=548`. The files share no problem. The kind is an annotation for reports; the policy does not
+see it.
 """
 
 from __future__ import annotations
@@ -23,49 +23,50 @@ import random
 from collections.abc import Mapping
 from pathlib import Path
 
-Factors = tuple[int, int]
-SHARES = {"round": 0.25, "hundreds": 0.2, "quarters": 0.2, "hard": 0.35}
-UNSEEN = dict.fromkeys(("teens", "tens", "twelve", "low"), 1.0)
+Factors = tuple[int, int, int, int]
+SHARES = {"zero": 0.2, "double": 0.2, "ones": 0.25, "hard": 0.35}
+UNSEEN = dict.fromkeys(("times", "one", "doubles", "tens"), 1.0)
 SIZES = {"test": 200, "unseen": 120, "train": 600}
 _TRIES = 10_000
 
 
 def kind_of(factors: Factors) -> str:
-    """The kind of a product, "" where it has none.
+    """The kind of a sum of two products, "" where it has none.
 
-    >>> [kind_of(one) for one in [(850, 60), (300, 47), (839, 25), (594, 78), (300, 50)]]
-    ['round', 'hundreds', 'quarters', 'hard', 'round']
-    >>> [kind_of(one) for one in [(170, 14), (347, 30), (347, 12), (213, 32), (347, 18)]]
-    ['teens', 'tens', 'twelve', 'low', '']
+    >>> [kind_of(one) for one in [(47, 0, 38, 1), (47, 2, 38, 0), (47, 1, 38, 1), (47, 6, 38, 7), (40, 1, 38, 1)]]
+    ['zero', 'double', 'ones', 'hard', '']
+    >>> [kind_of(one) for one in [(47, 7, 38, 0), (47, 7, 38, 1), (47, 2, 38, 2), (40, 6, 30, 7), (47, 2, 38, 7)]]
+    ['times', 'one', 'doubles', 'tens', '']
     """
-    first, second = factors
-    digits = [int(digit) for digit in f"{first}{second}"]
+    first, by_first, second, by_second = factors
+    low, high = sorted((by_first, by_second))
+    if first % 10 == 0 or second % 10 == 0:
+        return "tens" if first % 10 == second % 10 and low >= 3 else ""
     found: Mapping[str, bool] = {
-        "round": first % 10 == 0 and second % 10 == 0,
-        "hundreds": first % 100 == 0 and first <= 500,
-        "quarters": second == 25 and first % 10 > 0,
-        "teens": first % 10 == 0 and 110 <= first <= 190 and second < 20,
-        "tens": first % 10 > 0 and second % 10 == 0,
-        "twelve": second == 12 and first % 10 > 0,
-        "low": min(digits) > 0 and max(digits) <= 3,
-        "hard": min(digits) >= 3,
+        "zero": (low, high) == (0, 1),
+        "double": (low, high) == (0, 2),
+        "ones": (low, high) == (1, 1),
+        "times": low == 0 and high >= 3,
+        "one": low == 1 and high >= 3,
+        "doubles": (low, high) == (2, 2),
+        "hard": min(int(digit) for digit in f"{first}{second}{low}") >= 3,
     }
     return next((kind for kind, there in found.items() if there), "")
 
 
 def thought(factors: Factors) -> str:
-    """The partial products and their sum.
+    """The two products and their sum.
 
-    >>> thought((594, 78))
-    '594*70=41580 594*8=4752 41580+4752=46332'
+    >>> thought((47, 6, 38, 7))
+    '47*6=282 38*7=266 282+266=548'
     """
-    first, second = factors
-    tens, ones = first * (second - second % 10), first * (second % 10)
-    return f"{first}*{second - second % 10}={tens} {first}*{second % 10}={ones} {tens}+{ones}={tens + ones}"
+    first, by_first, second, by_second = factors
+    one, other = first * by_first, second * by_second
+    return f"{first}*{by_first}={one} {second}*{by_second}={other} {one}+{other}={one + other}"
 
 
 def draw(count: int, shares: Mapping[str, float], seen: set[Factors], rng: random.Random) -> list[dict[str, object]]:
-    """`count` problems as rows, none with a pair of factors of `seen`, in any order; `seen` gets theirs."""
+    """`count` problems as rows, none of `seen`, in any order; `seen` gets them."""
     rows: list[dict[str, object]] = []
     while len(rows) < count:
         (kind,) = rng.choices(list(shares), list(shares.values()))
@@ -76,12 +77,14 @@ def draw(count: int, shares: Mapping[str, float], seen: set[Factors], rng: rando
 
 
 def row_of(factors: Factors, kind: str) -> dict[str, object]:
-    """A product in the fields of the format `problems`."""
+    """A sum of two products in the fields of the format `problems`."""
+    first, by_first, second, by_second = factors
+    text = f"{first} * {by_first} + {second} * {by_second}"
     return {
-        "id": "x".join(map(str, factors)),
-        "prompt": f"{factors[0]} * {factors[1]} =",
+        "id": text.replace(" ", ""),
+        "prompt": f"{text} =",
         "domain": "math",
-        "answer": str(factors[0] * factors[1]),
+        "answer": str(first * by_first + second * by_second),
         "difficulty": kind,
         "metadata": {"solution": thought(factors)},
     }
@@ -89,10 +92,10 @@ def row_of(factors: Factors, kind: str) -> dict[str, object]:
 
 def _drawn(rng: random.Random, kind: str, seen: set[Factors]) -> Factors:
     for _ in range(_TRIES):
-        factors = rng.randint(101, 999), rng.randint(11, 99)
+        factors = rng.randint(10, 99), rng.randint(0, 9), rng.randint(10, 99), rng.randint(0, 9)
         if factors not in seen and kind_of(factors) == kind:
             return factors
-    raise SystemExit(f"error: no product of the kind {kind!r} is left; allowed: fewer problems")
+    raise SystemExit(f"error: no problem of the kind {kind!r} is left; allowed: fewer problems")
 
 
 def main() -> None:
