@@ -17,16 +17,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from rl.data.records import DataError, Record
+from rl.files.json_lines import Repeated, object_once
 
 Rows = Iterator[Record | DataError]
 _LARGEST_CELL = 2**31 - 1
 _BROKEN_GZIP = (EOFError, gzip.BadGzipFile, zlib.error)
-
-
-class _Repeated(dict[str, Any]):
-    """An object in which a key stands twice, which would lose a value without a word."""
-
-    key = ""
 
 
 def file_rows(file: Path, stem: str) -> Rows:
@@ -62,7 +57,7 @@ def _line(line: bytes, place: str, name: str) -> Record | DataError:
 def _parsed(data: bytes) -> Any:
     """The value of a JSON text. Raises `ValueError` with a reason that a user understands."""
     try:
-        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
+        return json.loads(data.decode("utf-8-sig"), object_pairs_hook=object_once)
     except UnicodeDecodeError as error:
         raise ValueError(f"not valid UTF-8 (byte {error.start})") from error
     except json.JSONDecodeError as error:
@@ -75,24 +70,13 @@ def _parsed(data: bytes) -> Any:
         raise ValueError(f"holds a number of too many digits ({error})") from error
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    made = dict(pairs)
-    inner = next((value for value in made.values() if type(value) is _Repeated), None)
-    if len(made) == len(pairs) and inner is None:
-        return made
-    repeated = _Repeated(made)
-    keys = [key for key, _ in pairs]
-    repeated.key = inner.key if inner is not None else next(key for key in keys if keys.count(key) > 1)
-    return repeated
-
-
 def _record(row: Any, place: str, name: str) -> Record | DataError:
     if isinstance(row, list) and row and all(isinstance(turn, dict) for turn in row):
         # Conversations without a row around them, as the Open-Reasoner-Zero set has them.
-        return Record(place, name, {"conversations": row})
+        row = object_once([("conversations", row)])
     if not isinstance(row, dict):
         return DataError(f"{place}: holds a {type(row).__name__}; allowed: an object with fields")
-    if type(row) is _Repeated:
+    if isinstance(row, Repeated):
         return DataError(f"{place}: has the key {row.key!r} twice; allowed: each key once")
     return Record(place, name, row)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if not line.strip().removeprefix(b"\xef\xbb\xbf"):
                     continue
                 found = object_of(line)
+                if isinstance(found, Repeated):
+                    raise UserError(f"{path}:{number} has the key {found.key!r} twice; allowed: each key once")
                 if found is None:
                     raise UserError(f"{path}:{number} is no JSON object; allowed: one object a line, in UTF-8")
                 yield number, found
@@ -27,9 +30,41 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def object_of(line: bytes) -> dict[str, Any] | None:
-    """The object that a line holds, or None: it is cut short, damaged, or something else."""
+    """The object that a line holds, or None: it is cut short, damaged, or something else. One in which a key
+    stands twice is a `Repeated`."""
     try:
-        found = json.loads(line.decode("utf-8-sig"))
+        found = json.loads(line.decode("utf-8-sig"), object_pairs_hook=object_once)
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+class Repeated(dict[str, Any]):
+    """An object in which a key stands twice, which would lose a value without a word."""
+
+    key = ""
+
+
+def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(..., object_pairs_hook=)`: the object, a `Repeated` where a key stands twice in it or within it.
+
+    >>> json.loads('{"a": {"b": 1, "b": 2}}', object_pairs_hook=object_once).key
+    'b'
+    >>> json.loads('{"a": [[{"b": 1, "b": 2}]]}', object_pairs_hook=object_once).key
+    'b'
+    """
+    made = dict(pairs)
+    inner = _repeated_in(list(made.values()))
+    if len(made) == len(pairs) and inner is None:
+        return made
+    repeated = Repeated(made)
+    repeated.key = inner.key if inner is not None else Counter(key for key, _ in pairs).most_common(1)[0][0]
+    return repeated
+
+
+def _repeated_in(values: list[Any]) -> Repeated | None:
+    for value in values:
+        found = _repeated_in(value) if isinstance(value, list) else value
+        if isinstance(found, Repeated):
+            return found
+    return None

@@ -24,6 +24,14 @@ def test_what_a_model_wrote_does_not_end_a_line(tmp_path):
     assert read_records(path) == read_objects(path) == [{"text": ODD}, {"text": "g"}]
 
 
+def test_a_record_in_which_a_key_stands_twice_is_named_and_none_of_its_values_taken(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"id": "a"}\n{"id": "b", "usage": [{"tokens": 1, "tokens": 900}]}\n')
+    for read in (read_records, read_objects):
+        with pytest.raises(UserError, match=r"rows\.jsonl:2 has the key 'tokens' twice"):
+            read(path)
+
+
 @pytest.fixture
 def damaged(tmp_path):
     """10,000 recorded rollouts, the line 7,003 of them broken."""
