@@ -17,32 +17,43 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
+import sys
 from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from rl.files.atomic import write_atomically
+from rl.files.json_file import read_object
+from rl.files.outputs import claim_recognised
 from rl.reports.outcomes import captured, lost, paired, token_share
 from rl.statistics.names import MODE_LABELS, ROUTERS
+from rollout.errors import UserError
 
 KEPT = ("n", "modes", "routers", "by_difficulty", "obedience")
+MEASURED = (*KEPT, "problems")
+FINISHED = "the folder of a finished run with tags, as make products and make arithmetic leave it"
 Result = Mapping[str, Any]
 
 
 def read(folder: Path) -> dict[str, Any]:
-    """The evaluations of a run and its goals. Raises `SystemExit` where one is missing."""
-    files = {"untouched": "eval_untouched.json", "before": "eval_before.json", "after": "eval.json"}
+    """The evaluations of a run and its goals. Raises `UserError` where one is missing or of something else."""
+    before, after = (read_object(folder / name, MEASURED, FINISHED) for name in ("eval_before.json", "eval.json"))
+    untouched = read_object(folder / "eval_untouched.json", ["modes"], FINISHED)
+    seed = read_object(folder / "config.json", ["seed"], FINISHED)["seed"]
     try:
-        found = {name: json.loads((folder / file).read_text(encoding="utf-8")) for name, file in files.items()}
-    except OSError as error:
-        raise SystemExit(f"error: {error.filename}: {error.strerror}; allowed: the folder of a finished run") from None
-    seed = json.loads((folder / "config.json").read_text(encoding="utf-8"))["seed"]
-    alone = found["untouched"]["modes"]["auto"]
-    row: dict[str, Any] = {"seed": seed, "goals": goals(found["before"], found["after"], alone["accuracy"])}
-    row["untouched"] = {key: alone.get(key) for key in ("accuracy", "mean_tokens", "think_rate")}
-    row |= {name: {key: found[name][key] for key in KEPT if key in found[name]} for name in ("before", "after")}
+        alone = untouched["modes"]["auto"]
+        row: dict[str, Any] = {"seed": seed, "goals": goals(before, after, alone["accuracy"])}
+        row["untouched"] = {key: alone[key] for key in ("accuracy", "mean_tokens", "think_rate")}
+        row |= {name: {key: found[key] for key in KEPT} for name, found in (("before", before), ("after", after))}
+        _tables([row])
+    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
+        raise UserError(f"{folder} has no {error} in its evaluations; allowed: {FINISHED}") from error
+    if not all(map(math.isfinite, row["goals"].values())):
+        raise UserError(f"{folder} has numbers that are none in its evaluations; allowed: {FINISHED}")
     if (folder / "unseen.json").is_file():
-        unseen = json.loads((folder / "unseen.json").read_text(encoding="utf-8"))
+        unseen = read_object(folder / "unseen.json", KEPT[:-1], "an evaluation of other problems, or no such file")
         row["unseen"] = {key: unseen[key] for key in KEPT if key in unseen}
     return row
 
@@ -50,6 +61,8 @@ def read(folder: Path) -> dict[str, Any]:
 def goals(before: Result, after: Result, untouched: float) -> dict[str, float]:
     """The measures of the five goals, and what auto is above a router that thinks at random as often."""
     pairs = paired(before, after)
+    if {len(pairs)} != {before["n"], after["n"], len(before["problems"]), len(after["problems"])}:
+        raise ValueError("same problems before and after RL")
     auto = after["modes"]["auto"]["accuracy"]
     return {
         "lost": max(lost(pairs), untouched - auto),
@@ -61,24 +74,18 @@ def goals(before: Result, after: Result, untouched: float) -> dict[str, float]:
     }
 
 
-def tables(rows: list[dict[str, Any]]) -> str:
+def _tables(rows: list[dict[str, Any]]) -> str:
     """Goals, modes and routers, and kinds, each seed in its own lines."""
-    lines = [
-        "| seed | accuracy lost | tokens | captured | obeyed `/no_think`, `/think` | above random |",
-        "|" + " --- |" * 6,
-    ]
+    lines = _head("seed", "accuracy lost", "tokens", "captured", "obeyed `/no_think`, `/think`", "above random")
     for row in rows:
         got = row["goals"]
         cells = [f"{got[key]:.3f}" for key in ("lost", "tokens", "captured")]
         cells += [f"{got['obeyed_no_think']:.3f}, {got['obeyed_think']:.3f}", f"{got['above_random']:+.3f}"]
-        lines.append(f"| {row['seed']} | " + " | ".join(cells) + " |")
-    lines += ["", "| seed | mode or router | accuracy before → after RL | tokens before → after | think rate |"]
-    lines.append("|" + " --- |" * 5)
+        lines.append(_line(row, *cells))
+    lines += ["", *_head("seed", "mode or router", "accuracy before → after RL", "tokens before → after", "think rate")]
     lines += [line for row in rows for line in _modes(row)]
-    lines += ["", "| seed | kind, problems | forced think | forced direct | think rate | probability of thinking |"]
-    lines.append("|" + " --- |" * 6)
-    lines += [line for row in rows for line in _kinds(row)]
-    return "\n".join(lines)
+    kinds = ("seed", "kind, problems", "forced think", "forced direct", "think rate", "probability of thinking")
+    return "\n".join([*lines, "", *_head(*kinds), *(line for row in rows for line in _kinds(row))])
 
 
 def _modes(row: dict[str, Any]) -> list[str]:
@@ -88,7 +95,7 @@ def _modes(row: dict[str, Any]) -> list[str]:
     for part, name, label in named:
         cells = [_change(row, (part, name, "accuracy"), ".3f"), _change(row, (part, name, "mean_tokens"), ".1f")]
         cells.append(_change(row, (part, name, "think_rate"), ".1%") if name in ("auto", "oracle") else "")
-        lines.append(f"| {row['seed']} | {label} | " + " | ".join(cells) + " |")
+        lines.append(_line(row, label, *cells))
     return lines
 
 
@@ -99,7 +106,7 @@ def _kinds(row: dict[str, Any]) -> list[str]:
         cells = [_change(row, (*place, mode, "accuracy"), ".3f") for mode in ("think", "no_think")]
         cells += [_change(row, (*place, "auto", "think_rate"), ".1%")]
         cells += [_change(row, (*place, "auto", "think_probability"), ".2f")]
-        lines.append(f"| {row['seed']} | {kind}, {table['n']} | " + " | ".join(cells) + " |")
+        lines.append(_line(row, f"{kind}, {table['n']}", *cells))
     return lines
 
 
@@ -108,16 +115,39 @@ def _change(row: dict[str, Any], place: tuple[str, ...], spec: str) -> str:
     return f"{before:{spec}} → {after:{spec}}"
 
 
+def _head(*columns: str) -> list[str]:
+    return ["| " + " | ".join(columns) + " |", "|" + " --- |" * len(columns)]
+
+
+def _line(row: dict[str, Any], *cells: str) -> str:
+    return f"| {row['seed']} | " + " | ".join(cells) + " |"
+
+
+def collect(folders: list[Path], file: Path | None) -> None:
+    """Print the tables and write the file. Raises `UserError`."""
+    if file:
+        claim_recognised(file, ["seeds"])
+    rows = [read(folder) for folder in folders]
+    if len({row["seed"] for row in rows}) < len(rows):
+        raise UserError(f"the runs have the seeds {[row['seed'] for row in rows]}; allowed: each seed once")
+    if len({tuple(sorted(row["after"]["by_difficulty"])) for row in rows}) > 1:
+        raise UserError("the runs have different kinds of problems; allowed: the seeds of one task")
+    print(_tables(rows))
+    if file:
+        write_atomically(file, json.dumps({"seeds": rows}, indent=1) + "\n")
+
+
 def main() -> None:
-    """Print the tables and write the file."""
+    """An error of the user is one line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("runs", type=Path, nargs="+")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    rows = [read(folder) for folder in options.runs]
-    print(tables(rows))
-    if options.json:
-        options.json.write_text(json.dumps({"seeds": rows}, indent=1) + "\n", encoding="utf-8")
+    try:
+        collect(options.runs, options.json)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

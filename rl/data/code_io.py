@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rl.data.records import Record, is_absent
+from rl.files.json_lines import json_once
 
 Test = dict[str, Any]
 LARGEST = 256 * 2**20
@@ -23,7 +24,7 @@ def input_output(record: Record, value: Any, is_method: bool) -> tuple[Test, ...
     `DataError`."""
     if isinstance(value, str):
         try:
-            value = json.loads(value)
+            value = json_once(value)
         except (ValueError, RecursionError) as error:
             raise record.error(f"its inputs and outputs are not valid JSON ({error})") from error
     if not isinstance(value, Mapping) or not isinstance(value.get("inputs"), list | tuple):
@@ -62,8 +63,8 @@ def livecodebench_tests(record: Record, name: str, function: str | None) -> tupl
         cases = _unpacked(record, name, cases)
     if isinstance(cases, str):
         try:
-            cases = json.loads(cases) if cases.strip() else []
-        except ValueError as error:
+            cases = json_once(cases) if cases.strip() else []
+        except (ValueError, RecursionError) as error:
             raise record.error(f"{name!r} is not valid JSON ({error})") from error
     tests = []
     for case in cases or ():

@@ -71,14 +71,18 @@ def _parsed(data: bytes) -> Any:
 
 
 def _record(row: Any, place: str, name: str) -> Record | DataError:
-    if isinstance(row, list) and row and all(isinstance(turn, dict) for turn in row):
+    if _is_conversation(row):
         # Conversations without a row around them, as the Open-Reasoner-Zero set has them.
         row = object_once([("conversations", row)])
     if not isinstance(row, dict):
         return DataError(f"{place}: holds a {type(row).__name__}; allowed: an object with fields")
     if isinstance(row, Repeated):
-        return DataError(f"{place}: has the key {row.key!r} twice; allowed: each key once")
+        return DataError(f"{place}: {row.told}")
     return Record(place, name, row)
+
+
+def _is_conversation(row: Any) -> bool:
+    return isinstance(row, list) and bool(row) and all(isinstance(turn, dict) for turn in row)
 
 
 def _json(file: Path, stem: str) -> Rows:
@@ -108,9 +112,10 @@ def _begins_with_a_row(data: bytes) -> bool:
     """Whether the first line is an object by itself, with others after it."""
     first, _, rest = data.strip().partition(b"\n")
     try:
-        return bool(rest.strip()) and isinstance(_parsed(first), dict)
+        row = _parsed(first)
     except ValueError:
         return False
+    return bool(rest.strip()) and (isinstance(row, dict) or _is_conversation(row))
 
 
 def _csv(file: Path, stem: str) -> Rows:

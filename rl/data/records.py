@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from rl.files.json_lines import json_once
 from rollout.errors import UserError
 
 
@@ -86,7 +87,7 @@ class Record:
         if not isinstance(value, str) or value.strip()[:1] not in ("[", "{", ""):
             return value
         try:
-            return json.loads(value) if value.strip() else None
+            return json_once(value) if value.strip() else None
         except (ValueError, RecursionError) as error:
             raise self.error(f"{name!r} is text that is not valid JSON ({error})") from error
 

@@ -23,7 +23,7 @@ from typing import Any
 
 from rl.data.records import not_json
 from rl.distillation.chains import UNKNOWN, Chain, known_correctness, known_score, tagged
-from rl.files.json_lines import json_lines
+from rl.files.json_lines import Repeated, json_lines, object_once
 from rollout.errors import UserError
 
 SCORES = {
@@ -74,13 +74,18 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
         data = path.read_bytes()
         if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
             return [row for _, row in json_lines(path)]
-        rows = json.loads(data.decode("utf-8-sig"))
+        rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=object_once)
+    except UserError:
+        raise
     except OSError as error:
         raise ChainError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise ChainError(f"{path} is not UTF-8 (byte {error.start}); allowed: JSON in UTF-8") from error
     except (ValueError, RecursionError) as error:
         raise ChainError(f"{path} is neither a JSON array nor JSON lines: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if isinstance(row, Repeated):
+            raise ChainError(f"{path}: row {number} {row.told}")
     bad = next((i for i, row in enumerate(rows, 1) if not isinstance(row, dict)), None)
     if bad is not None:
         raise ChainError(f"{path}: row {bad} is no object")

@@ -7,7 +7,6 @@ written out in a file is not used.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +19,7 @@ import yaml
 
 from rl.config.errors import ConfigError
 from rl.config.read import read_yaml
+from rl.files.json_lines import json_once
 
 VARIABLE = re.compile(r"\$\{(\w+)\}")
 ENGINE = {"enable_chunked_prefill", "gpu_memory_utilization", "trust_remote_code", "enforce_eager", "max_model_len"}
@@ -188,7 +188,7 @@ def _raw(path: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from error
     try:
-        raw = json.loads(text) if text.lstrip().startswith("{") else read_yaml(text)
+        raw = json_once(text) if text.lstrip().startswith("{") else read_yaml(text)
     except (ValueError, yaml.YAMLError, RecursionError) as error:
         raise ConfigError(f"{path} is neither JSON nor YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):

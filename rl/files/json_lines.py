@@ -21,7 +21,7 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                     continue
                 found = object_of(line)
                 if isinstance(found, Repeated):
-                    raise UserError(f"{path}:{number} has the key {found.key!r} twice; allowed: each key once")
+                    raise UserError(f"{path}:{number} {found.told}")
                 if found is None:
                     raise UserError(f"{path}:{number} is no JSON object; allowed: one object a line, in UTF-8")
                 yield number, found
@@ -44,6 +44,11 @@ class Repeated(dict[str, Any]):
 
     key = ""
 
+    @property
+    def told(self) -> str:
+        """What is wrong with it, after the name of its place."""
+        return f"has the key {self.key[:60]!r} twice; allowed: each key once"
+
 
 def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """For `json.loads(..., object_pairs_hook=)`: the object, a `Repeated` where a key stands twice in it or within it.
@@ -60,6 +65,14 @@ def object_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     repeated = Repeated(made)
     repeated.key = inner.key if inner is not None else Counter(key for key, _ in pairs).most_common(1)[0][0]
     return repeated
+
+
+def json_once(text: str) -> Any:
+    """The value of a JSON text in which each key stands once. Raises `ValueError`, `RecursionError`."""
+    value = json.loads(text, object_pairs_hook=object_once)
+    if (repeated := _repeated_in([value])) is not None:
+        raise ValueError(repeated.told)
+    return value
 
 
 def _repeated_in(values: list[Any]) -> Repeated | None:

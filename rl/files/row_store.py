@@ -7,13 +7,13 @@ in FILE.settings.json (rl/files/finished.py): rows made with other settings are 
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rl.files.finished import Work, begin, move_aside, read_record, refuse_others
+from rl.files.json_lines import Repeated, object_of
 from rl.files.outputs import check_writable, hold, rows_text
 from rollout.errors import UserError
 
@@ -76,11 +76,10 @@ def read_rows(path: Path, *, repair: bool = False) -> list[dict[str, Any]]:
         os.truncate(path, end)
     rows = []
     for number, line in enumerate(data[:end].split(b"\n")[:-1], 1):
-        try:
-            row = json.loads(line)
-        except ValueError:
-            row = None
-        if not isinstance(row, dict) or not isinstance(row.get("id"), str):
+        row = object_of(line)
+        if isinstance(row, Repeated):
+            raise UserError(f"{path}:{number} {row.told}")
+        if row is None or not isinstance(row.get("id"), str):
             raise UserError(f"{path}:{number}: no row of a finished job; allowed: a file that this command wrote")
         rows.append(row)
     return rows

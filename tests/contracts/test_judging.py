@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import subprocess
 import sys
 
+import pytest
 from small_runs import ROOT
 
+from rollout.errors import UserError
+
 FILE = ROOT / "benchmarks" / "judging.py"
+spec = importlib.util.spec_from_file_location("judging", FILE)
+judging = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(judging)
 MODES = ("think", "no_think", "auto")
 
 
@@ -64,9 +71,38 @@ def test_a_run_that_thinks_on_one_of_two_hard_problems_loses_a_quarter_and_saves
     assert "| 7 | 0.250 | 0.400 | 1.500 | 0.750, 1.000 | +0.125 |" in done.stdout
     assert "| 7 | auto | 1.000 → 0.750 | 10.0 → 4.0 | 100.0% → 25.0% |" in done.stdout
 
+    again = subprocess.run([*command[:2], str(tmp_path), str(tmp_path)], capture_output=True, text=True, check=False)
+    assert again.returncode == 2
+    own = subprocess.run([*command[:4], str(tmp_path / "eval.json")], capture_output=True, text=True, check=False)
+    assert own.returncode == 2
+    assert json.loads((tmp_path / "eval.json").read_text()) == after
 
-def test_a_folder_without_a_finished_run_is_told_in_one_line(tmp_path):
-    done = subprocess.run([sys.executable, str(FILE), str(tmp_path)], capture_output=True, text=True, check=False)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: ")
-    assert "Traceback" not in done.stderr
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"eval.json": None},
+        {"eval.json": "{"},
+        {"eval.json": []},
+        {"eval.json": {**evaluation([[1, 2]] * 4, 0.0, 1.0), "obedience": {}}},
+        {"eval.json": {**evaluation([[1, 2]] * 4, 0.0, 1.0), "problems": []}},
+        {"eval.json": {**evaluation([[1, 2]] * 4, 0.0, 1.0), "by_difficulty": {"easy": {"n": 4}}}},
+        {"eval.json": evaluation([[1, 2]] * 4, 0.0, float("nan"))},
+        {"eval_untouched.json": {"modes": None}},
+        {"config.json": {}},
+        {"unseen.json": [1]},
+    ],
+)
+def test_a_folder_without_a_finished_run_is_told_in_one_line(tmp_path, broken):
+    files = {
+        "eval_untouched.json": {"modes": {"auto": {"accuracy": 0.25, "mean_tokens": 9.0, "think_rate": 0.0}}},
+        "eval_before.json": evaluation([[1, 10]] * 4, 1.0, 0.5),
+        "eval.json": evaluation([[1, 10]] * 4, 1.0, 0.5),
+        "config.json": {"seed": 7},
+        **broken,
+    }
+    for name, value in files.items():
+        if value is not None:
+            (tmp_path / name).write_text(value if isinstance(value, str) else json.dumps(value))
+    with pytest.raises(UserError, match=str(tmp_path)):
+        judging.read(tmp_path)

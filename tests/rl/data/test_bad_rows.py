@@ -51,6 +51,8 @@ def write(tmp_path, *rows):
         ('{"prompt": "p", "answer": "1", "metadata": {"k": 1, "k": 2}}', "the key 'k' twice"),
         ('{"prompt": "p", "answer": "1", "metadata": {"k": [{"j": 1, "j": 2}]}}', "the key 'j' twice"),
         ('[{"from": "human", "value": "1", "value": "2"}]', "the key 'value' twice"),
+        ({"prompt": "p", "answer": "1", "metadata": '{"k": 1, "k": 2}'}, "the key 'k' twice"),
+        ({"prompt": "p", "domain": "code", "tests": '[{"stdin": "1", "stdin": "5", "stdout": "9"}]'}, "'stdin' twice"),
         ("[" * 100_000, "nested too deeply"),
         ({"prompt": "p", "answer": "2", "metadata": "{not json"}, "'metadata' is text that is not valid JSON"),
         (GOOD, "the id 'a' is used twice, first at"),

@@ -237,6 +237,7 @@ def test_a_pipeline_of_the_second_version_generates_scores_mixes_and_builds(tmp_
         ),
         ("job_type: [", "neither JSON nor YAML"),
         ("- 1", "holds a list"),
+        ('{"job_type": "cot_generation_api", "job_type": "cot_eval_api"}', "the key 'job_type' twice"),
     ],
 )
 def test_what_is_no_job_of_ours_is_named(tmp_path, job, message):

@@ -11,6 +11,7 @@ from rl.checks.cross_check import recorded_rollouts
 from rl.distillation.formats import read_objects
 from rl.evaluation.others import read_records
 from rl.files.json_lines import json_lines
+from rl.files.row_store import read_rows
 from rl.training.run import read_replay
 from rollout.errors import UserError
 
@@ -27,9 +28,20 @@ def test_what_a_model_wrote_does_not_end_a_line(tmp_path):
 def test_a_record_in_which_a_key_stands_twice_is_named_and_none_of_its_values_taken(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"id": "a"}\n{"id": "b", "usage": [{"tokens": 1, "tokens": 900}]}\n')
-    for read in (read_records, read_objects):
-        with pytest.raises(UserError, match=r"rows\.jsonl:2 has the key 'tokens' twice"):
+    for read in (read_records, read_objects, read_rows):
+        with pytest.raises(UserError, match=r"^\S*rows\.jsonl:2 has the key 'tokens' twice"):
             read(path)
+    path.write_text("[" + path.read_text().strip().replace("\n", ",") + "]")
+    with pytest.raises(UserError, match=r"^\S*rows\.jsonl: row 2 has the key 'tokens' twice"):
+        read_objects(path)
+
+
+def test_a_key_of_a_hundred_thousand_letters_does_not_fill_the_line(tmp_path):
+    path, key = tmp_path / "rows.jsonl", json.dumps("k" * 100_000)
+    path.write_text(f"{{{key}: 1, {key}: 2}}")
+    with pytest.raises(UserError) as caught:
+        read_records(path)
+    assert len(str(caught.value)) < len(str(path)) + 200
 
 
 @pytest.fixture
