@@ -11,8 +11,8 @@ All prompts have one form and one length; what a problem asks lies in the digits
 
 `unseen.jsonl` has kinds that training never shows: `times` (47 * 0 + 38 * 7), `one` (47 * 1 + 38 * 7, either order),
 `doubles` (47 * 2 + 38 * 2) and `tens` (40 * 6 + 30 * 7). A thought is the two products and their sum:
-`47*6=282 38*7=266 282+266=548`. The files share no problem. The kind is an annotation for reports; the policy does not
-see it.
+`47*6=282 38*7=266 282+266=548`. The files share no problem; a row may be that of another file with its two products in
+the other order. The kind is an annotation for reports; the policy does not see it.
 """
 
 from __future__ import annotations
@@ -105,24 +105,29 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     rng, seen = random.Random(f"products-{options.seed}"), set[Factors]()
+    texts = {}
+    for name, count in SIZES.items():
+        rows = draw(count, UNSEEN if name == "unseen" else SHARES, seen, rng)
+        texts[options.folder / f"{name}.jsonl"] = "".join(json.dumps(row) + "\n" for row in rows)
     try:
         options.folder.mkdir(parents=True, exist_ok=True)
-        for name, count in SIZES.items():
-            rows = draw(count, UNSEEN if name == "unseen" else SHARES, seen, rng)
-            write(options.folder / f"{name}.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        write(texts)
     except OSError as error:
-        raise SystemExit(f"error: {error.filename}: {error.strerror}; allowed: a folder that can be written") from None
+        where = error.filename or options.folder
+        raise SystemExit(f"error: {where}: {error.strerror}; allowed: a folder that can be written") from None
+    print(f"written or there: {', '.join(map(str, texts))}")
 
 
-def write(file: Path, text: str) -> None:
-    """The file, in full or not at all. Ends the program where it is there and holds anything else."""
-    if file.exists():
-        if file.read_bytes() != text.encode():
+def write(texts: Mapping[Path, str]) -> None:
+    """Each file in full or not at all. Ends the program before any where one is there and holds anything else."""
+    there = [file for file in texts if file.exists() or file.is_symlink()]
+    for file in there:
+        if not file.is_file() or file.read_bytes() != texts[file].encode():
             raise SystemExit(f"error: {file} holds something else; allowed: a new folder, one for each seed")
-        return
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(text, encoding="utf-8")
-    part.replace(file)
+    for file in texts.keys() - there:
+        part = file.with_name(f"{file.name}.part")
+        part.write_text(texts[file], encoding="utf-8")
+        part.replace(file)
 
 
 if __name__ == "__main__":

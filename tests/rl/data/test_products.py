@@ -43,6 +43,7 @@ def test_a_file_that_holds_something_else_stays(files, tmp_path):
         assert done.stderr.startswith("error: ")
         assert "Traceback" not in done.stderr
     assert (tmp_path / "test.jsonl").read_text() == "mine\n"
+    assert not (tmp_path / "train.jsonl").exists()
 
 
 def test_no_problem_is_in_two_files_or_twice(files):
