@@ -40,10 +40,10 @@ Result = Mapping[str, Any]
 def read(folder: Path) -> dict[str, Any]:
     """The evaluations of a run and its goals. Raises `UserError` where one is missing or of something else."""
     before, after = (read_object(folder / name, MEASURED, FINISHED) for name in ("eval_before.json", "eval.json"))
-    untouched = read_object(folder / "eval_untouched.json", ["modes"], FINISHED)
+    untouched = read_object(folder / "eval_untouched.json", ["settings"], FINISHED)
     seed = read_object(folder / "config.json", ["seed"], FINISHED)["seed"]
     try:
-        alone = untouched["modes"]["auto"]
+        alone = untouched["settings"]["auto"]
         row: dict[str, Any] = {"seed": seed, "goals": goals(before, after, alone["accuracy"])}
         row["untouched"] = {key: alone[key] for key in ("accuracy", "mean_tokens", "think_rate")}
         row |= {name: {key: found[key] for key in KEPT} for name, found in (("before", before), ("after", after))}

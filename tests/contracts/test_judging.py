@@ -48,7 +48,7 @@ def test_a_run_that_thinks_on_one_of_two_hard_problems_loses_a_quarter_and_saves
     before = evaluation([[1, 10]] * 4, 1.0, 0.5)
     after = evaluation([[1, 2], [1, 2], [1, 10], [0, 2]], 0.25, 0.75)
     files = {
-        "eval_untouched.json": {"modes": {"auto": {"accuracy": 0.25, "mean_tokens": 9.0, "think_rate": 0.0}}},
+        "eval_untouched.json": {"settings": {"auto": {"accuracy": 0.25, "mean_tokens": 9.0, "think_rate": 0.0}}},
         "eval_before.json": before,
         "eval.json": after,
         "config.json": {"seed": 7},
@@ -88,14 +88,14 @@ def test_a_run_that_thinks_on_one_of_two_hard_problems_loses_a_quarter_and_saves
         {"eval.json": {**evaluation([[1, 2]] * 4, 0.0, 1.0), "problems": []}},
         {"eval.json": {**evaluation([[1, 2]] * 4, 0.0, 1.0), "by_difficulty": {"easy": {"n": 4}}}},
         {"eval.json": evaluation([[1, 2]] * 4, 0.0, float("nan"))},
-        {"eval_untouched.json": {"modes": None}},
+        {"eval_untouched.json": {"settings": None}},
         {"config.json": {}},
         {"unseen.json": [1]},
     ],
 )
 def test_a_folder_without_a_finished_run_is_told_in_one_line(tmp_path, broken):
     files = {
-        "eval_untouched.json": {"modes": {"auto": {"accuracy": 0.25, "mean_tokens": 9.0, "think_rate": 0.0}}},
+        "eval_untouched.json": {"settings": {"auto": {"accuracy": 0.25, "mean_tokens": 9.0, "think_rate": 0.0}}},
         "eval_before.json": evaluation([[1, 10]] * 4, 1.0, 0.5),
         "eval.json": evaluation([[1, 10]] * 4, 1.0, 0.5),
         "config.json": {"seed": 7},
