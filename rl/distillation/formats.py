@@ -75,8 +75,8 @@ def read_objects(path: Path) -> list[dict[str, Any]]:
         if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
             return [row for _, row in json_lines(path)]
         rows = json.loads(data.decode("utf-8-sig"), object_pairs_hook=object_once)
-    except UserError:
-        raise
+    except UserError as error:
+        raise ChainError(str(error)) from error
     except OSError as error:
         raise ChainError(f"{path} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

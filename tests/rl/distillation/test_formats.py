@@ -108,7 +108,7 @@ def test_chains_of_one_format_are_written_in_another(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("{", "neither a JSON array nor JSON lines"),
+        ("{", r"rows\.jsonl:1 is no JSON object"),
         ("[1]", "row 1 is no object"),
         ('{"a": 1}', "row 1 has the keys a; allowed: those of omnithought"),
         ('{"question": "?", "reasoning": 3}', "row 1 is no row of the format 'omnithought'"),
