@@ -23,7 +23,9 @@ def json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 if isinstance(found, Repeated):
                     raise UserError(f"{path}:{number} {found.told}")
                 if found is None:
-                    raise UserError(f"{path}:{number} is no JSON object; allowed: one object a line, in UTF-8")
+                    raise UserError(
+                        f"{path}:{number} is no JSON object; allowed: one object a line, in UTF-8{_way_on(line)}"
+                    )
                 yield number, found
     except OSError as error:
         raise UserError(f"{path} cannot be read ({error.strerror})") from error
@@ -37,6 +39,15 @@ def object_of(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return found if isinstance(found, dict) else None
+
+
+def _way_on(line: bytes) -> str:
+    """How to make lines of what begins like this line."""
+    if line.startswith(b"\x1f\x8b"):
+        return "; this is a gzip file: gunzip it first"
+    if line.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
+        return "; this begins an array: jq -c '.[]' writes its objects a line each"
+    return ""
 
 
 class Repeated(dict[str, Any]):

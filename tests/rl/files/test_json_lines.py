@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -42,6 +43,24 @@ def test_a_key_of_a_hundred_thousand_letters_does_not_fill_the_line(tmp_path):
     with pytest.raises(UserError) as caught:
         read_records(path)
     assert len(str(caught.value)) < len(str(path)) + 200
+
+
+@pytest.mark.parametrize(
+    ("content", "way_on"),
+    [
+        (gzip.compress(b'{"id": "a"}\n'), "gunzip"),
+        (b'\xef\xbb\xbf [{"id": "a"}]', "jq -c"),
+        (b'[\n {"id": "a"}\n]', "jq -c"),
+        (b'{"id": ', "one object a line, in UTF-8"),
+    ],
+)
+def test_a_packed_file_and_an_array_are_told_the_way_to_lines(tmp_path, content, way_on):
+    path = tmp_path / "rows.jsonl"
+    path.write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_records(path)
+    assert f"{path}:1 is no JSON object" in str(caught.value)
+    assert str(caught.value).split("allowed")[1].count(way_on) == 1
 
 
 @pytest.fixture

@@ -126,7 +126,7 @@ def test_a_terminated_run_saves_its_step_ends_with_0_and_ends_as_an_unbroken_one
 @pytest.mark.parametrize("to_ranks", [False, True], ids=["torchrun gets it", "left to the ranks"])
 def test_under_torchrun_the_ranks_save_and_the_command_that_is_told_goes_on(tmp_path, config, to_ranks):
     """torchrun passes the signal on and then ends with 1; deaf to it, it ends as its ranks do, with 0."""
-    arguments = [str(ROOT / "scripts/train.py"), str(config), "trainer.steps=6"]
+    arguments = [str(ROOT / "scripts/train.py"), str(config), "trainer.steps=20"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     deaf = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)} if to_ranks else {}
     handled = ["--signals-to-handle=SIGINT"] if to_ranks else []
