@@ -61,8 +61,11 @@ class ShowKeys(argparse.Action):
         if values and values not in known:
             parser.error(f"--keys is {values!r}; allowed: {', '.join(known)}")
         shown = [row for row in rows if not values or row[0].split(".")[0] == values]
-        for name, allowed, default, meaning in shown:
-            print(f"{name} = {default!r}   [{allowed}]\n    {' '.join(meaning.split())}")
+        try:
+            for name, allowed, default, meaning in shown:
+                print(f"{name} = {default!r}   [{allowed}]\n    {' '.join(meaning.split())}", flush=True)
+        except BrokenPipeError:  # `--keys | head` has read what it wants
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         parser.exit()
 
 

@@ -2,12 +2,14 @@
 
 import argparse
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from small_runs import settings
+from small_runs import ROOT, environment, settings
 
 from rewards.sandbox import configure, pool
 from rl.checks.requirements import check_requirements
@@ -105,3 +107,9 @@ def test_step_srpo_without_a_judge_is_refused():
 def test_seeds_that_are_none_are_refused_with_what_is_allowed(text):
     with pytest.raises(argparse.ArgumentTypeError, match="allowed: 0-4 or 1,3"):
         seeds_of(text)
+
+
+def test_a_list_of_keys_may_be_read_in_part():
+    command = f"{sys.executable} {ROOT}/scripts/train.py --keys | head -1"
+    shown = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment(), check=True)
+    assert (shown.stdout, shown.stderr) == ("run_dir = 'runs/run'   [text]\n", "")
