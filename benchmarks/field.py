@@ -136,11 +136,11 @@ def estimate(options: argparse.Namespace) -> None:
     known: dict[str, list[float]] = defaultdict(list)
     for file in Path(options.folder).glob(f"*/*/seed*/*/{CELL}"):
         cell = read_cell(file)
-        try:
-            if "error" not in cell:
-                known[str(cell["world"])].append(core_seconds(cell))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{file} has no seconds; allowed: that file moved away, to make the run anew") from error
+        world = str(cell["world"])
+        if world not in WORLDS:
+            raise UserError(f"{file}: world is {world[:60]!r}; allowed: {', '.join(WORLDS)}, or that file moved away")
+        if "error" not in cell:
+            known[world].append(core_seconds(cell))
     if not known:
         raise UserError(f"no cells in {options.folder}; allowed: begin with tune --hours 0.1")
     every = [seconds for world, values in known.items() if world != "long" for seconds in values]

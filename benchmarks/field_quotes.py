@@ -11,13 +11,13 @@ at 95 % of the U of the cold start's oracle router, an end a run whose last mode
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
 
+from rl.cli import run_plain
 from rl.comparison.inference import (
     P_FLOOR,
     compared,
@@ -29,12 +29,15 @@ from rl.comparison.inference import (
 )
 from rl.comparison.measures import REACHED, overall
 from rl.comparison.report import CONSTANT, OURS, PEERS, constant_rows
+from rl.files.json_file import read_object
 from rl.worlds.worlds import TEST
+from rollout.errors import UserError
 
 RESULT = Path(__file__).parent / "results" / "field.json"
 WORLDS = [world.name for world in TEST]
 LOST_OR_TIED, AS_WALK = ("continuum", "shift", "long"), ("distilled", "shift", "long")
 LEAST_SEEDS = 3
+ALLOWED = "what python benchmarks/field.py test wrote"
 Cell = Mapping[str, Any]
 Cells = Sequence[Cell]
 
@@ -178,24 +181,39 @@ def _line(cells: list[str]) -> str:
     return "| " + " | ".join(cells) + " |"
 
 
-def main() -> None:
-    """Print it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--without", default="", metavar="SEEDS", help="such as 7,8,10")
-    options = parser.parse_args()
-    cells = json.loads(RESULT.read_text(encoding="utf-8"))["cells"]
-    if options.without:
-        known, out = {str(seed) for seed in _seeds(cells)}, set(options.without.split(","))
+def read_cells(file: Path) -> Cells:
+    """The runs with numbers of the test. Raises `UserError` for another file."""
+    cells = read_object(file, ["cells"], ALLOWED)["cells"]
+    if not isinstance(cells, list) or not all(isinstance(cell, dict) for cell in cells):
+        raise UserError(f"{file} has no list of runs; allowed: {ALLOWED}")
+    failed = [cell for cell in cells if "error" in cell]
+    if failed:
+        print(f"{len(failed)} of {len(cells)} runs failed and are in no number here\n")
+    return [cell for cell in cells if "error" not in cell]
+
+
+def told(file: Path, without: str) -> str:
+    """All that is printed of a file of results. Raises `UserError`."""
+    cells = read_cells(file)
+    try:
+        known, out = {str(seed) for seed in _seeds(cells)}, set(without.split(",") if without else ())
         if not out <= known or len(known - out) < LEAST_SEEDS:
-            places = ",".join(sorted(known, key=int))
-            raise SystemExit(
-                f"error: --without is {options.without!r}; allowed: some of {places}, at least {LEAST_SEEDS} left"
-            )
-        print("\n".join(differences_table([cell for cell in cells if str(cell["seed"]) not in out])))
-        return
-    print("\n".join([*algorithms_table(cells), "", *differences_table(cells), "", *quotes(cells)]))
-    print(f"core-hours: {sum(cell['cpu_seconds'] for cell in cells) / 3600:.2f}")
+            allowed = f"some of {','.join(sorted(known, key=int))}, at least {LEAST_SEEDS} left"
+            raise UserError(f"--without is {without!r}; allowed: {allowed}")
+        if out:
+            return "\n".join(differences_table([cell for cell in cells if str(cell["seed"]) not in out]))
+        hours = sum(cell["cpu_seconds"] for cell in cells) / 3600
+        lines = [*algorithms_table(cells), "", *differences_table(cells), "", *quotes(cells)]
+        text = "\n".join([*lines, f"core-hours: {hours:.2f}"])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError, ArithmeticError) as error:
+        raise UserError(f"{file} has an odd run ({type(error).__name__}: {error}); allowed: {ALLOWED}") from error
+    if "nan" in text:
+        raise UserError(f"{file} has a run with NaN; allowed: {ALLOWED}")
+    return text
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("--without", default="", metavar="SEEDS", help="such as 7,8,10")
+    arguments.add_argument("--file", type=Path, default=RESULT, help="another test's results")
+    run_plain(lambda options: print(told(options.file, options.without)), arguments)

@@ -4,7 +4,8 @@
     python benchmarks/judging.py runs/products/seed0 runs/products/seed1 runs/products/seed2 \\
         --json benchmarks/results/products.json
 
-Reads the evaluations of finished runs and runs nothing. An evaluation of other problems, `unseen.json` in a run folder
+Reads the evaluations of finished runs and runs nothing; FILE keeps its rows of other seeds, and the tables are those of
+all its rows, with 95 % intervals over the problems. An evaluation of other problems, `unseen.json` in a run folder
 (`scripts/evaluate.py ... --out`), is taken along. Five goals a seed, all after RL and on the same held-out problems:
 
     accuracy lost   the best of the untouched model and of forced think before and after RL, minus auto   at most 0.01
@@ -16,76 +17,42 @@ Reads the evaluations of finished runs and runs nothing. An evaluation of other 
 from __future__ import annotations
 
 import argparse
-import json
-import math
-import sys
-from collections.abc import Mapping
 from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from judged import read, read_rows, text_of
+
+from rl.cli import run_plain
 from rl.files.atomic import write_atomically
-from rl.files.json_file import read_object
-from rl.files.outputs import claim_recognised
-from rl.reports.outcomes import captured, lost, paired, token_share
+from rl.files.outputs import check_writable, hold
 from rl.statistics.names import MODE_LABELS, ROUTERS
 from rollout.errors import UserError
 
-KEPT = ("n", "modes", "routers", "by_difficulty", "obedience")
-MEASURED = (*KEPT, "problems")
-FINISHED = "the folder of a finished run with tags, as make products and make arithmetic leave it"
-Result = Mapping[str, Any]
+Rows = list[dict[str, Any]]
+COLUMNS = {"lost": "accuracy lost", "tokens": "tokens", "captured": "captured"}
 
 
-def read(folder: Path) -> dict[str, Any]:
-    """The evaluations of a run and its goals. Raises `UserError` where one is missing or of something else."""
-    before, after = (read_object(folder / name, MEASURED, FINISHED) for name in ("eval_before.json", "eval.json"))
-    untouched = read_object(folder / "eval_untouched.json", ["settings"], FINISHED)
-    seed = read_object(folder / "config.json", ["seed"], FINISHED)["seed"]
-    try:
-        alone = untouched["settings"]["auto"]
-        row: dict[str, Any] = {"seed": seed, "goals": goals(before, after, alone["accuracy"])}
-        row["untouched"] = {key: alone[key] for key in ("accuracy", "mean_tokens", "think_rate")}
-        row |= {name: {key: found[key] for key in KEPT} for name, found in (("before", before), ("after", after))}
-        _tables([row])
-    except (KeyError, TypeError, AttributeError, ValueError, ZeroDivisionError) as error:
-        raise UserError(f"{folder} has no {error} in its evaluations; allowed: {FINISHED}") from error
-    if not all(map(math.isfinite, row["goals"].values())):
-        raise UserError(f"{folder} has numbers that are none in its evaluations; allowed: {FINISHED}")
-    if (folder / "unseen.json").is_file():
-        unseen = read_object(folder / "unseen.json", KEPT[:-1], "an evaluation of other problems, or no such file")
-        row["unseen"] = {key: unseen[key] for key in KEPT if key in unseen}
-    return row
-
-
-def goals(before: Result, after: Result, untouched: float) -> dict[str, float]:
-    """The measures of the five goals, and what auto is above a router that thinks at random as often."""
-    pairs = paired(before, after)
-    if {len(pairs)} != {before["n"], after["n"], len(before["problems"]), len(after["problems"])}:
-        raise ValueError("same problems before and after RL")
-    auto = after["modes"]["auto"]["accuracy"]
-    return {
-        "lost": max(lost(pairs), untouched - auto),
-        "tokens": token_share(pairs),
-        "captured": captured(pairs),
-        "obeyed_no_think": after["obedience"]["no_think"],
-        "obeyed_think": after["obedience"]["think"],
-        "above_random": auto - after["routers"]["random"]["accuracy"],
-    }
-
-
-def _tables(rows: list[dict[str, Any]]) -> str:
-    """Goals, modes and routers, and kinds, each seed in its own lines."""
-    lines = _head("seed", "accuracy lost", "tokens", "captured", "obeyed `/no_think`, `/think`", "above random")
+def tables(rows: Rows) -> str:
+    """Goals, modes and routers, kinds, and kinds of other problems, each seed in its own lines."""
+    lines = _head("seed", *COLUMNS.values(), "obeyed `/no_think`, `/think`", "above random")
     for row in rows:
         got = row["goals"]
-        cells = [f"{got[key]:.3f}" for key in ("lost", "tokens", "captured")]
+        cells = [f"{got[key]:.3f}{_interval(row, key)}" for key in COLUMNS]
         cells += [f"{got['obeyed_no_think']:.3f}, {got['obeyed_think']:.3f}", f"{got['above_random']:+.3f}"]
         lines.append(_line(row, *cells))
     lines += ["", *_head("seed", "mode or router", "accuracy before → after RL", "tokens before → after", "think rate")]
     lines += [line for row in rows for line in _modes(row)]
     kinds = ("seed", "kind, problems", "forced think", "forced direct", "think rate", "probability of thinking")
-    return "\n".join([*lines, "", *_head(*kinds), *(line for row in rows for line in _kinds(row))])
+    lines += ["", *_head(*kinds), *(line for row in rows for line in _kinds(row))]
+    other = [line for row in rows for line in _unseen(row)]
+    kinds = ("seed", "unseen kind, problems", "forced think", "forced direct", "auto", *kinds[-2:])
+    return "\n".join([*lines, *(["", *_head(*kinds), *other] if other else [])])
+
+
+def _interval(row: dict[str, Any], key: str) -> str:
+    ends = row.get("intervals", {}).get(key)
+    return f" [{ends[0]:.3f}, {ends[1]:.3f}]" if ends else ""
 
 
 def _modes(row: dict[str, Any]) -> list[str]:
@@ -110,6 +77,15 @@ def _kinds(row: dict[str, Any]) -> list[str]:
     return lines
 
 
+def _unseen(row: dict[str, Any]) -> list[str]:
+    lines = []
+    for kind, table in (row.get("unseen") or {"by_difficulty": {}})["by_difficulty"].items():
+        cells = [f"{table[mode]['accuracy']:.3f}" for mode in MODE_LABELS]
+        cells += [f"{table['auto']['think_rate']:.1%}", f"{table['auto']['think_probability']:.2f}"]
+        lines.append(_line(row, f"{kind}, {table['n']}", *cells))
+    return lines
+
+
 def _change(row: dict[str, Any], place: tuple[str, ...], spec: str) -> str:
     before, after = (reduce(lambda table, key: table[key], place, row[side]) for side in ("before", "after"))
     return f"{before:{spec}} → {after:{spec}}"
@@ -124,31 +100,31 @@ def _line(row: dict[str, Any], *cells: str) -> str:
 
 
 def collect(folders: list[Path], file: Path | None) -> None:
-    """Print the tables and write the file. Raises `UserError`."""
+    """Print the tables and write the file: the rows of other seeds stay there. Raises `UserError`."""
+    there: Rows = []
     if file:
-        claim_recognised(file, ["seeds"])
+        check_writable(file)
+        hold(file)
+        there = read_rows(file)
     rows = [read(folder) for folder in folders]
-    if len({row["seed"] for row in rows}) < len(rows):
-        raise UserError(f"the runs have the seeds {[row['seed'] for row in rows]}; allowed: each seed once")
+    seeds = [row["seed"] for row in rows]
+    if len(set(seeds)) < len(seeds):
+        raise UserError(f"the runs have the seeds {seeds}; allowed: each seed once")
+    for old in there:
+        if old["seed"] in seeds and old["goals"] != rows[seeds.index(old["seed"])]["goals"]:
+            raise UserError(
+                f"{file} has other numbers of seed {old['seed']}; allowed: that file moved away, or another"
+            )
+    rows = sorted([*rows, *(old for old in there if old["seed"] not in seeds)], key=lambda row: int(row["seed"]))
     if len({tuple(sorted(row["after"]["by_difficulty"])) for row in rows}) > 1:
         raise UserError("the runs have different kinds of problems; allowed: the seeds of one task")
-    print(_tables(rows))
+    print(tables(rows))
     if file:
-        write_atomically(file, json.dumps({"seeds": rows}, indent=1) + "\n")
-
-
-def main() -> None:
-    """An error of the user is one line."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("runs", type=Path, nargs="+")
-    parser.add_argument("--json", type=Path)
-    options = parser.parse_args()
-    try:
-        collect(options.runs, options.json)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        write_atomically(file, text_of(rows))
 
 
 if __name__ == "__main__":
-    main()
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("runs", type=Path, nargs="+", metavar="RUN_DIR")
+    arguments.add_argument("--json", type=Path, metavar="FILE", help="rows of other seeds that it has stay there")
+    run_plain(lambda options: collect(options.runs, options.json), arguments)

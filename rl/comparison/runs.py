@@ -176,7 +176,13 @@ def run_cell(plan: Plan, world: str, seed: int, algorithm: str, config: Config, 
 
 def read_cell(file: Path) -> dict[str, Any]:
     """The numbers of a run that is done. Raises `UserError` for a file that is damaged or of something else."""
-    return read_object(file, ("world", "seed", "algorithm", "seconds"), "that file moved away, to make the run anew")
+    anew = "that file moved away, to make the run anew"
+    cell = read_object(file, ("world", "seed", "algorithm", "seconds"), anew)
+    for key in ("seconds", "cpu_seconds"):
+        value = cell.get(key, 0.0)
+        if type(value) not in (int, float) or not 0 <= value < 1e12:
+            raise UserError(f"{file}: {key} is {str(value)[:60]!r}; allowed: 0 or more, a number; or {anew}")
+    return cell
 
 
 def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

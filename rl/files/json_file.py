@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from rl.files.json_lines import json_once
 from rollout.errors import UserError
 
 
@@ -14,7 +14,7 @@ def read_object(file: Path, keys: Iterable[str], allowed: str) -> dict[str, Any]
     """The JSON object of a file, which has these keys. Raises `UserError` with `allowed` where it is none, or cannot be
     read."""
     try:
-        found = json.loads(file.read_text(encoding="utf-8"))
+        found = json_once(file.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UserError(f"{file} cannot be read ({type(error).__name__}: {error}); allowed: {allowed}") from error
     missing = [key for key in keys if key not in found] if isinstance(found, dict) else ["object"]

@@ -62,14 +62,13 @@ def refuse_source(path: Path, sources: Iterable[Path]) -> None:
 
 def check_writable(path: Path, *, folder: bool = False) -> None:
     """Raises `UserError` where no such file (or folder) can be written; nothing is left there."""
-    if path.exists() and path.is_dir() != folder:
-        raise UserError(
-            f"{path} is a {'folder' if path.is_dir() else 'file'}; allowed: a {'folder' if folder else 'file'}"
-        )
     place = path if folder else path.parent
-    while not place.exists():
-        place = place.parent
     try:
+        if path.exists() and not (path.is_dir() if folder else path.is_file()):
+            kind = "folder" if path.is_dir() else "file" if path.is_file() else "device or a pipe"
+            raise UserError(f"{path} is a {kind}; allowed: a {'folder' if folder else 'file'}")
+        while not place.exists():
+            place = place.parent
         with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:

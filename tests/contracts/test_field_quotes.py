@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import runpy
 import subprocess
 import sys
 
+import pytest
 from small_runs import ROOT
+
+from rollout.errors import UserError
+
+RESULTS = ROOT / "benchmarks" / "results" / "field.json"
+told = runpy.run_path(str(ROOT / "benchmarks" / "field_quotes.py"))["told"]
 
 
 def test_every_row_of_the_two_tables_stands_in_the_document():
@@ -15,3 +23,43 @@ def test_every_row_of_the_two_tables_stands_in_the_document():
     assert len(rows) == 1 + 6 + 5 + 1 + 3
     document = (ROOT / "docs" / "algorithms.md").read_text(encoding="utf-8").splitlines()
     assert [row for row in rows if row not in document] == []
+
+
+def damaged(change) -> str:
+    """The committed results with something done to the first run."""
+    found = json.loads(RESULTS.read_text())
+    change(found["cells"][0])
+    return json.dumps(found)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        '{"cells": [',
+        "[]",
+        "{}",
+        '{"cells": []}',
+        '{"cells": "none"}',
+        '{"cells": [1]}',
+        damaged(lambda cell: cell.pop("utility")),
+        damaged(lambda cell: cell.update(utility="high")),
+        damaged(lambda cell: cell.update(utility=float("nan"))),
+        damaged(lambda cell: cell.update(seed=[0])),
+        damaged(lambda cell: cell.update(reach="soon")),
+    ],
+)
+def test_a_damaged_file_of_results_is_told_in_one_line(tmp_path, content):
+    file = tmp_path / "field.json"
+    file.write_text(content)
+    with pytest.raises(UserError, match=str(file)):
+        told(file, "")
+
+
+def test_a_run_that_failed_is_counted_and_left_out(tmp_path, capsys):
+    file = tmp_path / "field.json"
+    found = json.loads(RESULTS.read_text())
+    failed = {"world": "thin", "seed": 99, "algorithm": "grpo", "seconds": 1.0, "error": "no memory"}
+    file.write_text(json.dumps({**found, "cells": [*found["cells"], failed]}))
+    assert told(file, "") == told(RESULTS, "")
+    assert "1 of " in capsys.readouterr().out

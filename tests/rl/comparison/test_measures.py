@@ -14,7 +14,9 @@ from rl.comparison.measures import (
     tokens_to_reach,
     utility,
 )
+from rl.comparison.runs import read_cell
 from rl.statistics.intervals import Interval, mean_interval, student_t
+from rollout.errors import UserError
 
 
 def result(auto=(0.9, 10.0, 0.4), oracle=(0.95, 8.0, 0.3), think=(0.95, 20.0)):
@@ -138,3 +140,13 @@ def test_the_measures_of_a_run():
     assert found["reach"] == 220.0  # 0.95 · (0.9 − 0.2 · 5 / 10) = 0.76
     assert (found["think_easy"], found["think_hard"]) == (0.1, None)
     assert (found["spent"], found["steps"], found["collapsed"]) == (220.0, 2, False)
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-1.0", "true", '"12"', "1e999", "null", str(10**400)])
+@pytest.mark.parametrize("key", ["seconds", "cpu_seconds"])
+def test_a_cell_whose_seconds_are_none_is_named(tmp_path, key, value):
+    file = tmp_path / "cell.json"
+    rest = "" if key == "seconds" else '"seconds": 1.0, '
+    file.write_text(f'{{"world": "thin", "seed": 0, "algorithm": "grpo", {rest}"{key}": {value}}}')
+    with pytest.raises(UserError, match=rf"cell\.json: {key} is "):
+        read_cell(file)

@@ -15,7 +15,18 @@ def test_an_object_with_its_keys_is_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b"null", b'"world"', b'{"seed": 2}', b"\xff\xfe", b"[" * 100_000]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b"null",
+        b'"world"',
+        b'{"seed": 2}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"world": 1, "seed": 2, "seed": 3}',
+    ],
 )
 def test_a_damaged_or_foreign_file_is_named_with_the_way_on(tmp_path, content):
     file = tmp_path / "cell.json"

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from small_runs import save_policy, script, settings, write_config
 
-from rl.files.outputs import check_writable, claim, hold, write_claimed
+from rl.files.outputs import check_writable, claim, claim_recognised, hold, write_claimed
 from rl.files.row_store import RowStore
 from rollout.errors import UserError
 
@@ -67,6 +67,14 @@ def _held_elsewhere(path, ready, done):
 
 
 @pytest.mark.medium
+def test_a_device_a_pipe_and_a_name_too_long_are_refused_and_not_read(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (Path("/dev/full"), tmp_path / "pipe", tmp_path / ("n" * 300)):
+        for begin in (check_writable, lambda path: claim(path, "x"), lambda path: claim_recognised(path, ["modes"])):
+            with pytest.raises(UserError, match=path.name):
+                begin(path)
+
+
 def test_two_processes_do_not_write_one_file(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready, done = context.Event(), context.Event()
