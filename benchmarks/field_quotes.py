@@ -94,6 +94,8 @@ def quotes(cells: Cells) -> list[str]:
         lines += [
             f"{key} of {OURS} over {peer}: {_ratio(cells, peer, key):.1f}" for key in ("train_seconds", "cpu_seconds")
         ]
+        leads = [f"{key} {lead(cells, peer, key):+.4f}" for key in ("spent", "train_seconds", "cpu_seconds")]
+        lines.append(f"{peer}: lead of {OURS} on the probe, cut where it has taken the peer's {', '.join(leads)}")
     for name in dict.fromkeys(cell["algorithm"] for cell in cells):
         runs = [cell for cell in cells if cell["algorithm"] == name]
         lines.append(f"{name}: arrive {_share(runs, _arrives)}; by world {_each(runs, _arrives)}")
@@ -152,6 +154,20 @@ def _ratio(cells: Cells, peer: str, key: str) -> float:
         for name in (OURS, peer)
     )
     return float(ours / theirs)
+
+
+def lead(cells: Cells, peer: str, key: str) -> float:
+    """Mean over the worlds of what `OURS` has on the last probe at which it has taken no more of `key` than the peer in
+    all, less the peer's last probe; `key` is taken as proportional to the tokens. In `cpu_seconds` are the probes."""
+    theirs = {(c["world"], c["seed"]): c for c in cells if c["algorithm"] == peer}
+    leads: dict[str, list[float]] = {world: [] for world in WORLDS}
+    for cell in cells:
+        other = theirs.get((cell["world"], cell["seed"]))
+        if cell["algorithm"] == OURS and other:
+            tokens = cell["curve"][-1][0] * min(1.0, other[key] / cell[key])
+            reached = max(point for point in cell["curve"] if point[0] <= tokens)
+            leads[cell["world"]].append(reached[1] - other["curve"][-1][1])
+    return fmean(fmean(values) for values in leads.values())
 
 
 def _interval(known: Mapping[str, Sequence[float]]) -> str:

@@ -13,7 +13,8 @@ from small_runs import ROOT
 from rollout.errors import UserError
 
 RESULTS = ROOT / "benchmarks" / "results" / "field.json"
-told = runpy.run_path(str(ROOT / "benchmarks" / "field_quotes.py"))["told"]
+quotes = runpy.run_path(str(ROOT / "benchmarks" / "field_quotes.py"))
+told = quotes["told"]
 
 
 def test_every_row_of_the_two_tables_stands_in_the_document():
@@ -63,3 +64,15 @@ def test_a_run_that_failed_is_counted_and_left_out(tmp_path, capsys):
     file.write_text(json.dumps({**found, "cells": [*found["cells"], failed]}))
     assert told(file, "") == told(RESULTS, "")
     assert "1 of " in capsys.readouterr().out
+
+
+def test_a_lead_is_read_where_as_much_is_taken_as_the_peer_takes_in_all():
+    cells = []
+    for world in quotes["WORLDS"]:
+        shared = {"world": world, "seed": 0}
+        curve = [[0.0, 0.5], [100.0, 0.6], [200.0, 0.75], [400.0, 0.9]]
+        cells.append({**shared, "algorithm": "step_srpo", "curve": curve, "cpu_seconds": 20.0})
+        cells.append({**shared, "algorithm": "grpo", "curve": [[0.0, 0.5], [390.0, 0.7]], "cpu_seconds": 10.0})
+    assert quotes["lead"](cells, "grpo", "cpu_seconds") == pytest.approx(0.05)  # at 200 of 400 tokens: 0.75 - 0.7
+    cells[1]["cpu_seconds"] = 30.0  # in one of the six worlds to the end: 0.9 - 0.7
+    assert quotes["lead"](cells, "grpo", "cpu_seconds") == pytest.approx((5 * 0.05 + 0.2) / 6)
