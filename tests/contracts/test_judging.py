@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import runpy
 import subprocess
 import sys
@@ -169,6 +170,18 @@ def test_a_folder_without_a_finished_run_is_told_in_one_line(tmp_path, broken):
     assert len(str(caught.value)) < len(str(tmp_path)) + 400
 
 
-def test_the_committed_rows_are_ones_that_it_keeps_and_their_tables_stand_in_the_document():
+def test_the_tables_of_the_committed_rows_stand_in_the_document(monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
     rows = judged["read_rows"](ROOT / "benchmarks" / "results" / "products.json")
-    assert [row["seed"] for row in rows] == list(range(len(rows)))
+    assert [row["seed"] for row in rows] == [0, 1, 2]
+    lines = [line for line in runpy.run_path(str(FILE))["tables"](rows).splitlines() if line]
+    document = (ROOT / "docs" / "results.md").read_text(encoding="utf-8").splitlines()
+    assert [line for line in lines if line not in document] == []
+
+
+def test_a_rule_of_the_digits_sorts_the_kinds_of_products_as_the_judge_does():
+    products = runpy.run_path(str(ROOT / "benchmarks" / "products.py"))
+    for kind, thinks in [("zero", 0), ("double", 0), ("ones", 0), ("hard", 1), ("times", 0), ("one", 1), ("tens", 1)]:
+        rows = products["draw"](50, {kind: 1.0}, set(), random.Random(kind))
+        factors = [[int(part.split("*")[1]) for part in str(row["id"]).split("+")] for row in rows]
+        assert {int(0 not in pair and pair != [1, 1]) for pair in factors} == {thinks}
