@@ -8,6 +8,7 @@ from typing import Any
 
 from rl.reports.tables import number, printable, show
 from rl.statistics.names import MODE_LABELS, level_order
+from rollout.types import MODES
 
 COLUMNS = {
     "judge": (".1f", ("tokens", "judge")),
@@ -20,6 +21,7 @@ COLUMNS = {
 }
 GROUPS = {"domain": "by_domain", "source": "by_source"}
 MOST = 40  # rows of a table
+UNDECIDED = 0.01
 
 
 def part_table(result: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -43,7 +45,23 @@ def part_lines(result: Mapping[str, Any]) -> list[str]:
         for row in [head, *body]
     ]
     seconds = number(result, "seconds")
-    return [*(["", *table] if body else []), *([f"measured in {seconds:.0f} s"] if seconds is not None else [])]
+    measured = [f"measured in {seconds:.0f} s"] if seconds is not None else []
+    return [*(["", *table] if body else []), *undecided_lines(result), *measured]
+
+
+def undecided_lines(result: Mapping[str, Any]) -> list[str]:
+    """A line where free answers are malformed and forced ones are not, as on prompts so unlike those of training that
+    the most likely token is neither switch."""
+    auto, *forced = (number(result, "modes", mode, "format_failures") for mode in ("auto", *MODES))
+    if auto is None or any(share is None for share in forced):
+        return []
+    excess = auto - max(share for share in forced if share is not None)
+    if excess < UNDECIDED:
+        return []
+    return [
+        f"{excess:.1%} of the problems have malformed answers of auto alone: where it writes neither switch, the dial "
+        "still decides, it compares the two (--dial 0.5)"
+    ]
 
 
 def pass_names(result: Mapping[str, Any]) -> list[str]:
