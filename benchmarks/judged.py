@@ -207,9 +207,9 @@ def check(found: Any, kind: type[Checked], place: Path, allowed: str) -> None:
         kind.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
-        where = dotted(first["loc"])
-        value = "" if first["type"] in ("value_error", "missing") else f" is {str(first['input'])[:60]!r}"
-        raise UserError(f"{place}: {where}{value}: {first['msg']}; allowed: {allowed}") from error
+        where = f"{dotted(first['loc'])}: " if first["loc"] else ""
+        value = "" if first["type"] in ("value_error", "missing") else f"{str(first['input'])[:60]!r}: "
+        raise UserError(f"{place}: {where}{value}{first['msg']}; allowed: {allowed}") from error
 
 
 def _evaluation(file: Path, kind: type[Checked], allowed: str) -> dict[str, Any]:
