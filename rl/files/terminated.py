@@ -41,11 +41,12 @@ def _receive(signum: int, frame: Any) -> None:
 
 @contextlib.contextmanager
 def ends_on_sigterm() -> Iterator[None]:
-    """Within it SIGTERM and SIGINT raise `Terminated`; what this process was started to ignore stays ignored. For the
-    main thread."""
+    """Within it SIGTERM and SIGINT raise `Terminated`. A SIGINT that this process was started to ignore stays ignored,
+    as of a job in the background; SIGTERM is always heard, since a launcher that ignores it hands that on. For the main
+    thread."""
     global _asked
     _asked = False
-    numbers = [n for n in (signal.SIGTERM, signal.SIGINT) if signal.getsignal(n) is not signal.SIG_IGN]
+    numbers = [signal.SIGTERM, *([signal.SIGINT] * (signal.getsignal(signal.SIGINT) is not signal.SIG_IGN))]
     before = {number: signal.signal(number, _receive) for number in numbers}
     try:
         yield

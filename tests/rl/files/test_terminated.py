@@ -68,6 +68,16 @@ def test_an_interrupt_that_is_ignored_stays_so():
         signal.signal(signal.SIGINT, before)
 
 
+def test_a_launcher_that_ignores_sigterm_leaves_it_to_its_ranks():
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with pytest.raises(Terminated), ends_on_sigterm():
+            send()
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
 @pytest.mark.medium
 def test_an_interrupted_run_saves_its_step_and_says_how_to_go_on(tmp_path):
     trainer = {"steps": 4000, "save_every": 4000}
@@ -126,7 +136,7 @@ def test_a_terminated_run_saves_its_step_ends_with_0_and_ends_as_an_unbroken_one
 @pytest.mark.parametrize("to_ranks", [False, True], ids=["torchrun gets it", "left to the ranks"])
 def test_under_torchrun_the_ranks_save_and_the_command_that_is_told_goes_on(tmp_path, config, to_ranks):
     """torchrun passes the signal on and then ends with 1; deaf to it, it ends as its ranks do, with 0."""
-    arguments = [str(ROOT / "scripts/train.py"), str(config), "trainer.steps=20"]
+    arguments = [str(ROOT / "scripts/train.py"), str(config), "trainer.steps=6"]
     launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]
     deaf = {"preexec_fn": lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)} if to_ranks else {}
     handled = ["--signals-to-handle=SIGINT"] if to_ranks else []
