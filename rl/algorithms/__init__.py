@@ -104,7 +104,8 @@ def _preset(base: Algorithm, preset: Any) -> tuple[Algorithm, Mapping[str, Any]]
     if preset == "own":
         return base, {}
     if preset == "none":
-        return dataclasses.replace(base, parameters={}, savings=base.savings and Savings()), {}
+        loss = dataclasses.replace(base.loss, rehearsal=0.0)
+        return dataclasses.replace(base, parameters={}, loss=loss, savings=base.savings and Savings()), {}
     if preset == "published" and base.published is not None:
         return base, base.published
     known = ", ".join(name for name, one in SHIPPED.items() if one.published is not None)

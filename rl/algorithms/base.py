@@ -39,6 +39,7 @@ class LossOptions:
     `delta`: a second bound, above 1 + high, for ratios of tokens with a negative advantage (two-sided clipping,
     INTELLECT-2, arXiv 2505.07291; the c of dual-clip PPO, arXiv 1912.09729); null: none. `entropy` weighs the bonus
     for entropy, a mean over trained tokens; `kl` the KL to the starting model, where trainer.kl is not set.
+    `rehearsal` weighs the answers of the cold start that train again (rl/curriculum/rehearsal.py), a mean over tokens.
     """
 
     judge_weight: AtLeastZero = 0.4
@@ -54,6 +55,7 @@ class LossOptions:
     delta: Annotated[float, Gt(1)] | None = None
     entropy: AtLeastZero = 0.0
     kl: AtLeastZero = 0.0
+    rehearsal: AtLeastZero = 0.0
 
     def __post_init__(self) -> None:
         for name, hint in type_hints(type(self)).items():

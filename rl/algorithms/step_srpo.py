@@ -19,7 +19,7 @@ above it (0.75), doubtful problems go to thinking: a wrong direct answer costs m
 (1) is added to A_answer of right answers: where all are right r − R̄ is 0, and nothing else holds them against the drift
 that the judge step causes. `bracket` (0) adds, with that weight, HiPO's judge bracket (hipo.py).
 
-Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens.
+Plan: as configured. Loss: w_J = 0.4 over rollouts, answers over tokens, and answers of the cold start rehearsed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ import numpy as np
 from annotated_types import Ge, Gt, Lt
 
 from rewards.parameters import AtLeastZero
-from rl.algorithms.base import Algorithm, Savings
+from rl.algorithms.base import Algorithm, LossOptions, Savings
 from rl.algorithms.group import Array, GroupArrays, Scale, right_answers, within_modes
 from rl.algorithms.hipo import judge_bracket
 from rollout.types import MODES, Mode
@@ -95,6 +95,7 @@ STEP_SRPO = Algorithm(
     "step_srpo",
     advantages,
     {"balance": 3.0, "lean": 0.75, "anchor": 1.0},
+    LossOptions(rehearsal=1.0),
     savings=Savings(direct_first=True, judge_replay=64),
     idle={"lean": ("balance", 1.0), "omega": ("bracket", 0.0), "gamma": ("bracket", 0.0)},
 )

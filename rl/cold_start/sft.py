@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from rl.checks.model_check import check_cold_start
 from rl.cold_start.examples import Row
 from rl.config.contradictions import warmup_lines
 from rl.config.schema import Config, ConfigError
+from rl.curriculum.rehearsal import keep_rehearsal
 from rl.files.atomic import clear_part, complete_folder, part_of
 from rl.files.finished import EXACT, Work, begin, is_finished, move_aside, read_record, settings_of
 from rl.files.outputs import hold
@@ -94,15 +95,14 @@ def fine_tune(
         for line in warmup_lines("cold_start", config.cold_start.warmup_steps, steps):
             print(f"{title}: {line}")
     progress = ProgressLine(steps, title)
-    trainer = _trainer(
-        config, policy, list(rows(policy.protocol)), sft_config(config, checkpoints, steps, kept), progress
-    )
+    learned = list(rows(policy.protocol))
+    trainer = _trainer(config, policy, learned, sft_config(config, checkpoints, steps, kept), progress)
     start = _checkpoint(config, trainer, work, checkpoints)
     with at_the_next_step():
         trainer.train(resume_from_checkpoint=start)
     if progress.terminated:
         raise Terminated
-    _save(trainer, work.product, None if kept else checkpoints)
+    _save(trainer, work.product, None if kept else checkpoints, learned, config.seed)
     return work.product
 
 
@@ -162,8 +162,9 @@ def _checkpoint(config: Config, trainer: SFTTrainer, work: Work, folder: Path) -
     return str(resume) if resume else None
 
 
-def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path | None) -> None:
-    """The model in full or not at all; then these checkpoints have done their work."""
+def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path | None, rows: Sequence[Row], seed: int) -> None:
+    """The model in full or not at all, rows that RL may rehearse beside it; then these checkpoints have done their
+    work."""
     if trainer.accelerator.is_main_process:
         clear_part(folder)
     trainer.accelerator.wait_for_everyone()
@@ -174,6 +175,7 @@ def _save(trainer: SFTTrainer, folder: Path, checkpoints: Path | None) -> None:
         save_plain(model, trainer.processing_class, part_of(folder))
     trainer.accelerator.wait_for_everyone()
     if trainer.accelerator.is_main_process:
+        keep_rehearsal(part_of(folder), rows, seed)
         print("".join(f"{line}\n" for line in move_aside(Work("gate", folder.parent / GATE, {}))), end="")
         complete_folder(folder)
         if checkpoints:

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from rl.algorithms.base import LossOptions
+from rl.curriculum.rehearsal import rehearsed_tokens
 from rl.training.batching import even_parts, like_lengths
 from rl.training.masks import part_masks
 from rollout.types import Rollout
@@ -40,7 +41,8 @@ class StepBatch:
     A_judge at each judge token, `answer_B` A_answer. The masks are 1 at the trained tokens of each part, `sampled_BT`
     where the policy drew the token, `coin_BT` at a switch that a coin chose (forced_log_prob: half). `engine_BT` are
     the log-probabilities of an engine apart, `reference_BT` those of the starting model, `policy_old_BT` those of the
-    policy that the round begins to train, None where there is none or not yet.
+    policy that the round begins to train, None where there is none or not yet. `rehearsed_BT` is 1 at the tokens of the
+    cold start that train again, None where none do.
     `parts`: which rows go through the model together, one part after the other.
     """
 
@@ -56,6 +58,7 @@ class StepBatch:
     engine_BT: Tensor | None = None
     reference_BT: Tensor | None = None
     policy_old_BT: Tensor | None = None
+    rehearsed_BT: Tensor | None = None
     parts: tuple[Part, ...] = ()
 
     def rows(self, index: Tensor) -> StepBatch:
@@ -128,6 +131,7 @@ def step_batch(
         sampled_BT=_padded([r.sampled or [1] * len(r.completion_ids) for r in rollouts]),
         coin_BT=_padded(coins, torch.bool),
         engine_BT=_padded([r.logprobs for r in rollouts]) if engine else None,
+        rehearsed_BT=_padded([rehearsed_tokens(r) for r in rollouts]) if options.rehearsal else None,
     )
 
 

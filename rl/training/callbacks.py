@@ -24,6 +24,7 @@ LOG_ENTRIES = 100
 OF_THE_LOSS = {
     "token_entropy": ("entropy", "tokens"),
     "kl": ("kl", "tokens"),
+    "rehearsal/loss": ("rehearsal", "rehearsed"),
     "clip_ratio": ("clipped", "ratios"),
     "engine/logprob_gap": ("gap", "drawn"),
     "engine/ratio_cut": ("cut", "drawn"),

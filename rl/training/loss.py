@@ -1,7 +1,7 @@
 """The objective, whole. `docs/algorithm.md` explains it; shapes are in the names (B rollouts, T completion tokens).
 
     L = − w_J · Σ_judge tokens w s(ρ, A_judge) / D_judge  −  Σ_answer tokens w s(ρ, A_answer) / D_answer
-        + kl · (1/N) Σ_t k_t  −  entropy · (1/N) Σ_t H_t
+        + kl · (1/N) Σ_t k_t  −  entropy · (1/N) Σ_t H_t  −  rehearsal · (1/N_R) Σ_rehearsed tokens log π
 
     ρ    π / π_old, clipped by s(ρ, A) = min(ρ A, clip(ρ, 1 − low, 1 + high) A)        PPO, arXiv 1707.06347; DAPO
     w    min(π_old / μ, cap), a constant: an engine apart samples from μ, another precision of π_old, and with
@@ -14,8 +14,8 @@
     judge_mean    D_judge: n + n_S (rollouts; n_S those of stored groups, rl/curriculum/judge_replay.py), or as the
                   answer part with N for N_A and all trained tokens of i for A_i
 
-n, n_S, N, N_A are the counts of a whole optimizer step over all ranks, so the parts of micro-batches and ranks add up
-to L.
+n, n_S, N, N_A and N_R, the tokens of the cold start that train again (rl/curriculum/rehearsal.py), are the counts of a
+whole optimizer step over all ranks, so the parts of micro-batches and ranks add up to L.
 """
 
 from __future__ import annotations
@@ -67,6 +67,16 @@ def policy_loss(
         loss = loss + options.kl * sums["kl"] / tokens
     sums |= _clipped(ratio_BT, advantages_BT, trained_BT, options) | {"tokens": trained_BT.sum()}
     return counts.ranks * loss, {name: value.detach() for name, value in sums.items()}
+
+
+def rehearsal_loss(
+    logps_BT: Tensor, rehearsed_BT: Tensor, counts: Counts, options: LossOptions
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """The last term of L: this micro-batch's part of it times the number of ranks, and sums for metrics. `rehearsed_BT`
+    is 1 at the rehearsed tokens, which `policy_loss` does not train."""
+    total = -(rehearsed_BT * logps_BT).sum()
+    loss = options.rehearsal * total / max(counts.rehearsed, 1)
+    return counts.ranks * loss, {"rehearsal": total.detach(), "rehearsed": rehearsed_BT.sum()}
 
 
 def _ratio(log_ratio_BT: Tensor, trained_BT: Tensor, options: LossOptions) -> Tensor:

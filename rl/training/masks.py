@@ -20,8 +20,8 @@ Mask = NDArray[np.float64]
 @dataclass(frozen=True)
 class Counts:
     """What the loss divides by, over all ranks of one optimizer step: rollouts n, trained tokens N, trained answer
-    tokens N_A, the length limit L_max in tokens, the number of ranks, over which gradients are averaged, and the
-    rollouts of the stored groups whose decisions are trained again."""
+    tokens N_A, the length limit L_max in tokens, the number of ranks, over which gradients are averaged, the rollouts
+    of the stored groups whose decisions are trained again, and the tokens of the cold start that are rehearsed."""
 
     rollouts: int
     tokens: int
@@ -29,6 +29,7 @@ class Counts:
     max_tokens: int = 0
     ranks: int = 1
     stored: int = 0
+    rehearsed: int = 0
 
 
 def part_masks(rollout: Rollout, options: LossOptions) -> tuple[Mask, Mask]:

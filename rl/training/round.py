@@ -27,6 +27,7 @@ from rl.algorithms.group import free_choices, judge_targets
 from rl.config.schema import Config
 from rl.curriculum.judge_replay import StoredGroup
 from rl.curriculum.phases import rollout_at
+from rl.curriculum.rehearsal import rehearsed_tokens, rows_of_round
 from rl.models.engines import PolicyEngine
 from rl.training.ahead import Ahead, Drawn, Order
 from rl.training.batch import StepBatch, step_batch
@@ -40,7 +41,7 @@ from rollout.engines.base import Engine
 from rollout.modes import ForcedShare, make_plan, stated_modes
 from rollout.printable import printable
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, RolloutGroup
+from rollout.types import Problem, Rollout, RolloutGroup
 
 logger = logging.getLogger(__name__)
 
@@ -81,9 +82,10 @@ class RoundMaker:
         algorithm: Algorithm,
         loss: LossOptions,
         recorded: dict[str, RolloutGroup] | None = None,
+        rehearsed: Sequence[Rollout] = (),
     ) -> None:
         self.config, self.protocol, self.rewards = config, protocol, rewards
-        self.loss, self.recorded = loss, recorded
+        self.loss, self.recorded, self.rehearsed = loss, recorded, rehearsed
         self.problems = problems
         self.state = RunState(config, problems, rewards, algorithm)
         self.forced: ForcedShare = algorithm.plan or config.rollout.forced
@@ -104,9 +106,10 @@ class RoundMaker:
         judge_B, answer_B, weights_B = self._advantages(trainer, groups)
         # A training set that was shortened since may lack a stored problem.
         stored = [group for group in self.state.replay.draw(step) if group.problem in self.state.rows]
+        again = rows_of_round(self.rehearsed, self.config.trainer.prompts_per_step, self.config.seed, step)
         rows = Rows([r for group in groups for r in group.rollouts], judge_B, answer_B, weights_B)
         batch = step_batch(
-            *self._whole(trainer, rows, stored),
+            *self._whole(trainer, rows, stored, again),
             self.loss,
             pad_id=trainer._tokenizer.pad_token_id,
             engine=(self.engine.apart or self.ahead is not None) and not self.recorded,
@@ -116,7 +119,7 @@ class RoundMaker:
             groups,
             (everyone, gather_object(judge_B), gather_object(answer_B)),
             drawn.forced_share,
-            self._counts(trainer, groups, stored),
+            self._counts(trainer, groups, stored, again),
             batch,
             seconds,
             drawn.version,
@@ -198,27 +201,35 @@ class RoundMaker:
         judge_B, answer_B, weights_B = (np.concatenate(values).tolist() for values in zip(*parts, strict=True))
         return judge_B, answer_B, weights_B
 
-    def _whole(self, trainer: Any, rows: Rows, stored: Sequence[StoredGroup]) -> Rows:
-        """This rank's rows with its share of the stored decisions, as many as every other rank has, and enough for the
-        micro-batches."""
+    def _whole(self, trainer: Any, rows: Rows, stored: Sequence[StoredGroup], again: Sequence[Rollout]) -> Rows:
+        """This rank's rows with its share of the stored decisions and of the rows of the cold start, as many as every
+        other rank has, and enough for the micro-batches."""
         accelerator, parts = trainer.accelerator, trainer.args.gradient_accumulation_steps
-        mine = stored[accelerator.process_index :: accelerator.num_processes]
-        rows = rows.with_decisions(stored_decisions(mine, self._problem, self.protocol))
+        mine = slice(accelerator.process_index, None, accelerator.num_processes)
+        rows = rows.with_decisions(stored_decisions(stored[mine], self._problem, self.protocol))
+        rows = rows.with_rehearsed(again[mine])
         most = int(accelerator.gather(torch.tensor([len(rows.rollouts)], device=accelerator.device)).max())
         return rows.filled(max(most, parts) if self.config.trainer.balance else -(-most // parts) * parts)
 
-    def _counts(self, trainer: Any, groups: Sequence[RolloutGroup], stored: Sequence[StoredGroup]) -> Counts:
+    def _counts(
+        self,
+        trainer: Any,
+        groups: Sequence[RolloutGroup],
+        stored: Sequence[StoredGroup],
+        again: Sequence[Rollout],
+    ) -> Counts:
         local = count_tokens([r for group in groups for r in group.rollouts], self.loss)
         rollouts, tokens, answer_tokens = _over_ranks(trainer, local.rollouts, local.tokens, local.answer_tokens)
         limit = rollout_at(self.config, trainer.state.global_step).max_new_tokens
-        again = sum(len(group.decisions) for group in stored)
+        decisions = sum(len(group.decisions) for group in stored)
         return Counts(
             rollouts,
-            tokens + again,
+            tokens + decisions,
             answer_tokens,
             limit,
             trainer.accelerator.num_processes,
             sum(group.rollouts for group in stored),
+            sum(sum(rehearsed_tokens(row)) for row in again),
         )
 
     def progress(self, trainer: Any, step: int) -> float:

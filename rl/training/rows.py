@@ -1,4 +1,5 @@
-"""The rows of an update on one rank: its rollouts with their advantages, stored decisions, and what fills up."""
+"""The rows of an update on one rank: its rollouts with their advantages, stored decisions, rows of the cold start, and
+what fills up."""
 
 from __future__ import annotations
 
@@ -27,6 +28,16 @@ class Rows(NamedTuple):
             self.judge_B + [judge for _, judge in decisions],
             self.answer_B + [0.0] * count,
             self.switch_weights_B + [1.0] * count,
+        )
+
+    def with_rehearsed(self, rollouts: Sequence[Rollout]) -> Rows:
+        """And rows of the cold start, which have no advantage."""
+        nothing = [0.0] * len(rollouts)
+        return Rows(
+            [*self.rollouts, *rollouts],
+            self.judge_B + nothing,
+            self.answer_B + nothing,
+            self.switch_weights_B + nothing,
         )
 
     def filled(self, count: int) -> Rows:

@@ -12,6 +12,7 @@ from transformers.trainer_callback import PrinterCallback, ProgressCallback
 from trl import GRPOConfig
 
 from rewards.registry import Reward, build_rewards
+from rl.algorithms.base import LossOptions
 from rl.algorithms.configured import configured_algorithm, configured_loss, plan_lines
 from rl.checks.model_check import check_model
 from rl.checks.preflight import preflight
@@ -20,6 +21,7 @@ from rl.config.contradictions import warmup_lines
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError, longest_response
 from rl.curriculum.phases import load_training_problems
+from rl.curriculum.rehearsal import FILE, read_rehearsal
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, Work, begin, is_finished
@@ -30,7 +32,7 @@ from rl.models.adapters import fit_fused_head, lora_config
 from rl.models.engines import check_sharded
 from rl.models.loading import fsdp_arguments, trainer_arguments
 from rl.models.location import trained_path
-from rl.models.open import open_policy
+from rl.models.open import Policy, open_policy
 from rl.models.protocols import keep_run_date
 from rl.models.ranks import is_main, world_size
 from rl.training.ahead import ahead_lines
@@ -43,7 +45,7 @@ from rl.training.trainer import StepSRPOTrainer
 from rl.training.work import machine_settings, refuse_foreign, training_work
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, RolloutGroup, group_rollouts, rollout_from_json
+from rollout.types import Problem, Rollout, RolloutGroup, group_rollouts, rollout_from_json
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class Setup:
     rewards: list[Reward]
     recorded: dict[str, RolloutGroup] | None
     added: list[str] = field(default_factory=list)
+    rehearsed: list[Rollout] = field(default_factory=list)
 
 
 def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
@@ -68,7 +71,7 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
     check_sharded(config, world_size())
     rewards = build_rewards(config.rewards)
     algorithm = configured_algorithm(config)
-    configured_loss(config, algorithm)
+    loss = configured_loss(config, algorithm)
     if config.history.resample == "mode_aware" and not any(reward.step == "judge" for reward in rewards):
         raise ConfigError("history.resample is 'mode_aware' without a judge reward; allowed: off, srpo")
     recorded = read_replay(config) if config.rollout.replay else None
@@ -83,7 +86,29 @@ def set_up(config: Config, show: Callable[[str], None] = print) -> Setup:
         show(line)
     check_model(config, policy.model, policy.tokenizer, show)
     problems = preflight(config, problems, policy.protocol, rewards, policy.own_engine, show, places)
-    return Setup(config, policy.model, policy.tokenizer, policy.protocol, problems, rewards, recorded, policy.added)
+    rehearsed = rehearsed_rows(config, loss, policy, path, show)
+    return Setup(
+        config, policy.model, policy.tokenizer, policy.protocol, problems, rewards, recorded, policy.added, rehearsed
+    )
+
+
+def rehearsed_rows(
+    config: Config, loss: LossOptions, policy: Policy, path: str, show: Callable[[str], None]
+) -> list[Rollout]:
+    """The rows of the cold start at `path` that RL trains again, none where it does not. Raises `ConfigError` where
+    they are asked for and there are none."""
+    if not loss.rehearsal:
+        return []
+    longest = config.rollout.max_prompt_tokens + longest_response(config)
+    rows = read_rehearsal(Path(path), policy.protocol, policy.model.config.get_text_config().vocab_size, longest)
+    missing = f"{path} has no {FILE} with rows of this protocol of at most {longest} tokens"
+    if not rows and "rehearsal" in config.algorithm:
+        raise ConfigError(
+            f"algorithm.rehearsal is {loss.rehearsal} and {missing}; allowed: 0, or the model of a cold start "
+            "(scripts/cold_start.py)"
+        )
+    show(f"rehearsal: {len(rows)} rows of the cold start" if rows else f"rehearsal: none, {missing}")
+    return rows
 
 
 def read_replay(config: Config) -> dict[str, RolloutGroup]:
@@ -165,6 +190,7 @@ def build_trainer(setup: Setup, ranks: int, journal: Journal | None = None) -> S
         algorithm=configured_algorithm(config),
         recorded=setup.recorded,
         peft_config=lora_config(config, setup.model, setup.tokenizer, setup.added),
+        rehearsed=setup.rehearsed,
     )
     fit_fused_head(trainer.model)
     for callback in (PrinterCallback, ProgressCallback):

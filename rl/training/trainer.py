@@ -17,6 +17,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,14 +38,14 @@ from rl.models.weights import reshard
 from rl.training.batch import StepBatch, micro_batches
 from rl.training.batching import envelope
 from rl.training.checkpoints import AHEAD, HISTORY, REFERENCE, RUN_STATE, mark_complete
-from rl.training.loss import policy_loss
+from rl.training.loss import policy_loss, rehearsal_loss
 from rl.training.reference import Reference
 from rl.training.round import Round, RoundMaker
 from rl.training.scoring import check_router, forward_price, token_scores
 from rl.training.unshared import unshared
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
-from rollout.types import Problem, RolloutGroup
+from rollout.types import Problem, Rollout, RolloutGroup
 
 
 def _never_asked(**_: Any) -> list[float]:
@@ -71,9 +72,11 @@ class StepSRPOTrainer(GRPOTrainer):
         algorithm: Algorithm,
         recorded: dict[str, RolloutGroup] | None = None,
         peft_config: Any = None,
+        rehearsed: Sequence[Rollout] = (),
     ) -> None:
-        self.config, self.loss_options = config, configured_loss(config, algorithm)
-        self.rounds = RoundMaker(config, problems, protocol, rewards, algorithm, self.loss_options, recorded)
+        loss = configured_loss(config, algorithm)
+        self.config, self.loss_options = config, loss if rehearsed else dataclasses.replace(loss, rehearsal=0.0)
+        self.rounds = RoundMaker(config, problems, protocol, rewards, algorithm, self.loss_options, recorded, rehearsed)
         self.round: Round | None = None
         self.skipped = self.terminated = False
         with_reference = self.loss_options.kl > 0
@@ -193,6 +196,10 @@ class StepSRPOTrainer(GRPOTrainer):
             self.config.trainer.engine_ratio_cap,
         )
         self.round.add(sums)
+        if inputs.rehearsed_BT is not None:
+            again, sums = rehearsal_loss(logps_BT, inputs.rehearsed_BT, self.round.counts, self.loss_options)
+            self.round.add(sums)
+            loss = loss + again
         if router_loss is not None:
             loss = loss + self.router_aux_loss_coef * router_loss / self.args.gradient_accumulation_steps
         return loss, old_BT

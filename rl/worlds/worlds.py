@@ -7,6 +7,7 @@ For development, where algorithms may be tried and tuned:
     kind        thinking helps on one of two kinds of problems, whatever their length
     rare        one problem in ten needs thinking
     flipped     walk, with one correctness score in ten turned round in training
+    longer      walk; the test has lengths that RL never showed
 
 For the test, run once when everything is settled:
     continuum   ten levels; the gain of thinking rises from nothing to nine tenths, through the judge's margin
@@ -120,6 +121,7 @@ _LEVELS = machine.CHAIN_LEVELS
 _CHAIN, _WALK = drawn_by(machine.chain), drawn_by(machine.walk)
 _EASY, _HARD = ("1",), ("3", "4")
 _CONTINUUM = dict(zip("0123456789", (0.42, 0.14, 0.1, 0.08, 0.06, 0.05, 0.05, 0.04, 0.03, 0.03), strict=True))
+_REACHES = {"1": 0.2, "4": 0.2, "1-long": 0.3, "3-long": 0.3}
 _SHIFTED = ("1", "3", "1-long", "2-long", "4-long")
 _KINDS = {"void": 0.6, "moves": 0.4}
 SUMS = World("sums", sums.LEVELS, {}, _sums)
@@ -129,6 +131,16 @@ DEVELOPMENT = (
     World("kind", ("void", "moves"), _KINDS, drawn_by(machine.kind), ("void",), ("moves",)),
     World("rare", _LEVELS, {"1": 0.9, "4": 0.1}, _WALK, ("1",), ("4",), (_cold(CHAIN),)),
     World("flipped", _LEVELS, CHAIN, _WALK, _EASY, _HARD, (_FLIPS,)),
+    World(
+        "longer",
+        tuple(_REACHES),
+        {"1": 0.6, "4": 0.4},
+        _WALK,
+        ("1", "1-long"),
+        ("4", "3-long"),
+        (_cold(_REACHES), *_ROOM),
+        {"1-long": 0.6, "3-long": 0.4},
+    ),
 )
 TEST = (
     World(

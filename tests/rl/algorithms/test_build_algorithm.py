@@ -10,7 +10,7 @@ from rollout.errors import UserError
 
 def test_loss_options_and_advantage_parameters_are_told_apart():
     algorithm = build_algorithm({"name": "step_srpo", "judge_weight": 0.7, "forced_switch": "masked", "kappa": 2.0})
-    assert algorithm.loss == LossOptions(judge_weight=0.7, judge_mean="rollouts", forced_switch="masked")
+    assert algorithm.loss == LossOptions(judge_weight=0.7, judge_mean="rollouts", forced_switch="masked", rehearsal=1.0)
     assert algorithm.parameters == {"kappa": 2.0, "balance": 3.0, "lean": 0.75, "anchor": 1.0}
     assert build_algorithm({}).name == "step_srpo"
     assert "kappa" not in SHIPPED["step_srpo"].parameters  # building leaves the shipped one alone

@@ -16,7 +16,7 @@ from drawn_rollouts import draw
 
 from rl.algorithms.base import LossOptions
 from rl.training.batch import step_batch
-from rl.training.loss import policy_loss
+from rl.training.loss import policy_loss, rehearsal_loss
 from rl.training.masks import Counts, count_tokens
 
 LOW, HIGH = 0.2, 0.28
@@ -298,3 +298,14 @@ def test_what_is_not_trained_cannot_make_the_loss_infinite():
     )  # fmt: skip
     assert math.isfinite(loss)
     assert gradient.isfinite().all()
+
+
+def test_rehearsal_is_the_mean_of_minus_log_p_over_the_rehearsed_tokens_of_all_ranks():
+    logps_BT = torch.tensor([[-0.5, -1.0, -2.0], [-3.0, -4.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    rehearsed_BT = torch.tensor([[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]])
+    counts = Counts(8, 40, 32, ranks=2, rehearsed=10)
+    loss, sums = rehearsal_loss(logps_BT, rehearsed_BT, counts, LossOptions(rehearsal=0.5))
+    loss.backward()
+    assert loss.item() == pytest.approx(2 * 0.5 * (1.0 + 2.0 + 4.0) / 10)
+    assert (logps_BT.grad * 10).tolist() == [[0.0, -1.0, -1.0], [0.0, -1.0, 0.0]]
+    assert {name: value.item() for name, value in sums.items()} == {"rehearsal": 7.0, "rehearsed": 3.0}

@@ -10,7 +10,7 @@ from rewards.builtin.code_tests import code_tests
 from rewards.registry import build_rewards
 from rewards.score import score_groups
 from rl.cold_start.examples import worked_pairs
-from rl.config.read import parse_config
+from rl.config.read import load_config, parse_config
 from rl.data import DataError, load_problems
 from rl.training.controls import flip_rewards
 from rl.worlds.funnel import CONTINUUM, CONTINUUM_TABLES, THIN, THIN_TABLES
@@ -177,22 +177,21 @@ def test_in_two_domains_the_same_cue_says_opposite_things_and_neither_half_of_it
     }
 
 
-def test_the_test_of_a_shift_has_levels_and_lengths_that_training_never_shows(tmp_path):
-    from rl.config.read import load_config
-
+@pytest.mark.parametrize(("name", "trained", "tested"), [("shift", {1, 3}, {1, 2, 4}), ("longer", {1, 4}, {1, 3})])
+def test_a_test_has_lengths_and_levels_that_training_never_shows(name, trained, tested, tmp_path):
     (tmp_path / "run.yaml").write_text("data: {train_size: 300, test_size: 300}")
-    config = load_config(tmp_path / "run.yaml", find_world("tiny:shift").overrides)
+    config = load_config(tmp_path / "run.yaml", find_world(f"tiny:{name}").overrides)
     train, test = load_problems(config, "train"), load_problems(config, "test")
     assert {len(p.prompt.split()) for p in train} == {5, 6, 7}
     assert {len(p.prompt.split()) for p in test} == {8, 9}
-    assert {len(moves_of(p.prompt)) for p in train} == {1, 3}
-    assert {len(moves_of(p.prompt)) for p in test} == {1, 2, 4}
+    assert {len(moves_of(p.prompt)) for p in train} == trained
+    assert {len(moves_of(p.prompt)) for p in test} == tested
     assert {p.difficulty for p in test} <= set(config.cold_start.shares)  # the cold start has seen them all
 
 
 def test_worlds_are_for_development_for_the_test_or_checks_and_named_in_one_place():
-    assert (len(DEVELOPMENT), len(TEST), len(CHECKS)) == (4, 6, 5)
-    assert len(WORLDS) == 15
+    assert (len(DEVELOPMENT), len(TEST), len(CHECKS)) == (5, 6, 5)
+    assert len(WORLDS) == 16
     assert named_worlds(["checks", "walk", "never"]) == ["chain", "never", "always", "code", "thinker", "walk"]
     assert named_worlds(["all"]) == list(WORLDS)
     for wrong, meant in (("Development", "development"), ("shfit", "shift"), ("CHECKS", "checks")):
@@ -238,8 +237,6 @@ def test_every_word_is_one_known_token_and_every_response_is_read_back(name):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_world_runs_by_its_overrides_and_keeps_its_test_prompts_out_of_training(name, tmp_path):
-    from rl.config.read import load_config
-
     (tmp_path / "run.yaml").write_text("data: {train_size: 300, test_size: 100}\ncold_start: {problems: 200}")
     config = load_config(tmp_path / "run.yaml", find_world(f"tiny:{name}").overrides)
     train, test = load_problems(config, "train"), load_problems(config, "test")
