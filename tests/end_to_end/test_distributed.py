@@ -25,6 +25,7 @@ from small_runs import (
 )
 from transformers import AutoModelForCausalLM
 
+from rl.curriculum.rehearsal import IGNORE, keep_rehearsal
 from rollout.types import Problem
 
 STEPS = 2
@@ -34,7 +35,11 @@ STEPS = 2
 def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("distributed")
     policy = save_policy(folder / "policy")
-    replay = write_rollouts(folder / "recorded.jsonl", recorded_groups())
+    groups = recorded_groups()
+    replay = write_rollouts(folder / "recorded.jsonl", groups)
+    whole = [((*r.prompt_ids, *r.completion_ids), len(r.prompt_ids)) for group in groups for r in group]
+    rows = [{"input_ids": ids, "labels": (*[IGNORE] * prompt, *ids[prompt:])} for ids, prompt in whole]
+    keep_rehearsal(policy, rows, seed=0)
     trainer = {"steps": STEPS, "prompts_per_step": 4, "micro_batch": 4, "learning_rate": 1e-3, "save_every": 2}
     raw = settings(folder / "run", policy, rollout={"replay": str(replay)}, trainer=trainer)
     return write_config(folder / "config.json", raw)
@@ -74,7 +79,14 @@ def test_two_ranks_give_the_update_and_the_metrics_of_one(config, one_rank):
     assert_same_update(config, one_rank, two)
     assert len(metrics(two)) == STEPS
     for one_record, two_record in zip(metrics(one_rank), metrics(two), strict=True):
-        for key in ("reward/answer", "reward/judge", "advantage/judge_abs", "tokens/total", "history/problems"):
+        for key in (
+            "reward/answer",
+            "reward/judge",
+            "advantage/judge_abs",
+            "tokens/total",
+            "history/problems",
+            "rehearsal/loss",
+        ):
             assert one_record[key] == pytest.approx(two_record[key])
         assert one_record["grad_norm"] == pytest.approx(two_record["grad_norm"], rel=1e-4)
 
