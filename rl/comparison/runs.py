@@ -36,6 +36,7 @@ from rl.files.atomic import write_atomically
 from rl.files.finished import Work, begin, is_finished, refuse_others
 from rl.files.json_file import read_object
 from rl.files.run_log import read_metrics
+from rl.models.location import REHEARSAL, cold_start_folder
 from rl.training.work import training_work
 from rl.worlds.worlds import find_world
 from rollout.errors import UserError
@@ -189,8 +190,11 @@ def cold_start_results(plan: Plan, world: str, seed: int) -> tuple[dict[str, Any
     """The evaluations of a run's cold start, on all test problems and on the probe's; made where missing."""
     seed = plan.start(seed)
     place, config = plan.place(world, seed), plan.settings(world, seed)
+    model = cold_start_folder(config) / "model"
     if place in plan.seen:
         config = dataclasses.replace(config, resume="auto")
+    elif config.resume == "auto" and model.is_dir() and not (model / REHEARSAL).is_file():
+        print(f"{place}: its cold start left no {REHEARSAL}: no run from it rehearses; resume=never makes it anew")
     plan.seen.add(place)
     place.mkdir(parents=True, exist_ok=True)
     with _locked(place / "cold_start.lock"):

@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rl.files.atomic import write_atomically
 from rl.files.json_lines import json_lines
+from rl.models.location import REHEARSAL
 from rollout.errors import UserError
 from rollout.protocol import DecisionProtocol
 from rollout.types import Problem, Rollout, Status
 
-FILE = "rehearsal.jsonl"
 KEPT = 1_024
 """Rows that a cold start leaves; each once."""
 IGNORE = -100
@@ -35,16 +35,18 @@ def keep_rehearsal(folder: Path, rows: Sequence[Mapping[str, Sequence[int]]], se
     for ids, labels in random.Random(f"rehearsal-{seed}").sample(distinct, min(KEPT, len(distinct))):
         prompt = sum(label == IGNORE for label in labels)
         lines.append(json.dumps({"prompt_ids": ids[:prompt], "completion_ids": ids[prompt:]}))
-    write_atomically(folder / FILE, "".join(f"{line}\n" for line in lines))
+    write_atomically(folder / REHEARSAL, "".join(f"{line}\n" for line in lines))
 
 
-def read_rehearsal(folder: Path, protocol: DecisionProtocol, words: int, longest: int) -> list[Rollout]:
-    """The rows beside a model that are responses of this protocol with at most `longest` tokens, as rollouts; none
-    where there is no such file. `words` is the size of the model's vocabulary. Raises `UserError` for another file."""
-    file = folder / FILE
-    if not file.is_file():
-        return []
-    made = []
+def read_rehearsal(folder: Path, protocol: DecisionProtocol, words: int, longest: int) -> tuple[list[Rollout], str]:
+    """(rows, line): the rows of a model's folder that are well-formed responses of this protocol with at most `longest`
+    tokens, as rollouts, and what there is to say of them. No rows where there is no file, or where those of one mode
+    alone are left: they would pull towards it. `words` is the size of the model's vocabulary. Raises `UserError` for
+    another file."""
+    file = folder / REHEARSAL
+    if not file.exists() and not file.is_symlink():
+        return [], f"{folder} has no {REHEARSAL}"
+    made, number = [], 0
     for number, row in json_lines(file):
         ids = [row.get("prompt_ids"), row.get("completion_ids")]
         if not all(_is_tokens(one, words) for one in ids):
@@ -54,12 +56,15 @@ def read_rehearsal(folder: Path, protocol: DecisionProtocol, words: int, longest
             )
         prompt, completion = tuple(ids[0] or ()), tuple(ids[1] or ())
         parsed = protocol.parse(completion)
-        if parsed.switch_index is None or len(prompt) + len(completion) > longest:
+        if parsed.status != Status.OK or parsed.switch_index is None or len(prompt) + len(completion) > longest:
             continue
-        switch, problem = parsed.switch_index, Problem(f"{FILE}:{number}", "")
+        switch, problem = parsed.switch_index, Problem(f"{REHEARSAL}:{number}", "")
         rollout = Rollout(problem, parsed.mode, parsed.mode, Status.OK, prompt, completion, switch_index=switch)
         made.append(dataclasses.replace(rollout, broken=ROW))
-    return made
+    thoughts = sum(row.mode == "think" for row in made)
+    direct = len(made) - thoughts
+    line = f"of the {number} rows in {file} {thoughts} thoughts and {direct} direct answers are well-formed and fit"
+    return made if thoughts and direct else [], f"{line} {longest} tokens"
 
 
 def _is_tokens(found: object, words: int) -> bool:

@@ -17,14 +17,16 @@ from rl.data.files import local_files
 from rl.data.records import DataError
 from rl.data.settings import is_generated
 from rl.files.finished import DIGEST, settings_of
-from rl.models.location import model_location
+from rl.models.location import REHEARSAL, model_location
 
 # What checks the data and names its levels, but changes no problem.
 DATA_CHECKS = ("data.easy", "data.hard", "data.max_bad_share", "data.max_bad_gold", "data.max_drop")
 # What moves rounding or memory, but no result.
 MACHINE = ("model.gradient_checkpointing",)
-# What makes a model: weights, architecture, tokenizer. A checkpoint's optimizer and what others put beside it do not.
-MODEL_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "*.gguf", "config.json", "*.jinja")
+# What makes a model: weights, architecture, tokenizer, and rows that RL may rehearse. A checkpoint's optimizer and what
+# others put beside it do not.
+WEIGHT_FILES = ("*.safetensors", "*.safetensors.index.json", "pytorch_model*.bin", "*.gguf")
+MODEL_FILES = (*WEIGHT_FILES, "config.json", "*.jinja", REHEARSAL)
 TOKENIZER_FILES = ("tokenizer*", "vocab*", "merges.txt", "added_tokens.json", "special_tokens_map.json", "*.model")
 
 

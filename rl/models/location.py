@@ -13,6 +13,8 @@ from rl.config.schema import Config, ConfigError
 from rl.data.embedded import is_tiny
 
 GATE = "gate.json"
+REHEARSAL = "rehearsal.jsonl"
+"""Rows that a cold start leaves in its model's folder (rl/curriculum/rehearsal.py)."""
 HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
 

@@ -21,7 +21,7 @@ from rl.config.contradictions import warmup_lines
 from rl.config.read import save_config
 from rl.config.schema import Config, ConfigError, longest_response
 from rl.curriculum.phases import load_training_problems
-from rl.curriculum.rehearsal import FILE, read_rehearsal
+from rl.curriculum.rehearsal import read_rehearsal
 from rl.data.prompts import usable_problems
 from rl.evaluation.probe import Probe
 from rl.files.finished import EXACT, Work, begin, is_finished
@@ -100,14 +100,13 @@ def rehearsed_rows(
     if not loss.rehearsal:
         return []
     longest = config.rollout.max_prompt_tokens + longest_response(config)
-    rows = read_rehearsal(Path(path), policy.protocol, policy.model.config.get_text_config().vocab_size, longest)
-    missing = f"{path} has no {FILE} with rows of this protocol of at most {longest} tokens"
+    rows, line = read_rehearsal(Path(path), policy.protocol, policy.model.config.get_text_config().vocab_size, longest)
     if not rows and "rehearsal" in config.algorithm:
         raise ConfigError(
-            f"algorithm.rehearsal is {loss.rehearsal} and {missing}; allowed: 0, or the model of a cold start "
-            "(scripts/cold_start.py)"
+            f"algorithm.rehearsal is {loss.rehearsal} and {line}; allowed: 0, or rows of both modes, as a cold start "
+            "leaves them beside its model (scripts/cold_start.py; an older one made anew with resume=never)"
         )
-    show(f"rehearsal: {len(rows)} rows of the cold start" if rows else f"rehearsal: none, {missing}")
+    show(f"rehearsal: {'' if rows else 'none: '}{line}")
     return rows
 
 

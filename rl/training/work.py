@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from rl.config.schema import Config
-from rl.curriculum.rehearsal import FILE
 from rl.files.finished import FORMAT, Work, holds_something, settings_of
 from rl.models.inputs import MACHINE, data_settings, file_digest, input_digests, policy_settings, stage_digests
 from rl.models.location import trained_path
@@ -36,7 +35,6 @@ def training_work(config: Config) -> Work:
     settings = data_settings(config, "train") | policy_settings(config) | settings_of(config, KEYS, without)
     settings |= input_digests(config, ("train",), trained_path(config))
     settings |= file_digest("rollout.replay", config.rollout.replay) | stage_digests(config)
-    settings |= file_digest("rehearsal", Path(trained_path(config)) / FILE)
     return Work(
         "training",
         run / "model",

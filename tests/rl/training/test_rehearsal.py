@@ -10,7 +10,8 @@ from small_runs import save_policy, small_config, tiny_protocol
 from trainer_setups import gradients, quiet_setup, replay_setup, rows_of
 
 from rl.config.schema import ConfigError
-from rl.curriculum.rehearsal import FILE, IGNORE, keep_rehearsal, rows_of_round
+from rl.curriculum.rehearsal import IGNORE, keep_rehearsal, rows_of_round
+from rl.models.location import REHEARSAL
 from rl.training.run import build_trainer, set_up
 from rl.training.work import training_work
 
@@ -65,7 +66,9 @@ def test_the_gradient_has_the_mean_of_the_rehearsed_answers_in_it(tmp_path, micr
 def test_rehearsal_that_is_asked_for_needs_the_rows_of_a_cold_start(tmp_path):
     policy = save_policy(tmp_path / "policy")
     asked = {"name": "adaptthink", "rehearsal": 1.0}
-    with pytest.raises(ConfigError, match=rf"algorithm.rehearsal is 1.0 and \S+policy has no {FILE} .*; allowed: 0"):
+    with pytest.raises(
+        ConfigError, match=rf"algorithm.rehearsal is 1.0 and \S+policy has no {REHEARSAL}.*; allowed: 0"
+    ):
         quiet_setup(small_config(tmp_path / "run", policy, algorithm=asked))
     lines: list[str] = []
     setup = set_up(small_config(tmp_path / "run", policy, algorithm={"name": "step_srpo"}), show=lines.append)
@@ -79,5 +82,5 @@ def test_other_rows_are_another_run(tmp_path):
     policy = with_rows(tmp_path / "policy")
     config = small_config(tmp_path / "run", policy)
     before = training_work(config).settings
-    (policy / FILE).unlink()
+    (policy / REHEARSAL).unlink()
     assert training_work(config).settings != before
