@@ -73,7 +73,7 @@ def test_nothing_is_packed_on_a_gpu(on_gpu):
 
 def test_rows_of_an_update_are_cut_and_put_back_on_their_device():
     rollouts = [draw("jSAAA"), draw("FA")]
-    options = LossOptions(kl=0.1, entropy=0.1, forced_log_prob="half")
+    options = LossOptions(kl=0.1, entropy=0.1, forced_log_prob="half", rehearsal=1.0)
     batch = step_batch(rollouts, [1.0, 0.0], [0.5, -0.5], [1.0, 1.0], options, pad_id=0, engine=True)
     (batch,) = micro_batches(batch, 1, lambda lengths_B: lengths_B.tolist(), 48)
     batch = batch.to(GPU)
