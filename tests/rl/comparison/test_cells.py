@@ -66,6 +66,19 @@ def test_a_comparison_killed_before_its_evaluation_gives_the_same_cell_and_leave
             cell_of(plan_of(tmp_path))
 
 
+@pytest.mark.medium
+def test_a_cold_start_of_before_rehearsal_is_told_once_where_runs_begin_from_it(tmp_path, monkeypatch, capsys):
+    save_policy(tmp_path / "policy")
+    monkeypatch.setattr("rl.cold_start.sft.keep_rehearsal", lambda *_: None)
+    cell_of(plan_of(tmp_path))
+    assert "rehearses" not in capsys.readouterr().out
+    plan = plan_of(tmp_path)
+    for name in ("grpo", "dr_grpo"):
+        run_cell(plan, "", 0, name, plan.settings("", 0, name), plan.place("", 0) / name)
+    assert capsys.readouterr().out.count("its cold start left no rehearsal.jsonl: no run from it rehearses") == 1
+    assert "rehearsal: none: " in (plan.place("", 0) / "step_srpo" / "log.txt").read_text()
+
+
 def test_a_run_with_a_fault_of_the_program_is_recorded_and_ends_no_table(tmp_path):
     plan = plan_of(tmp_path, "cold_start.steps=1")
     save_policy(tmp_path / "policy")
