@@ -42,6 +42,15 @@ def test_the_signal_is_raised_where_it_arrives_and_held_back_while_a_trainer_ask
     assert not issubclass(Terminated, Exception)  # a plug-in's `except Exception` does not swallow it
 
 
+@pytest.fixture
+def heard():
+    """Interrupts are heard, also where the tests run in the background of a shell that has them ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 def test_a_first_interrupt_is_held_back_too_and_a_second_one_is_pythons_own():
     def interrupted() -> None:
         with ends_on_sigterm(), at_the_next_step():
@@ -79,6 +88,7 @@ def test_a_launcher_that_ignores_sigterm_leaves_it_to_its_ranks():
 
 
 @pytest.mark.medium
+@pytest.mark.usefixtures("heard")
 def test_an_interrupted_run_saves_its_step_and_says_how_to_go_on(tmp_path):
     trainer = {"steps": 4000, "save_every": 4000}
     raw = settings(tmp_path / "run", save_policy(tmp_path / "policy"), trainer=trainer)
